@@ -13,14 +13,14 @@ from ...tasks.jsonl import Fault, said
 from ...tasks.preferences import SIDES, is_pair
 from ...tasks.splitting import LEAST
 from . import template, tokens
-from .layouts import GUESSED, KNOWN, conversation
+from .layouts import GUESSED, KNOWN, conversation, rendered_text
 from .likeness import ALIKE, AskedQuestions, Likeness, leaks
 from .pairs import Compared
 from .problems import LOOK, NOTE, WRONG, Found, PersonalData
 from .records import Progress, has_mark, records, unit
 from .remarks import MARKS, PICTURE_LEARNS, of_calls, remarks
 from .report import DataReport, as_seen, in_longest_tenth, lengths
-from .unread import SEEN_OR_HEARD, unread_fields
+from .unread import SEEN_OR_HEARD, unlearned, unread_fields
 
 Example = dict[str, Any]
 # Fewer lines than these get a word about what to expect; an example of more tokens is not shown if there is a shorter.
@@ -100,8 +100,7 @@ def _spaced_apart(pair: Example) -> bool:
 def _few(good: int) -> str:
     """What to expect of so few good lines."""
     if good < LEAST:
-        has = f"{good} line{'' if good == 1 else 's'} can be used" if good else "no line can be used"
-        return f"{has}, and some must be held out to judge by: write at least {LEAST}, and better a dozen."
+        return f"{good} line{'' if good == 1 else 's'} can be used, and some must be held out to judge by: write at least {LEAST}, and better a dozen."
     reason = f"{good} lines can teach a tone or a format, hardly facts"
     return f"{reason}: write more, or hold a few out and read the answers to them yourself."
 
@@ -119,7 +118,7 @@ class _Check:
     ) -> None:
         self.path, self.held_out, self.last_only = Path(path), held_out, last_only
         self.unit, self.found, self.layouts = unit(path), Found(), Counter[str]()
-        self.tokenizer = self._fit(tokenizer)
+        self.base, self.tokenizer = tokenizer, self._fit(tokenizer)
         self.limit = tokens.limit_of(tokenizer, max_tokens) if tokenizer else None
         self.marks = tuple(dict.fromkeys([*template.marks_of(tokenizer), *MARKS]))
         # tokens of each conversation, or without a tokenizer its characters
@@ -184,6 +183,8 @@ class _Check:
         if self.tokenizer and longest > TRL_CUTS:
             cut = f"it has {longest:,} tokens, of which TRL's trainers keep the first {TRL_CUTS:,} and say nothing"
             self.found.add("cut_by_trl", NOTE, line, f"{cut}: set their max_length. This course cuts nothing.")
+        if not pair and (weight := unlearned(messages)):
+            self.found.add("weight_0", NOTE, line, weight)
         private = self.personal.add(self.found, line, messages + example["rejected"] if pair else messages)
         for reason in unread_fields(example, SIDES if pair else ()):
             self.found.add("unread_field", LOOK, line, reason)
@@ -238,11 +239,27 @@ class _Check:
         if self.tokenizer and self.with_tools:
             for code, severity, sentence in template.of_tools(self.tokenizer, self.with_tools):
                 note(code, severity, None, sentence)
-        if (few := self.good) < FEW:
+        if "rendered_text" in {problem.code for problem in self.found.sorted()}:
+            self._rendered()
+        # without a good line, what is wrong with each says it all
+        if 0 < (few := self.good) < FEW:
             note("too_few", LOOK if few < LEAST else NOTE, None, _few(few))
         if not self.compared.pairs and (share := in_longest_tenth(self.taught)) > 0.5:
             words = f"the longest tenth of the answers holds {share:.0%} of what is learned"
             note("unbalanced", NOTE, None, f"{words}, so the loss is mostly theirs: shorten or split them.")
+
+    def _rendered(self) -> None:
+        """What the base does to texts that a template has already written, seen on the first of them."""
+        values = (record.value for record in records(self.path) if not record.fault)
+        if tokens.begins_twice(self.base, next(filter(None, map(rendered_text, values)))):
+            bos = self.base.bos_token
+            reason = f"the text begins with {bos}, and the tokenizer puts another before it, so TRL trains on both"
+            self.found.add(
+                "bos_in_text",
+                LOOK,
+                None,
+                f"{reason}: where you train on the texts as they are, take {bos} off the begin of each.",
+            )
 
     def _leaks(self, held_out: Path | str) -> None:
         questions, faults, their = AskedQuestions(), Found(), unit(held_out)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from ...tasks.jsonl import CHAT, Fault, check_messages, shown
 from ...tasks.preferences import SIDES, parted
+from .traces import OLD_FORM
 
 # How ShareGPT and its followers call the roles.
 SPEAKERS = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bing": "assistant", "model": "assistant"}
@@ -170,10 +171,11 @@ def _unprompted(record: dict[str, Any]) -> Both:
     """Two whole conversations, as lists of messages or as text; what both begin with is the prompt."""
     _check_sides(record)
     sides = [record[side] for side in SIDES]
-    if not isinstance(sides[0], str):
-        return _turns(sides[0]), _turns(sides[1])
-    chosen, rejected = (_spoken(text) for text in sides)
-    if chosen and rejected:
+    chosen, rejected = (_spoken(side) if isinstance(side, str) else _turns(side) for side in sides)
+    if not (_asks(chosen) and _asks(rejected)) and (field := _question_in(record)):
+        reason = f"its fields are {shown(list(record))}: the question stands in {field[:40]}, where neither TRL nor this course looks"
+        raise Fault("prompt_not_shared", f"{reason} for that of a preference. Rename this field to prompt.")
+    if not isinstance(sides[0], str) or (chosen and rejected):
         return chosen, rejected
     begins = re.sub(r"\S*\Z", "", os.path.commonprefix(sides))
     if not begins.strip():
@@ -185,6 +187,33 @@ def _unprompted(record: dict[str, Any]) -> Both:
         for text in sides
     )
     return chosen, rejected
+
+
+# Fields in which files keep what the two answers answer, as text; as messages it may stand in any.
+_QUESTIONS = ("messages", "input", "query", "conversation", "problem")
+
+
+def _question_in(record: dict[str, Any]) -> str:
+    """The field beside both answers that holds what they answer, which neither repeats; "" where there is none."""
+    for name, value in record.items():
+        if name in SIDES or not value:
+            continue
+        if isinstance(value, list) and _is_by(value[-1], "user"):
+            return name
+        repeated = [str(record[side]).startswith(str(value)) for side in SIDES]
+        if isinstance(value, str) and value.strip() and name.lower() in _QUESTIONS and not any(repeated):
+            return name
+    return ""
+
+
+def _asks(turns: list[Any]) -> bool:
+    """Whether somebody is asked something in these messages."""
+    return any(_is_by(turn, "user") for turn in turns[:-1])
+
+
+def _is_by(turn: Any, role: str) -> bool:
+    said = _said(turn)
+    return isinstance(said, dict) and said.get("role") == role
 
 
 _WRITE_PROMPT = "write the question into a field prompt, and take it out of both"
@@ -248,6 +277,28 @@ def known_columns(names: Collection[str]) -> bool:
     return layout_of({name.strip().lower() for name in names}) is not None
 
 
+# How templates open a turn; with OLD_FORM, what tells a chat that a template has written from other text.
+_OPENS = re.compile(
+    r"<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|<\|turn>|\[INST\]|<\|start_of_role\|>|<\|start\|>"
+    r"|<[|｜](?:system|user|assistant|System|User|Assistant)[|｜]>"
+)
+
+
+def rendered_text(record: dict[str, Any]) -> str:
+    """The chat that a template has already written into the field text of a record; "" where there is none."""
+    text = record.get("text")
+    return text if isinstance(text, str) and (_OPENS.search(text) or OLD_FORM.search(text)) else ""
+
+
+def _unknown(record: dict[str, Any]) -> Fault:
+    """Why a record in no layout is not used; of a field text, what it means to trainers that take one."""
+    if rendered_text(record):
+        reason = "its field text holds a chat that a template has already written: TRL learns all of such a text, the questions as well"
+        todo = f"Write its turns as {CHAT}, so that the answers alone can be learned"
+        return Fault("rendered_text", f"{reason}, and this course reads turns. {todo}.")
+    return Fault("unknown_layout", f"its fields are {shown(list(record))}: expected {KNOWN}.")
+
+
 def _check_fields(layout: Layout, record: dict[str, Any]) -> None:
     """Raise Fault, in the words of the file's own columns, unless question and answer are text; lists of messages pass."""
     for name in layout.needs if len(layout.needs) == 2 else ():
@@ -266,7 +317,7 @@ def conversation(record: dict[str, Any]) -> tuple[Layout, dict[str, Any]]:
     """
     layout = layout_of(record)
     if not layout:
-        raise Fault("unknown_layout", f"its fields are {shown(list(record))}: expected {KNOWN}.")
+        raise _unknown(record)
     others = {name: value for name, value in record.items() if name not in layout.needs + layout.may}
     if layout in PREFERENCES:
         pair = parted(*layout.read(record))

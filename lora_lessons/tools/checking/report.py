@@ -135,9 +135,10 @@ def counts(report: DataReport) -> list[str]:
     if report.compared:
         sentences.append(f"A preference is two conversations; {report.compared}.")
     if report.answers and report.learned and report.answers > report.good:
-        some = f"Of the {report.answers:,} answers in these lines {report.learned:,} are learned"
+        answers = f"{report.answers:,} answers{' of weight 1' if 'weight_0' in _codes(report) else ''} in these lines"
+        some = f"Of the {answers} {report.learned:,} are learned"
         why = "only_last_answer says why" if "only_last_answer" in _codes(report) else "the last of each line"
-        all_of_them = f"All {report.answers:,} answers in these lines are learned."
+        all_of_them = f"All {answers} are learned."
         sentences.append(all_of_them if report.learned == report.answers else f"{some}: {why}.")
     return sentences
 

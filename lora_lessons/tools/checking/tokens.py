@@ -236,6 +236,12 @@ def _too_long(total: int, first: int, limit: int | None) -> Fault | None:
     return Fault("too_long", f"{reason}, so the model would not learn to stop. Shorten or split it.")
 
 
+def begins_twice(tokenizer: Any, text: str) -> bool:
+    """Whether a text brings the token that the tokenizer puts before every text."""
+    begin = getattr(tokenizer, "bos_token_id", None)
+    return begin is not None and list(tokenizer(text)["input_ids"][:2]) == [begin, begin]
+
+
 def limit_of(tokenizer: Any, max_tokens: int | None) -> int | None:
     """How many tokens fit: what was asked for, or what the tokenizer says of its base; None where neither says it."""
     says = getattr(tokenizer, "model_max_length", None)

@@ -47,6 +47,17 @@ def unread_fields(example: Mapping[str, Any], read: Collection[str] = ()) -> Ite
         yield f"what its field {name[:40]} says is not read: {todo}."
 
 
+def unlearned(messages: Sequence[Mapping[str, Any]]) -> str:
+    """What becomes of answers of "weight": 0, here and in TRL (1.16), in a sentence; "" where there are none."""
+    if not any(message["role"] == "assistant" and message.get("weight") == 0 for message in messages):
+        return ""
+    return (
+        'an answer of "weight": 0 is read and not learned here, as in OpenAI\'s fine-tuning; TRL does not look at weight, '
+        "so it learns that answer, too. For TRL, write a line of prompt and completion for each answer to learn, since of "
+        "these it learns the completion alone."
+    )
+
+
 def unread_mask(messages: Sequence[Mapping[str, Any]]) -> str:
     """What another trainer's field keeps from being learned in one of the answers, in a sentence; "" where none does."""
     for message in messages:

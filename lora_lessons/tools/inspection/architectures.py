@@ -154,6 +154,7 @@ def kinds_of_keys(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> t
         "towers": not TOWERS.isdisjoint(parts),
         "wrapped": "language_model" in parts,
         "text": bool(layers),
+        "headed": any(module.startswith("model.") for module in layers),
         "headless": bool(layers) and not any(module.startswith("model.") for module in layers),
     }
     return tuple(kind for kind, seen in found.items() if seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -202,10 +203,29 @@ def _without_weights(place: Path) -> str:
 def _of_mlx(file: Path) -> str:
     return (
         f"{file} is an adapter of mlx-lm: its lora_a is A turned around (k×r), its lora_b is B turned around (r×d), and its scale "
-        "is what PEFT calls lora_alpha / r. PEFT, llama.cpp and vLLM read PEFT's layout alone. On the machine that trained it, "
-        "mlx_lm.fuse puts it into the base's weights. Or write PEFT's two files: transpose both, call them "
+        "is what PEFT calls lora_alpha / r. PEFT, llama.cpp and vLLM read PEFT's layout alone. "
+        f"{_mlx_fuses(file)}mlx_lm.fuse puts it into the base's weights. Or write PEFT's two files: transpose both, call them "
         f"{PREFIX}….lora_A.weight and {PREFIX}….lora_B.weight in {ADAPTER_WEIGHTS}, and set r = rank and "
         f"lora_alpha = scale × rank in {ADAPTER_CONFIG}."
+    )
+
+
+def _mlx_fuses(file: Path) -> str:
+    """How the sentence on mlx_lm.fuse begins: where the configuration's keys leave layers of the file out, with what to do first."""
+    try:
+        meant = json.loads((file.parent / ADAPTER_CONFIG).read_text(encoding="utf-8"))["lora_parameters"]["keys"]
+        names = Numbers(file).names if meant is not None and models.is_whole(file) else []
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return "On the machine that trained it, "
+    # mlx-lm knows a layer by its name within its block, or by its whole name
+    modules = {key.rpartition(".")[0] for key in names if key.endswith(MLX_ENDS)}
+    within = {module: re.sub(r"^.*?layers\.\d+\.", "", module) for module in modules}
+    left_out = {name for module, name in within.items() if not {module, name} & {*map(str, meant)}}
+    if not left_out:
+        return "On the machine that trained it, "
+    return (
+        f"The keys in its {ADAPTER_CONFIG} name no layer such as {min(left_out)}, so mlx-lm stops there, or, in older releases, leaves it out "
+        f"without a word: set keys to {json.dumps(sorted({*within.values()}))} first, and "
     )
 
 

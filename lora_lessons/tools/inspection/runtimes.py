@@ -78,7 +78,7 @@ def runtimes(
         answer("llama.cpp", _llama_cpp),
         answer("vLLM", servers.vllm),
         answer("SGLang", servers.sglang),
-        Runtime("MLX", *servers.mlx(merged.loads != "no")),
+        Runtime("MLX", *servers.mlx(merged.loads not in ("no", "depends"))),
         merged,
     )
 
@@ -281,6 +281,7 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
         reason = f"llama.cpp's converter, which makes its file, may know no model with a layer called {strange[:60]}: name the base to see"
         yield "unknown", reason, "llama.cpp, conversion/__init__.py (2026)"
     yield from _loading(opened, matrices, against, "PEFT, which merges it,")
+    yield from by_architecture("Ollama (merged)", opened, matrices, against)
     if against is None and biased_by(opened):
         yield "care", "PEFT merges its bias only where the base's layer has one: name the base to see", ""
     tied = _ties(opened, matrices, against)
@@ -291,7 +292,7 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
     if against is None and "use_qalora" in settings.others:
         yield "care", "PEFT does not merge into a GPTQ base, which QA-LoRA is made for", ""
     if tied is not False and any(one.role == "embedding" for one in opened.tensors):
-        reason = "if the base ties head and embedding, untie them in the merged model's config before you save it"
+        reason = "if the base ties head and embedding, look that the merged model's config says tie_word_embeddings: false, as PEFT 0.21 has it"
         yield "care", reason, "transformers#45127"
     if _in_bitsandbytes(settings.base_name, against):
         reason = (

@@ -28,6 +28,8 @@ from .xray import AdaptedMatrix, AgainstBase, biased_by
 LEADING, ALIKE = 10, 0.6
 # An SVD of W takes long: the matrices that change most, and none larger than this many numbers.
 MOST_CHANGED, LARGEST = 4, 2**22
+# What is said of a base's folder that holds its config and no *.safetensors.
+NO_WEIGHTS = "its folder holds no *.safetensors to look at"
 
 
 class OpenedBase(NamedTuple):
@@ -55,6 +57,11 @@ class OpenedBase(NamedTuple):
         """Whether the head is the embedding."""
         stated = self.said.get("tie_word_embeddings")
         return bool(getattr(self.net.config, "tie_word_embeddings", False)) if self.net is not None else bool(stated)
+
+    def has(self, tensor: str) -> bool:
+        """Whether a tensor is in its files, or in the model that its config alone describes."""
+        described = () if self.net is None or self.shapes else dict(self.net.named_parameters())
+        return tensor in self.shapes or tensor in described
 
     def weight_of(self, module: str) -> str:
         """The name of a module's own weight in the files, or "" where it has none there."""
@@ -117,8 +124,8 @@ def hold_against(
         not_finite=not_finite,
         intruders=(sum(seen.values()), LEADING * len(seen)) if seen else None,
         perplexity=_perplexities(opened, base) if forgetting and sound else None,
-        not_exported=gguf.why_not_written(source.place),
-        without_bias=tuple(one for one in biased_by(opened) if f"{source.own_name(one)}.bias" not in source.shapes),
+        not_exported=gguf.why_not_written(source.place) if source.shapes else NO_WEIGHTS,
+        without_bias=tuple(one for one in biased_by(opened) if not source.has(f"{source.own_name(one)}.bias")),
         in_bitsandbytes=_packed_by(source.config) == "bitsandbytes",
         built_by=source.built_by,
         unfilled=_unfilled(source, adapted, opened.settings),
@@ -140,10 +147,13 @@ def _packed_by(config: dict[str, Any]) -> str:
 
 def open_base(base: str, modules: Sequence[str] = (), task_type: str = "") -> OpenedBase:
     """Open a base's folder, and build what has `modules` of an adapter of `task_type`. Raises ModelError with what to do where it cannot be had."""
-    place = models.folder(base)
+    meant = models.which(base, weights=False)
+    place = meant.place if meant.kind == "folder" and meant.place else models.folder(base)
     config = read_config(place)
+    # most of what is asked of a base stands in its config
+    shapes = shapes_in(weight_files(place)) if any(place.glob("*.safetensors")) else {}
     made_for = fitting(memory.shape_of(str(place)), modules, task_type, class_in(config))
-    return OpenedBase(models.which(base).name, place, config, shapes_in(weight_files(place)), *made_for)
+    return OpenedBase(meant.name, place, config, shapes, *made_for)
 
 
 def _of_part(name: str) -> str:

@@ -101,6 +101,7 @@ MISTAKES = [
     ("prompt_not_shared", "wrong", {"chosen": [USER, CHOSEN], "rejected": [USER, RULE, REJECTED]}),
     ("prompt_not_shared", "wrong", {"prompt": "What else?", **whole()}),
     ("prompt_not_shared", "wrong", {"chosen": "So.", "rejected": "Well."}),
+    ("prompt_not_shared", "wrong", {"messages": [USER], "chosen": [CHOSEN], "rejected": [REJECTED]}),
     ("prompt_twice", "wrong", {"prompt": [USER], **whole()}),
     ("prompt_twice", "wrong", {"prompt": ASK, "chosen": f"{ASK} {GOOD}", "rejected": f"{ASK} {BAD}"}),
     ("empty_answer", "wrong", {**TEXTS, "chosen": ""}),
@@ -140,6 +141,18 @@ def test_a_mistake_is_named_and_costs_no_good_pair(checked, code, severity, reco
 
 
 @pytest.mark.parametrize(
+    ("field", "asked"),
+    [("messages", [RULE, USER]), ("turns", [{"from": "human", "value": ASK}]), ("query", ASK)],
+)
+@pytest.mark.parametrize("sides", [("Yes, this.", "Yes, that."), ([CHOSEN], [REJECTED])], ids=["texts", "messages"])
+def test_a_question_in_another_field_than_prompt_is_named(checked, field, asked, sides):
+    report = checked({"id": 7, field: asked, "chosen": sides[0], "rejected": sides[1]})
+    (problem,) = report.problems
+    assert f"the question stands in {field}, " in problem.sentence
+    assert problem.sentence.endswith("Rename this field to prompt.")
+
+
+@pytest.mark.parametrize(
     "record",
     [
         {**TEXTS, "rejected": "As an AI language model, I have no tea."},
@@ -159,6 +172,12 @@ def test_a_mistake_is_named_and_costs_no_good_pair(checked, code, severity, reco
 def test_what_is_no_mistake_in_a_pair_is_not_named(checked, record):
     milk = {"prompt": "And milk?", "chosen": "White.", "rejected": "From cows, as far as I know."}
     assert severities(checked(milk, record)) == {}
+
+
+def test_what_both_answers_repeat_is_no_question_in_another_field(checked):
+    assert "prompt_not_shared" not in severities(checked({"messages": [HELLO], **whole()}))
+    pair = {"chosen": f"{ASK} {GOOD}", "rejected": f"{ASK} {BAD}"}
+    assert severities(checked({"query": ASK, **pair})) == {"prompt_guessed": "look"}
 
 
 @pytest.mark.parametrize(

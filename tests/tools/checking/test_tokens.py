@@ -182,6 +182,30 @@ def test_what_is_learned_of_a_chat_is_said(checked):
     assert "answers in these lines" not in checking.in_words(checked(whole("chatml"), TALK)), "one answer a line"
 
 
+def test_an_answer_of_weight_0_is_not_counted_as_one_and_not_learned(checked):
+    chat = [TALK[0], TALK[1] | {"weight": 0}, *TALK, TALK[0], TALK[1] | {"weight": 1}]
+    report = checked(whole("chatml"), chat)
+    assert codes(report)["weight_0"] == "note"
+    assert "All 2 answers of weight 1 in these lines are learned." in checking.in_words(report)
+
+
+@pytest.mark.parametrize(
+    ("template", "begin", "text", "found"),
+    [
+        ("llama 3", True, "<s><|start_header_id|>user", True),
+        ("", True, "<s>[INST] Which?", True),
+        ("llama 3", True, "<|start_header_id|>user", False),
+        ("llama 3", False, "<s><|start_header_id|>user", False),
+    ],
+)
+def test_texts_that_bring_the_token_which_the_tokenizer_puts_before_them_are_named(
+    tmp_path, template, begin, text, found
+):
+    (tmp_path / "x.jsonl").write_text(json.dumps({"text": text}))
+    report = checking.check(tmp_path / "x.jsonl", whole(template, begin=begin))
+    assert codes(report).pop("rendered_text") == "wrong" and ("bos_in_text" in codes(report)) == found
+
+
 def test_no_token_is_left_to_learn_only_where_the_first_answer_does_not_begin(checked):
     """What is given between two answers does not count as the question."""
     tokenizer = whole("chatml")

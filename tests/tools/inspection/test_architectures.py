@@ -125,6 +125,31 @@ def test_the_base_decides_and_peft_applies_it_where_it_is_said_to(bases, tmp_pat
         assert applied(model, place) == fits, auto
 
 
+@pytest.mark.parametrize(
+    ("name", "family"), [("Qwen/Qwen2-VL-2B-Instruct", "Qwen2-VL"), ("Qwen/Qwen3-VL-8B-Instruct", "Qwen3-VL")]
+)
+def test_names_that_no_class_of_transformers_has_are_said_to_load_into_nothing(zoo, tmp_path, name, family):
+    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", base_model_name_or_path=name))
+    rows = {one.name: one for one in xray.runtimes}
+    found = {one.code: one.sentence for one in xray.findings}["keys_do_not_match"]
+    assert found.startswith(f"If this base is {family}") and "rename model.layers to model.language_model" in found
+    assert [rows[one].loads for one in ("PEFT", "Ollama (merged)")] == ["depends", "depends"]
+    assert "merge it" not in rows["MLX"].reason and ("load_adapter" in found) == (family == "Qwen2-VL")
+
+
+def test_peft_takes_those_names_only_when_they_are_renamed_as_is_said(tmp_path):
+    class Made:
+        place = adapter(tmp_path / "new", "qwen3_vl", target_modules=IN_LANGUAGE_MODEL)
+
+    old = edited(
+        Made,
+        tmp_path / "old",
+        lambda t: {key.replace("model.language_model.layers", "model.layers"): one for key, one in t.items()},
+    )
+    assert applied(built("qwen3_vl"), Made.place) and not applied(built("qwen3_vl"), old)
+    assert {one.name: one for one in inspection.inspect(Made.place).runtimes}["Ollama (merged)"].loads == "yes"
+
+
 NAMES = {
     "Qwen/Qwen3.5-4B": "qwen3_5",
     "unsloth/Qwen3.6-35B-A3B-bnb-4bit": "qwen3_5",
@@ -197,12 +222,14 @@ def test_every_rule_names_a_program_a_kind_of_keys_and_where_it_was_read():
     families, general = listed()
     rules = [*general, *(rule for family in families for rule in family.rules)]
     kinds = {"text", "wrapped", "towers", "hybrid", "stacked", "one_stack", "turned", "any"}
-    kinds |= {"latent", "qkvz", "headless", "single", "in_row"}
+    kinds |= {"latent", "qkvz", "headed", "headless", "single", "in_row"}
     assert len(rules) > 20 and all(family.rules for family in families)
     for rule in rules:
         assert rule.runtime in RUNTIMES and rule.keys in kinds and rule.loads in ("yes", "care", "no", "unknown"), rule
         assert rule.behind and rule.reason[0].islower() and not rule.reason.endswith("."), rule
-        assert ("run here" in rule.behind or "PEFT" in rule.behind) == (rule.runtime == "PEFT"), rule
+        assert ("run here" in rule.behind or "PEFT" in rule.behind) == (rule.runtime in ("PEFT", "Ollama (merged)")), (
+            rule
+        )
 
 
 @torch.no_grad()

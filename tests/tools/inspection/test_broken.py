@@ -389,6 +389,11 @@ def test_mlxs_layout_is_refused_with_the_way_into_pefts(zoo, tmp_path):
     for place in (renamed_only, whole):
         with pytest.raises(ValueError, match="is an adapter of mlx-lm: .*mlx_lm.fuse .*lora_alpha = scale × rank"):
             inspection.inspect(place)
+    # keys that name no layer of the file leave all of it out (mlx_lm/tuner/utils.py, linear_to_lora_layers)
+    for keys, said in ((["auto"], "set keys to"), (["self_attn.q_proj", "self_attn.v_proj"], "On the machine")):
+        (whole / "adapter_config.json").write_text(json.dumps({"lora_parameters": {"keys": keys}}))
+        with pytest.raises(ValueError, match=said):
+            inspection.inspect(whole)
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,43 @@ def test_tied_embeddings_are_named_where_they_are_tied(zoo, base_folder, tmp_pat
     assert {one.name: one.loads for one in xray.runtimes}["Ollama (merged)"] == "care"
     assert inspection.inspect(zoo["plain"].place, str(tmp_path / "base")).codes == ()
 
+    def logits(model):
+        return model.eval()(torch.arange(3, 9)[None]).logits
+
+    # what is saved whole stays apart through a merge; A and B do not, unless the head has a copy first
+    said = {one.code: one for one in xray.findings}["tied_embeddings"]
+    assert said.severity == "note" and "unties the two as it merges" in said.sentence
+    head = lora(tmp_path / "head", model=llama(tied=True), target_modules=["lm_head"])
+    (said,) = (
+        one for one in inspection.inspect(head.place, str(tmp_path / "base")).findings if one.code == "tied_embeddings"
+    )
+    assert said.severity == "look" and "give the head a copy" in said.sentence
+    for place, copy, kept in (
+        (zoo["modules_to_save"].place, False, True),
+        (head.place, False, False),
+        (head.place, True, True),
+    ):
+        base = LlamaForCausalLM.from_pretrained(tmp_path / "base")
+        if copy:
+            base.lm_head.weight = torch.nn.Parameter(base.lm_head.weight.detach().clone())
+            base.config.tie_word_embeddings = False
+        worn = peft.PeftModel.from_pretrained(base, str(place))
+        before = logits(worn)
+        worn.merge_and_unload().save_pretrained(tmp_path / "merged")
+        again = logits(LlamaForCausalLM.from_pretrained(tmp_path / "merged"))
+        assert torch.allclose(before, again, atol=1e-4) == kept
+
+
+def test_a_base_of_config_alone_says_what_its_config_says(zoo, base_folder, tmp_path):
+    (tmp_path / "base").mkdir()
+    shutil.copy(base_folder / "config.json", tmp_path / "base")
+    for kind in ("plain", "modules_to_save"):
+        whole = inspection.inspect(zoo[kind].place, str(base_folder))
+        xray = inspection.inspect(zoo[kind].place, str(tmp_path / "base"))
+        assert {*xray.codes} - {*whole.codes} == {"base_without_weights"} and xray.base.ratio is None
+        assert xray.base.not_adapted == whole.base.not_adapted and not xray.base.lacking
+        assert [one.loads for one in xray.runtimes] == [one.loads for one in whole.runtimes]
+
 
 def test_another_template_and_one_without_an_end_are_named(zoo, base_folder, tmp_path):
     place = edited(zoo["plain"], tmp_path / "it")

@@ -29,6 +29,13 @@ def findings(
             "and without the adapter.",
             "vllm#34186, vllm#48019",
         )
+    if "text" in kinds:
+        # what cannot be merged as it is, PEFT loads into nothing
+        refused = [*by_architecture("Ollama (merged)", opened, matrices, against)]
+        for _, reason, behind in by_architecture("PEFT", opened, matrices, against) if refused else ():
+            yield Finding(
+                "keys_do_not_match", "wrong" if known.sure else "look", f"{reason[0].upper()}{reason[1:]}.", behind
+            )
     if "stacked" in kinds:
         yield Finding(
             "experts_stacked",

@@ -26,6 +26,12 @@ def findings(
     yield from _of_chat_template(opened, against)
     if against is None:
         return
+    if not any(against.place.glob("*.safetensors")):
+        yield Finding(
+            "base_without_weights",
+            "note",
+            f"{against.name} holds no *.safetensors: only its config was read, and ‖ΔW‖/‖W‖ is not here.",
+        )
     yield from _fit(opened, matrices, against)
     if broken := against.not_finite:
         yield Finding(
@@ -115,10 +121,12 @@ def _size(opened: AdapterFolder, against: AgainstBase) -> Iterator[Finding]:
 
 
 def _tied(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Finding]:
-    touched = [one.module for one in opened.tensors if one.role == "embedding" or one.on_embedding]
-    touched += [one.module for one in opened.tensors if one.role == "A" and one.module.endswith("lm_head")]
-    names = ", ".join(dict.fromkeys(touched))
-    if not touched or (against is not None and not against.tied) or "ensure_weight_tying" in opened.settings.others:
+    # PEFT keeps the base's own W beside A and B of an embedding, too
+    whole = [one.module for one in opened.tensors if one.role == "embedding" and ".base_layer." not in one.key]
+    updated = [one.module for one in opened.tensors if one.on_embedding]
+    updated += [one.module for one in opened.tensors if one.role == "A" and one.module.endswith("lm_head")]
+    names = ", ".join(dict.fromkeys(whole + updated))
+    if not names or (against is not None and not against.tied) or "ensure_weight_tying" in opened.settings.others:
         return
     if against is None:
         sentence = (
@@ -127,13 +135,22 @@ def _tied(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Findin
         )
         yield Finding("tied_embeddings", "note", sentence, "transformers#45127")
         return
+    if whole:
+        yield Finding(
+            "tied_embeddings",
+            "note",
+            f"The adapter holds {names} apart, and {against.name}'s head is its embedding: PEFT 0.21 unties the two as it merges, and "
+            "transformers 5.24 loads them apart. With an older release, look that the merged model's config says tie_word_embeddings: false.",
+            "transformers#45127; run here",
+        )
+        return
     yield Finding(
         "tied_embeddings",
         "look",
-        f"The adapter changes {names}, and {against.name}'s head is its embedding: merged and saved, the two become one again "
-        "when the model is loaded, and what only one of them learned is lost or reaches the other. Untie them in the merged model's config, or "
-        "train with ensure_weight_tying=True.",
-        "transformers#45127",
+        f"The adapter has A and B for {names}, and {against.name}'s head is its embedding: PEFT merges into the one matrix that both "
+        "share, so both change. Before you put the adapter on to merge it, give the head a copy (lm_head.weight = "
+        "nn.Parameter(lm_head.weight.detach().clone())) and set config.tie_word_embeddings = False.",
+        "peft#2018; run here",
     )
 
 

@@ -3395,4 +3395,37 @@ SABOTAGES: list[Sabotage] = [
             "tools/inspection/test_served.py::test_experts_in_a_row_are_called_by_their_name_and_not_by_their_number",
         ),
     ),
+    *_in(
+        "lora_lessons/tools/checking/layouts.py",
+        (
+            "a pair's question in another field than prompt is nowhere named",
+            "    if not (_asks(chosen) and _asks(rejected)) and (field := _question_in(record)):",
+            "    if False and (field := _question_in(record)):",
+            "tools/checking/test_pairs.py::test_a_question_in_another_field_than_prompt_is_named",
+        ),
+        (
+            "what both answers repeat is taken for a question in another field",
+            "and not any(repeated):",
+            "and repeated:",
+            "tools/checking/test_pairs.py::test_what_both_answers_repeat_is_no_question_in_another_field",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/checking/unread.py",
+        (
+            "an answer of weight 0 passes without a word",
+            'message["role"] == "assistant" and message.get("weight") == 0',
+            "False",
+            "tools/checking/test_tokens.py::test_an_answer_of_weight_0_is_not_counted_as_one_and_not_learned",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/inspection/with_base.py",
+        (
+            "a base of config alone is refused",
+            'shapes_in(weight_files(place)) if any(place.glob("*.safetensors")) else {}',
+            "shapes_in(weight_files(place))",
+            "tools/inspection/test_with_base.py::test_a_base_of_config_alone_says_what_its_config_says",
+        ),
+    ),
 ]

@@ -258,7 +258,7 @@ class _Check:
                 "bos_in_text",
                 LOOK,
                 None,
-                f"{reason}: where you train on the texts as they are, take {bos} off the begin of each.",
+                f"{reason}: where you train on the texts as they are, take {bos} off the beginning of each.",
             )
 
     def _leaks(self, held_out: Path | str) -> None:

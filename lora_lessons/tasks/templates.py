@@ -59,7 +59,7 @@ def instead(tokenizer: Any, messages: Sequence[dict[str, Any]], beside: dict[str
     for todo, changed in ways:
         try:
             _, whole = written(tokenizer, changed, beside)
-        except REFUSALS:
+        except (*REFUSALS, ValueError):  # nothing may be left to ask
             continue
         # it may take a message and pass over what is called there
         if all(str(call.get("name")) in whole for message in changed for call in calls_in(message)):

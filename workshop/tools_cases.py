@@ -79,7 +79,7 @@ def judged_table() -> str:
     record, low = _record(), _record()["too_low"]
     fifties, kinds, each = record["fifties"], record["kinds"], record["each"]
     last, whole = fifties[-1], each * len(kinds)
-    wrong = whole - sum(last["right"])
+    wrong, still = whole - sum(last["right"]), sum(whole - sum(fifty["since"]) for fifty in fifties)
     times = [held / _planned(name) for name, held in _measured().items()]
     rows = [[kind, f"`{kinds[kind]}`", *_cells(fifties, slice(at, at + 1))] for at, kind in enumerate(kinds)]
     rows.append([f"**all {whole}**", "", *_cells(fifties, slice(None))])
@@ -96,7 +96,7 @@ def judged_table() -> str:
             "",
             *(f"- The {_ordinal(at)}: {_about(fifty, whole)}" for at, fifty in enumerate(fifties)),
             "",
-            f"What was wrong was mended by general rules, each time before the next fifty was seen; the cases of lasting worth are tests. One stays wrong: a plan for {low['what']}, "
+            f"What was wrong was mended by general rules, each time before the next fifty was seen; the cases of lasting worth are tests. {still} stay wrong. One: a plan for {low['what']}, "
             f"{low['planned']:.1f} GB where the process held {low['held']:.2f}, is too low. So expect about {_one_in(wrong, whole)} to find a tool wrong in some sentence.",
             "",
             f"Among the models are {len(times)} whose memory others measured on a Tesla T4 ([fitcheck]({record['memory']['url']}), "

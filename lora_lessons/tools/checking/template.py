@@ -14,7 +14,7 @@ from ...models.configs import stop_tokens
 from ...tasks.jsonl import calls_in
 from ...tasks.templates import shown_with, written
 from .problems import LOOK, NOTE, WRONG
-from .tokens import THOUGHTS
+from .tokens import THOUGHTS, begins_twice
 
 Example = dict[str, Any]
 # code, severity, sentence
@@ -47,9 +47,9 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
     yield from _asks(tokenizer, example, asked, whole)
     yield from _merged(tokenizer, asked, whole)
     begin = getattr(tokenizer, "bos_token_id", None)
-    begins = [] if begin is None else list(tokenizer(whole)["input_ids"][:2])
+    begins = [] if begin is None else list(tokenizer(whole)["input_ids"][:1])
     # unslothai/notebooks#251 (2026-04-21)
-    if begins[:1] == [begin] != list(tokenizer(whole, add_special_tokens=False)["input_ids"][:1]):
+    if begins == [begin] != list(tokenizer(whole, add_special_tokens=False)["input_ids"][:1]):
         reason = f"the tokenizer puts {tokenizer.bos_token} before every text, and the template writes none"
         yield (
             "bos_missing",
@@ -57,7 +57,7 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
             f"{reason}: TRL and this course train on what the template writes, so without it (transformers#27634). If the base was "
             "trained with it, begin the template with {{ bos_token }}.",
         )
-    if begins == [begin, begin]:
+    if begins_twice(tokenizer, whole):
         reason = f"the template writes {tokenizer.bos_token}, and the tokenizer puts another before any text"
         yield (
             "bos_twice",

@@ -61,19 +61,20 @@ def group_of(number: str) -> str:
 
 
 class Route(NamedTuple):
-    """A way through the course: its lessons, and the hours that reading and running take, and exercises besides."""
+    """A way through the course: its lessons, and the hours that it takes to read and run, to build by hand, and for other exercises."""
 
     name: str
     lessons: Sequence[str]
     hours: str
+    by_hand: str
     exercises: str
 
 
 MAIN = tuple(SYLLABUS)[:9]
 WAYS = (
-    Route("An evening", ("00", "02", "03", "05", "08"), "2", "2"),
-    Route("An afternoon", MAIN, "3", "3½"),
-    Route("All of it", tuple(SYLLABUS), "6½", "7"),
+    Route("An evening", ("00", "02", "03", "05", "08"), "2", "1", "1"),
+    Route("An afternoon", MAIN, "3", "2", "1½"),
+    Route("All of it", tuple(SYLLABUS), "6½", "2", "5"),
 )
 
 # Estimates: readers took so long to read a lesson with its code, pictures and outputs.
@@ -81,7 +82,7 @@ WORDS_A_MINUTE, MINUTES_A_CELL = 150, 0.75
 _SEEN = re.compile(
     r"<!--.*?-->|<details>.*?</details>|<[^>]+>|~~~.*?~~~|`[^`]*`|\$\$.*?\$\$|\$[^$\n]*\$|\]\([^)]*\)", re.S
 )
-_EXERCISE = re.compile(r"^### Exercise .*? (\d+) minutes?\b", re.M)
+_EXERCISE = re.compile(r"^### Exercise .*? (\d+) minutes?\b(.*)", re.M)
 
 
 def words_seen(notebook: Any) -> int:
@@ -98,16 +99,26 @@ def cells_seen(notebook: Any) -> int:
 
 def learning_minutes(notebook: Any) -> tuple[int, int]:
     """Minutes to read a notebook, its folded hints left out; and those of its exercises, as their titles estimate them."""
-    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     reading = words_seen(notebook) / WORDS_A_MINUTE + MINUTES_A_CELL * cells_seen(notebook)
-    return round(reading), sum(map(int, _EXERCISE.findall(text)))
+    return round(reading), sum(minutes for minutes, _ in _exercises(notebook))
+
+
+def minutes_by_hand(notebook: Any) -> int:
+    """Minutes of those exercises that build what later cells and lessons use."""
+    return sum(minutes for minutes, by_hand in _exercises(notebook) if by_hand)
+
+
+def _exercises(notebook: Any) -> list[tuple[int, bool]]:
+    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return [(int(minutes), rest.endswith(" · by hand")) for minutes, rest in _EXERCISE.findall(text)]
 
 
 def ways() -> list[str]:
     """The three ways, a sentence each."""
     listed = [f"lessons {', '.join(WAYS[0].lessons)}", f"lessons 00 to {MAIN[-1]}", "every lesson"]
     return [
-        f"{one.name}: {which}, about {one.hours} hours to read and run, and {one.exercises} more with all exercises."
+        f"{one.name}: {which}, about {one.hours} hours to read and run, {one.by_hand} more to build by hand what later lessons "
+        f"use, and {one.exercises} for the other exercises."
         for one, which in zip(WAYS, listed, strict=True)
     ]
 

@@ -6,7 +6,16 @@ from fractions import Fraction
 import nbformat
 
 from lora_lessons.course.lesson import lessons
-from lora_lessons.course.syllabus import GROUPS, SYLLABUS, WAYS, course_map, group_of, learning_minutes, ways
+from lora_lessons.course.syllabus import (
+    GROUPS,
+    SYLLABUS,
+    WAYS,
+    course_map,
+    group_of,
+    learning_minutes,
+    minutes_by_hand,
+    ways,
+)
 from lora_lessons.run.baselines import read_baseline
 
 
@@ -37,19 +46,26 @@ def test_the_map_has_four_groups_and_every_lesson_is_in_one():
 
 def test_a_notebooks_minutes_are_its_words_its_cells_and_its_exercises():
     markdown, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
-    exercise = "### Exercise 02.1 · ★★☆ · 10 minutes · your own layer\n\n### Exercise 02.2 · ★☆☆ · 1 minute\n"
+    exercise = "### Exercise 02.1 · ★★☆ · 10 minutes · your own layer · by hand\n\n### Exercise 02.2 · ★☆☆ · 1 minute\n"
     cells = [markdown("word " * 290 + "<details>hint " * 500 + "</details>" + "`code` 7"), markdown(exercise)]
     cells += [code("x"), code("y"), code("z", metadata={"tags": ["hide-input"]})]
-    assert learning_minutes(nbformat.v4.new_notebook(cells=cells)) == (3, 11)
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    assert learning_minutes(notebook) == (3, 11) and minutes_by_hand(notebook) == 10
 
 
 def test_the_hours_of_the_three_ways_are_those_of_their_lessons():
-    taken = {
-        p.stem[:2]: (*learning_minutes(nbformat.read(p, 4)), read_baseline(p.stem)["seconds"] / 60) for p in lessons()
-    }
+    taken = {}
+    for path in lessons():
+        notebook = nbformat.read(path, 4)
+        (reading, exercises), by_hand = learning_minutes(notebook), minutes_by_hand(notebook)
+        running = read_baseline(path.stem)["seconds"] / 60
+        taken[path.stem[:2]] = reading + running, by_hand, exercises - by_hand
     for way in WAYS:
-        reading, exercises, running = (sum(taken[number][i] for number in way.lessons) for i in range(3))
-        for said, minutes in ((way.hours, reading + running), (way.exercises, exercises)):
+        minutes_of = [sum(taken[number][i] for number in way.lessons) for i in range(3)]
+        for said, minutes in zip((way.hours, way.by_hand, way.exercises), minutes_of, strict=True):
             hours = sum(Fraction(part) for part in said.replace("½", " 1/2").split())
             assert abs(minutes / 60 - hours) <= 0.3, f"{way.name}: {minutes / 60:.1f} hours, not {said}"
-    assert ways()[1] == "An afternoon: lessons 00 to 08, about 3 hours to read and run, and 3½ more with all exercises."
+    assert (
+        ways()[1]
+        == "An afternoon: lessons 00 to 08, about 3 hours to read and run, 2 more to build by hand what later lessons use, and 1½ for the other exercises."
+    )

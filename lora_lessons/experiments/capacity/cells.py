@@ -87,11 +87,14 @@ def asked() -> Iterator[BookRun]:
     yield from (BookRun("mask", r, entries) for entries in (largest, smallest) for r in RANKS)
     # is a rank full, or is it only slow?
     yield from (BookRun("B·A", r, largest, longer=LONGER) for r in (RANKS[2], RANKS[0]))
+    # do four blocks hold more than one, number for number?
+    yield from (BookRun("B·A", r, largest, UPPER) for r in RANKS)
     for seed in SEEDS[1:]:
         for way in WAYS:
             yield from (BookRun(way, r, largest, seed=seed) for r in RANKS)
         yield from (BookRun("B·A", r, largest, seed=seed) for r in (HIGH, CUT))
-    for entries in (largest, TUNED_AT, smallest):
+    yield from (BookRun("mask", r, largest, UPPER) for r in RANKS)
+    for entries in (TUNED_AT, smallest):
         for way in WAYS:
             yield from (BookRun(way, r, entries, UPPER) for r in RANKS)
 

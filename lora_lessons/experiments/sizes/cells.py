@@ -44,7 +44,7 @@ SIZES = {
     size.name: size
     for size in (
         AskedBase(EMBEDDED, "135M", "SmolLM2", "Q4_1", 134_515_008, 4e-3, 2e-4),
-        _qwen("qwen2.5-coder-0.5b", "0.5B", 2e-3, 1e-4),
+        _qwen("qwen2.5-coder-0.5b", "0.5B", 2e-3, 1.5e-5),
         _qwen("qwen2.5-coder-1.5b", "1.5B", 1e-3, None),
     )
 }
@@ -68,13 +68,7 @@ def lora_way(r: int, lora_alpha: int) -> str:
     return f"r={r}, α={lora_alpha}"
 
 
-def rate_way(method: str, rate: float) -> str:
-    """What a learning rate is called among the ways."""
-    return f"{method} {rate:g}"
-
-
 _ALPHAS = [(r, alpha) for r in (8, 64, 1) for alpha in dict.fromkeys((ALPHA, 2 * r))]
-_RATES = {"LoRA": (1e-3, 2e-3, 5e-4, 4e-3, 8e-3), "full": (1e-4, 2e-4, 5e-5, 4e-4)}
 CLAIMS: dict[str, Question] = {
     "delta": Question(
         "what full fine-tuning's ΔW is made of, and what is left of it when it is cut",
@@ -103,13 +97,6 @@ CLAIMS: dict[str, Question] = {
     ),
     "cut_w": Question("perplexity when every W is cut", "01", {"": {}}, 25, trains=False),
     "formats": Question("perplexity when every W is rounded by a format", "11", {"": {}}, 60, trains=False),
-    "rate": Question(
-        "the best learning rate of LoRA and of full fine-tuning",
-        "03",
-        {rate_way(m, rate): {"rate": rate, "full": m == "full"} for m, rates in _RATES.items() for rate in rates},
-        30,
-        seeds=1,
-    ),
     "memory": Question(
         "predicted and measured memory of a training step",
         "08",

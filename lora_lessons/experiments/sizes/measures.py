@@ -87,26 +87,24 @@ def in_16_bits(model: Any) -> bool:
 
 
 @contextmanager
-def adapted(
-    subject: Subject, seed: int, r: int = R, lora_alpha: float = ALPHA, rate: float | None = None
-) -> Iterator[Any]:
+def adapted(subject: Subject, seed: int, r: int = R, lora_alpha: float = ALPHA) -> Iterator[Any]:
     """The base with a trained adapter on, while the block runs; the same training is read back when it is asked for again."""
     model = subject.base.model
     lora.attach(model, r, lora_alpha, seed=seed)
     try:
-        training.train(model, subject.train_set, subject.how(rate or subject.size.rate, seed))
+        training.train(model, subject.train_set, subject.how(subject.size.rate, seed))
         yield model
     finally:
         lora.detach(model)
 
 
-def in_full(subject: Subject, seed: int, rate: float | None = None) -> models.Base:
+def in_full(subject: Subject, seed: int) -> models.Base:
     """The base in fp32, every parameter of it trained; the one in 16 bits is let go of, and the run is not kept."""
     train_set, _ = subject.train_set, subject.held_out  # in tokens, while the tokenizer is there
     subject.let_go()
     base = models.load(subject.size.name, "fp32")
     base.model.requires_grad_(True)
-    how = subject.how(rate or subject.size.full or math.nan, seed, autocast=in_16_bits(base.model), checkpoint_every=0)
+    how = subject.how(subject.size.full or math.nan, seed, autocast=in_16_bits(base.model), checkpoint_every=0)
     with scratch("sizes") as folder:
         training.train(base.model, train_set, how, run_dir=folder, reuse=False)
     base.model.requires_grad_(False)
@@ -125,7 +123,7 @@ def with_change(subject: Subject, base: models.Base, names: list[str], change: C
 
 def delta(subject: Subject, settings: Settings, seed: int) -> Found:
     """Full fine-tuning, and its change of the Linears cut to each of RANKS: directions, energies and losses."""
-    trained = in_full(subject, seed, settings.get("rate"))
+    trained = in_full(subject, seed)
     found = {"full": subject.loss(trained.model)}
     with torch.autocast(trained.model.device.type, torch.bfloat16, enabled=in_16_bits(trained.model)):
         found["general"] = evaluation.perplexity(trained, tasks.general_text())
@@ -159,14 +157,6 @@ def delta(subject: Subject, settings: Settings, seed: int) -> Found:
 def rank(subject: Subject, settings: Settings, seed: int) -> Found:
     """LoRA at one rank and α."""
     with adapted(subject, seed, settings["r"], settings["lora_alpha"]):
-        return {"loss": subject.loss()}
-
-
-def rate(subject: Subject, settings: Settings, seed: int) -> Found:
-    """LoRA, or full fine-tuning, at one learning rate."""
-    if settings["full"]:
-        return {"loss": subject.loss(in_full(subject, seed, settings["rate"]).model)}
-    with adapted(subject, seed, rate=settings["rate"]):
         return {"loss": subject.loss()}
 
 
@@ -304,6 +294,5 @@ MEASURES: Mapping[str, Callable[[Subject, Settings, int], Mapping[str, float]]] 
     "forget": forget,
     "cut_w": cut_w,
     "formats": formats,
-    "rate": rate,
     "memory": memory_of_a_step,
 }

@@ -72,16 +72,12 @@ def done(rows: Sequence[Row], steps: int = STEPS) -> dict[tuple[str, str, str, i
 
 def expected(cell: Cell, rows: Sequence[Row]) -> float:
     """Seconds that a cell will take: as its like did at this size, else at another size, else by guess."""
-
-    def is_like(row: Row) -> bool:
-        return row["claim"] == cell.claim and row["how"].get("full") == cell.settings.get("full")
-
-    here = [row for row in rows if is_like(row) and row["size"] == cell.size.name]
+    alike = [row for row in rows if row["claim"] == cell.claim]
+    here = [row for row in alike if row["size"] == cell.size.name]
     for like in ([row for row in here if row["way"] == cell.way], here):
         if like:
             return fmean(row["seconds"] for row in like)
-    others = [row for row in rows if is_like(row) and row["size"] in SIZES]
-    elsewhere = [row["seconds"] / pace(SIZES[row["size"]]) for row in others]
+    elsewhere = [row["seconds"] / pace(SIZES[row["size"]]) for row in alike if row["size"] in SIZES]
     return pace(cell.size) * (fmean(elsewhere) if elsewhere else CLAIMS[cell.claim].seconds)
 
 

@@ -65,11 +65,6 @@ STATEMENTS: dict[str, Statement] = {
         f"rank 1 ends less than 0.05 nats above rank 8, at the better of α = {ALPHA} and 2",
         [Needs(f"rank 1 above rank 8, at the better of α = {ALPHA} and 2", "<", 0.05)],
     ),
-    "LoRA learns at a higher rate": Statement(
-        "rate",
-        "LoRA's best learning rate is at least 5 times full fine-tuning's",
-        [Needs("LoRA's best learning rate over full fine-tuning's", ">", 4.99)],
-    ),
     "NF4 costs little": Statement(
         "base4", "trained, NF4 ends less than 0.1 nats above 16 bits", [Needs("NF4 above 16 bits, trained", "<", 0.1)]
     ),

@@ -61,16 +61,6 @@ def _share(name: str, none: str, all_of_it: str) -> Callable[[Found], float]:
     return lambda found: 100 * (found[""][none] - found[""][name]) / (found[""][none] - found[""][all_of_it])
 
 
-def _best(method: str) -> Callable[[Found], float]:
-    """The learning rate of a method's lowest loss; every rate of its grid must be there."""
-
-    def best(found: Found) -> float:
-        rates = {way: one["rate"] for way, one in CLAIMS["rate"].ways.items() if way.startswith(method)}
-        return float(rates[min(rates, key=lambda way: found[way]["loss"])])
-
-    return best
-
-
 def _off_the_tape(way: str) -> Callable[[Found], float]:
     """Percent that the prediction of a step's tensors is off by."""
     return lambda found: 100 * (found[way]["predicted"] / found[way]["taped"] - 1)
@@ -101,10 +91,6 @@ def _general(found: Found) -> float:
 
 def _rank_1(found: Found) -> float:
     return min(found[lora_way(1, alpha)]["loss"] for alpha in (ALPHA, 2)) - found[lora_way(R, ALPHA)]["loss"]
-
-
-def _rates(found: Found) -> float:
-    return _best("LoRA")(found) / _best("full")(found)
 
 
 # The first one of each claim is drawn.
@@ -170,11 +156,6 @@ QUANTITIES: dict[str, list[Quantity]] = {
             for name in ("Q4_0", "Q8_0", "Q4_1", "NF4 + double", "FP4", "int4")
         ),
         Quantity("int4 above NF4 + double", "nats a token", _apart("int4", "NF4 + double"), "+.3f"),
-    ],
-    "rate": [
-        Quantity("LoRA's best learning rate over full fine-tuning's", "times", _rates, ".0f", True),
-        Quantity("LoRA's best learning rate", "", _best("LoRA"), "g"),
-        Quantity("full fine-tuning's best learning rate", "", _best("full"), "g", True),
     ],
     "memory": [
         Quantity(f"{way}, predicted beside {what}", "%", off(way), "+.1f")

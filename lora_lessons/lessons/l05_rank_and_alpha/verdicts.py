@@ -17,7 +17,7 @@ from ...experiments import sizes
     "05_rank_and_alpha",
     says="LoRA inserts small low-rank matrices at key points; only they train, the base model stays frozen",
     written_for=CONDITION,
-    at_sizes=sizes.at_sizes("rank matters little", "rank 1 nearly suffices", "LoRA learns at a higher rate"),
+    at_sizes=sizes.at_sizes("rank matters little", "rank 1 nearly suffices"),
     sentence="For 96 examples of one voice, rank 1 nearly sufficed if α was kept: with α = 16, {apart.alpha_16} of 21 pairs of ranks from 1 to 64 could "
     "be told apart by our rule, though rank 1 came last in {rank_1.last} of 3 seeds, by {rank_1.behind:.3f} nats on average. That more data need more rank is published, and not shown here. With α = 2r, {apart.alpha_2r} pairs "
     "could be told apart, because a higher rank then means a larger step. As for the points, adapters on q and v alone ended at a higher loss "

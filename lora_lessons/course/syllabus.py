@@ -73,7 +73,7 @@ class Route(NamedTuple):
 MAIN = tuple(SYLLABUS)[:9]
 WAYS = (
     Route("An evening", ("00", "02", "03", "05", "08"), "2", "1", "1"),
-    Route("An afternoon", MAIN, "3", "2", "1½"),
+    Route("Two afternoons", MAIN, "3", "2", "1½"),
     Route("All of it", tuple(SYLLABUS), "6½", "2", "5"),
 )
 

@@ -53,7 +53,8 @@ def subject(tiny, tmp_path, monkeypatch):
 
 def row(cell, found=None, seconds=1.0, steps=STEPS, **changed):
     made = {"claim": cell.claim, "size": cell.size.name, "way": cell.way, "seed": cell.seed, "how": cell.how(steps)}
-    return made | {"found": found or {}, "seconds": seconds, "date": "2026-11-28"} | changed
+    stamped = {"machine": "Xeon, 2 cores", "date": "2026-11-28"}
+    return made | {"found": found or {}, "seconds": seconds} | stamped | changed
 
 
 def some(size, claim, way=None, seed=0):
@@ -124,10 +125,11 @@ def test_a_killed_run_keeps_every_cell_that_was_measured_and_goes_on_behind_them
     assert running.done([trained], steps=2) and not running.done([trained], steps=24)
 
 
-def test_what_is_kept_replaces_its_own_cell_alone(tiny, tmp_path):
+def test_what_is_kept_replaces_its_own_cell_alone_and_names_every_machine(tiny, tmp_path):
     file, one, other = tmp_path / "sizes.json", some(tiny, "rank"), some(tiny, "rank", seed=1)
-    for cell, loss in ((one, 1.0), (other, 2.0), (one, 3.0)):
-        running.keep(file, row(cell, {"loss": loss}))
+    for cell, loss, machine in ((one, 1.0, "a Mac"), (other, 2.0, "EPYC"), (one, 3.0, "Xeon")):
+        running.keep(file, row(cell, {"loss": loss}, machine=machine))
+    assert recordings.read(file)["machine"] == "EPYC and Xeon"
     assert {kept["seed"]: kept["found"]["loss"] for kept in sizes.rows_in(file)} == {0: 3.0, 1: 2.0}
 
 

@@ -3180,9 +3180,9 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "a new cell takes the place of all of its claim",
-            "if key(old) != key(row)]",
-            "if key(old)[:1] != key(row)[:1]]",
-            "experiments/test_sizes.py::test_what_is_kept_replaces_its_own_cell_alone",
+            "if key(old) != key(row)), row]",
+            "if key(old)[:1] != key(row)[:1]), row]",
+            "experiments/test_sizes.py::test_what_is_kept_replaces_its_own_cell_alone_and_names_every_machine",
         ),
     ),
     *_in(

@@ -51,9 +51,13 @@ def rows_in(file: Path) -> list[Row]:
 
 
 def keep(file: Path, row: Row) -> None:
-    """Put a cell into `file`, in the place of an older one of its key; the file is whole before and after."""
-    rows = [old for old in rows_in(file) if key(old) != key(row)]
-    recordings.write(file, stamp() | {"what": WHAT, "rows": [*rows, row]})
+    """Put a cell into `file`, in the place of an older one of its key; the file is whole before and after.
+
+    The recording names every machine that a cell was measured on.
+    """
+    rows = [*(old for old in rows_in(file) if key(old) != key(row)), row]
+    machines = sorted({one["machine"] for one in rows})
+    recordings.write(file, stamp() | {"machine": recordings.AND.join(machines), "what": WHAT, "rows": rows})
 
 
 def key(row: Row) -> tuple[str, str, str, int]:

@@ -157,6 +157,13 @@ def exercise_01_4(answer: Callable[[Tensor, float], int]) -> str | None:
             4,
             4,
         ): "That is still the colleague's answer. Energy is a sum of squares; what does the second line sum?",
+        (
+            1,
+            2,
+            2,
+            2,
+            2,
+        ): "You added up first, and squared the sums. Square each singular value first, then add them up.",
         (2, 3, 4, 4, 4): "You squared the share at the end. Square each singular value first, then add them up.",
         (1, 1, 2, 3, 4): "You squared `share`, the limit. Square each singular value, and leave `share` as it is.",
         (2, 3, 3, 4, 4): "You took the root of each singular value. Energy is a sum of squares.",

@@ -171,7 +171,7 @@ def error_against_loss(errors: Mapping[str, float], rises: Mapping[str, Sequence
     low, high = min(errors.values()), max(errors.values())
     ax.set(xlim=(low - 0.2 * (high - low), high + 0.2 * (high - low)), ylim=(0, None))
     ax.set(xlabel="relative error of the weights, median matrix", ylabel="rise of the loss, nats a token")
-    ax.set_title("A smaller error need not be a smaller loss")
+    ax.set_title("How far the weights are off, and what that costs")
     return figure, " ".join(words)
 
 

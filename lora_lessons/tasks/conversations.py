@@ -97,6 +97,7 @@ class ChatText(NamedTuple):
 
 
 REWRITES = "the chat template writes earlier turns in another way than the last"
+ASKED_OTHERWISE = "the chat template does not write an earlier one as the model would be asked for it"
 NO_PLACES = "this tokenizer does not say where in a text its tokens stand"
 
 
@@ -126,7 +127,7 @@ def chat_text(
         try:
             before, answer = _up_to_an_answer(tokenizer, messages[: number + 1], beside)
         except ValueError:
-            return ChatText(given, taught, only_last=REWRITES)
+            return ChatText(given, taught, only_last=ASKED_OTHERWISE)
         if not given.startswith(before + answer):
             return ChatText(given, taught, only_last=REWRITES)
         places.append((len(before), len(before) + len(answer)))

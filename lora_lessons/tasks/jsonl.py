@@ -127,6 +127,8 @@ def is_cut(text: str, error: json.JSONDecodeError) -> bool:
 def _unparsed(text: str, error: ValueError, expected: str) -> str:
     if not isinstance(error, json.JSONDecodeError):
         return f"{first_line(error)}, where {expected} was expected"
+    if text.startswith("{'"):
+        return "it is written in Python's way, with ' for \": write it with json.dumps"
     if text.endswith(",") and _is_json(text[:-1]):
         return "it ends with a comma, as an element of a list does: take the comma off"
     if is_cut(text, error):
@@ -145,8 +147,9 @@ def _is_json(text: str) -> bool:
 def check_messages(messages: Any) -> None:
     """Raise Fault unless `messages` are a conversation that ends with the assistant's answer."""
     if isinstance(messages, str) and messages.lstrip().startswith("["):
-        reason = "its messages are a text that holds a list, as where JSON was written twice"
-        raise Fault("unknown_layout", f"{reason}: write the list itself (in Python, json.loads(text)).")
+        how = "json.loads" if _is_json(messages) else "ast.literal_eval"
+        reason = "its messages are a text that holds a list, as where it was written twice or into a table's cell"
+        raise Fault("unknown_layout", f"{reason}: write the list itself (in Python, {how}(text)).")
     if not isinstance(messages, list) or not messages:
         raise Fault("unknown_layout", f"expected {CHAT} as JSON, with a list of messages that is not empty.")
     for number, message in enumerate(messages, 1):
@@ -157,7 +160,8 @@ def check_messages(messages: Any) -> None:
     last = messages[-1]
     if last["role"] != "assistant" or not said(last).strip():
         code = "empty_answer" if last["role"] == "assistant" else "missing_role"
-        raise Fault(code, "the last message must be the assistant's answer, and not empty.")
+        more = "" if last["role"] == "assistant" else ": take off what follows it, or write one"
+        raise Fault(code, f"the last message must be the assistant's answer, and not empty{more}.")
     if last.get("weight") == 0:
         raise Fault(
             "all_masked",

@@ -54,6 +54,10 @@ def written(tokenizer: Any, messages: Sequence[dict[str, Any]], beside: dict[str
 def instead(tokenizer: Any, messages: Sequence[dict[str, Any]], beside: dict[str, Any]) -> str:
     """What to do where a template refuses these messages: the first of the usual ways that it takes."""
     ways = [(todo, [change(message) for message in messages]) for todo, change in WAYS.items()]
+    ways += [
+        ("make one message of those that the same role says one after the other", _joined(messages)),
+        ("call one tool in a message, with its answer behind it", _one_call_each(messages)),
+    ]
     if messages[0]["role"] == "system":
         ways.insert(0, ("put what the system says into the user's message", [*messages[1:]]))
     for todo, changed in ways:
@@ -65,6 +69,44 @@ def instead(tokenizer: Any, messages: Sequence[dict[str, Any]], beside: dict[str
         if all(str(call.get("name")) in whole for message in changed for call in calls_in(message)):
             return todo
     return "say it in other turns"
+
+
+def _joined(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages, where a role speaks twice as one: not those that call a tool or answer."""
+    made: list[dict[str, Any]] = []
+    for one in messages:
+        if (
+            made
+            and one["role"] == made[-1]["role"] != "tool"
+            and not (made[-1].get("tool_calls") or one.get("tool_calls"))
+        ):
+            texts = [made[-1].get("content") or "", one.get("content") or ""]
+            made[-1] = {**made[-1], "content": "\n\n".join(texts)}
+        else:
+            made.append(one)
+    return made
+
+
+def _one_call_each(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages, where several tools are called at once one after the other, each with its answer behind it."""
+    made: list[dict[str, Any]] = []
+    waiting: list[dict[str, Any]] = []
+    for one in messages:
+        calls = one.get("tool_calls") or ()
+        if len(calls) > 1:
+            first, *waiting = ({**one, "tool_calls": [call]} for call in calls)
+            made.append(first)
+        else:
+            made.append(one)
+            if one["role"] == "tool" and waiting:
+                made.append(waiting.pop(0))
+    return made
+
+
+def _of_harmony(message: dict[str, Any]) -> dict[str, Any]:
+    """The message with the last of gpt-oss's channels alone, where its content holds several."""
+    *channels, last = str(message.get("content") or "").split("<|message|>")
+    return {**message, "content": last} if channels else message
 
 
 def _with_calls(message: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
@@ -93,6 +135,7 @@ WAYS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         "content": one.get("content") or "",
     },
     "give each tool call, and its answer, an id of nine letters and digits": _with_ids,
+    "write what it thinks into the field thinking and the answer alone, without channels, into the content": _of_harmony,
     "train a model that sees or hears, whose lists of parts it wants": lambda one: {
         **one,
         "content": [{"type": "text", "text": one.get("content") or ""}],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -13,14 +14,14 @@ from ...tasks.jsonl import Fault, said
 from ...tasks.preferences import SIDES, is_pair
 from ...tasks.splitting import LEAST
 from . import template, tokens
-from .layouts import GUESSED, KNOWN, conversation, rendered_text
+from .layouts import GUESSED, KNOWN, PLAIN, RENDERED, conversation, written_otherwise
 from .likeness import ALIKE, AskedQuestions, Likeness, leaks
 from .pairs import Compared
 from .problems import LOOK, NOTE, WRONG, Found, PersonalData
-from .records import Progress, has_mark, records, unit
+from .records import Progress, delimiter, has_mark, records, unit
 from .remarks import MARKS, PICTURE_LEARNS, of_calls, remarks
 from .report import DataReport, as_seen, in_longest_tenth, lengths
-from .unread import SEEN_OR_HEARD, unlearned, unread_fields
+from .unread import SEEN_OR_HEARD, unlearned, unread_fields, verdict
 
 Example = dict[str, Any]
 # Fewer lines than these get a word about what to expect; an example of more tokens is not shown if there is a shorter.
@@ -29,6 +30,8 @@ FEW, SHORT = 100, 400
 ONE_ANSWER = 0.9
 # TRL's max_length where nobody sets it, of SFTConfig and of DPOConfig (1.16, trainer/sft_config.py and dpo_config.py)
 TRL_CUTS = 1024
+# What is said of an answer because it is to be learned, and not of one that is there to be bad.
+OF_GOOD_ONES = ("boilerplate", "in_circles", "question_in_answer")
 
 
 def conversations(
@@ -68,9 +71,17 @@ def check(
 
 
 def _good(
-    path: Path | str, problems: Found, layouts: Counter[str], progress: Progress | None = None
+    path: Path | str,
+    problems: Found,
+    layouts: Counter[str],
+    progress: Progress | None = None,
+    texts: dict[str, str] | None = None,
 ) -> Iterator[tuple[int, Example]]:
-    """The good lines of a file; what is wrong with the others goes to `problems`, and how many have a layout to `layouts`."""
+    """The good lines of a file; what is wrong with the others goes to `problems`, and how many have a layout to `layouts`.
+
+    To `texts` goes the first text that a trainer would take as it stands, of each kind: RENDERED, PLAIN, or a layout's name.
+    """
+    texts = {} if texts is None else texts
     for record in records(path, progress):
         try:
             if record.fault:
@@ -78,8 +89,12 @@ def _good(
             layout, example = conversation(record.value)
         except Fault as fault:
             problems.add(fault.code, WRONG, record.line, str(fault))
+            if fault.code in (RENDERED, PLAIN):
+                texts.setdefault(fault.code, record.value["text"])
         else:
             layouts[layout.name] += 1
+            if "prompt" in layout.needs and all(isinstance(record.value[name], str) for name in layout.needs):
+                texts.setdefault(layout.name, record.value["prompt"])
             yield record.line, example
 
 
@@ -127,6 +142,9 @@ class _Check:
         # answers in the good lines, and those of them that are learned
         self.answers = self.learned = 0
         self.of_template: dict[str, str] = {}
+        # of what is written otherwise than templates take it: code → severity and sentence, None where this one takes it
+        self.otherwise: dict[str, tuple[str, str] | None] = {}
+        self.texts: dict[str, str] = {}
         self.likeness, self.questions, self.personal = Likeness(), AskedQuestions(), PersonalData()
         self.first: Example | None = None
         self.with_tools: Example | None = None
@@ -134,7 +152,7 @@ class _Check:
 
     def run(self, progress: Progress | None) -> DataReport:
         """Read the file, and say what was found."""
-        good = _good(self.path, self.found, self.layouts, progress)
+        good = _good(self.path, self.found, self.layouts, progress, self.texts)
         for line, example, sizes in tokens.measured(self.tokenizer, good, self.limit, last_only=self.last_only):
             if isinstance(sizes, Fault):
                 self.found.add(sizes.code, WRONG, line, str(sizes))
@@ -173,9 +191,11 @@ class _Check:
             reason = "its two answers differ in white space alone, so the model would learn that and nothing else"
             self.found.add("same_but_spaces", LOOK, line, f"{reason}: change one of them, or take the line out.")
         if pair:
-            # a bad answer may well be a refusal
+            # a bad answer may well be a refusal, or run in circles
             also = dict(self._remarks(example["prompt"] + example["rejected"], example))
-            found = {code: sentence for code, sentence in also.items() if code != "boilerplate"} | found
+            found = {code: sentence for code, sentence in also.items() if code not in OF_GOOD_ONES} | found
+        if (judged := verdict(example)) and not judged[1]:
+            found = {code: sentence for code, sentence in found.items() if code not in OF_GOOD_ONES}
         found |= {code: self._of_template(code, tokens.conversations_in(example)[0]) for code in sizes.remarks}
         for code, sentence in found.items():
             self.found.add(code, LOOK, line, sentence)
@@ -185,6 +205,19 @@ class _Check:
             self.found.add("cut_by_trl", NOTE, line, f"{cut}: set their max_length. This course cuts nothing.")
         if not pair and (weight := unlearned(messages)):
             self.found.add("weight_0", NOTE, line, weight)
+        if judged and not pair:
+            reason = f"its field {judged[0]} says whether the answer is a good one, as trainers of KTO read it (TRL's takes prompt, completion and label)"
+            self.found.add(
+                "kto_label",
+                NOTE,
+                line,
+                f"{reason}. Here every answer is one to learn: for SFT, take out the lines where it is false.",
+            )
+        for code, written in written_otherwise(example).items():
+            if code not in self.otherwise:
+                self.otherwise[code] = template.of_what_is_written(self.tokenizer, code, example, written)
+            if said_of := self.otherwise[code]:
+                self.found.add(code, said_of[0], line, said_of[1])
         private = self.personal.add(self.found, line, messages + example["rejected"] if pair else messages)
         for reason in unread_fields(example, SIDES if pair else ()):
             self.found.add("unread_field", LOOK, line, reason)
@@ -217,7 +250,11 @@ class _Check:
         note = self.found.add
         self.personal.tell(self.found, self.unit)
         if has_mark(self.path):
-            note("bom", LOOK, 1, "the file begins with a byte-order mark, where other readers stop: save it without.")
+            reason = "the file begins with a byte-order mark, which some readers take for a part of the text (Python's json among them)"
+            note("bom", NOTE, 1, f"{reason}: save it without.")
+        if (sign := delimiter(self.path)) not in (",", ""):
+            reason = "its cells are not parted by commas, as load_dataset and pandas expect of a .csv"
+            note("delimiter", NOTE, None, f"{reason}: give them sep={json.dumps(sign)}.")
         if len(self.layouts) > 1:
             words = ", ".join(f"{count:,} as {name}" for name, count in self.layouts.most_common())
             note("mixed_layouts", LOOK, None, f"the lines are in several layouts ({words}): use one.")
@@ -239,8 +276,7 @@ class _Check:
         if self.tokenizer and self.with_tools:
             for code, severity, sentence in template.of_tools(self.tokenizer, self.with_tools):
                 note(code, severity, None, sentence)
-        if "rendered_text" in {problem.code for problem in self.found.sorted()}:
-            self._rendered()
+        self._as_texts()
         # without a good line, what is wrong with each says it all
         if 0 < (few := self.good) < FEW:
             note("too_few", LOOK if few < LEAST else NOTE, None, _few(few))
@@ -248,10 +284,14 @@ class _Check:
             words = f"the longest tenth of the answers holds {share:.0%} of what is learned"
             note("unbalanced", NOTE, None, f"{words}, so the loss is mostly theirs: shorten or split them.")
 
-    def _rendered(self) -> None:
-        """What the base does to texts that a template has already written, seen on the first of them."""
-        values = (record.value for record in records(self.path) if not record.fault)
-        if tokens.begins_twice(self.base, next(filter(None, map(rendered_text, values)))):
+    def _as_texts(self) -> None:
+        """What TRL does to texts that it takes as they stand, on this base."""
+        pairs = [name for name in self.texts if name not in (RENDERED, PLAIN)]
+        if self.base and pairs and not getattr(self.base, "chat_template", True):
+            self.found.reword("no_template", LOOK, f"{template.NO_TEMPLATE} {template.TEXTS_AS_THEY_ARE}")
+        elif self.tokenizer and pairs:
+            self.found.add("texts_without_template", NOTE, None, template.TEXTS_WITHOUT_TEMPLATE)
+        if RENDERED in self.texts and tokens.begins_twice(self.base, self.texts[RENDERED]):
             bos = self.base.bos_token
             reason = f"the text begins with {bos}, and the tokenizer puts another before it, so TRL trains on both"
             self.found.add(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from ...tasks.jsonl import CHAT, Fault, check_messages, shown
 from ...tasks.preferences import SIDES, parted
+from ...tasks.templates import out_of_text
 from .traces import OLD_FORM
 
 # How ShareGPT and its followers call the roles.
@@ -264,6 +265,9 @@ LAYOUTS = (
     Layout("Dolly", ("instruction", "response"), ("context", "system"), _instruction("context", "response")),
     Layout("prompt and response", ("prompt", "response"), ("system",), _pair("prompt", "response")),
     Layout("question and answer", ("question", "answer"), ("system",), _pair("question", "answer")),
+    # ms-swift's page on custom data, and data sets on the hub
+    Layout("query and response", ("query", "response"), ("system",), _pair("query", "response")),
+    Layout("input and output", ("input", "output"), ("system",), _pair("input", "output")),
 )
 
 
@@ -290,17 +294,38 @@ def rendered_text(record: dict[str, Any]) -> str:
     return text if isinstance(text, str) and (_OPENS.search(text) or OLD_FORM.search(text)) else ""
 
 
+# What TRL takes as a text to learn whole, and this course does not read.
+RENDERED, PLAIN = "rendered_text", "plain_text"
+
+
 def _unknown(record: dict[str, Any]) -> Fault:
     """Why a record in no layout is not used; of a field text, what it means to trainers that take one."""
+    fields, text = f"its fields are {shown(list(record))}", record.get("text")
     if rendered_text(record):
         reason = "its field text holds a chat that a template has already written: TRL learns all of such a text, the questions as well"
         todo = f"Write its turns as {CHAT}, so that the answers alone can be learned"
-        return Fault("rendered_text", f"{reason}, and this course reads turns. {todo}.")
-    return Fault("unknown_layout", f"its fields are {shown(list(record))}: expected {KNOWN}.")
+        return Fault(RENDERED, f"{reason}, and this course reads turns. {todo}.")
+    if isinstance(text, str) and text.strip():
+        reason = "its field text is text without turns: TRL's SFTTrainer learns all of it, and an end token behind it (continued pretraining)"
+        return Fault(PLAIN, f"{reason}, and this course reads questions and answers. To teach answers, write {CHAT}.")
+    if record.get("prompt"):
+        reason = (
+            f"{fields}: a prompt without its answer, as GRPO and RLOO take it, and fine-tuning (SFT) learns answers"
+        )
+        return Fault("unknown_layout", f"{reason}. Write them into a field completion.")
+    for name, value in record.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict) and layout_of(value[0]):
+            todo = f"write each in a line of its own, as `jq -c '.{name[:40]}[]' FILE` does"
+            return Fault("unknown_layout", f"the examples stand in a list in its field {name[:40]}: {todo}.")
+    return Fault("unknown_layout", f"{fields}: expected {KNOWN}.")
 
 
 def _check_fields(layout: Layout, record: dict[str, Any]) -> None:
     """Raise Fault, in the words of the file's own columns, unless question and answer are text; lists of messages pass."""
+    if len(layout.needs) > 1 and all(_is_column(record[name]) for name in layout.needs):
+        reason = "it holds whole columns, as pandas' to_json() and datasets' to_dict() write them"
+        todo = 'write an object a line (in pandas, to_json(file, orient="records", lines=True))'
+        raise Fault("unknown_layout", f"{reason}: {todo}.")
     for name in layout.needs if len(layout.needs) == 2 else ():
         value = record[name]
         if not isinstance(value, str | list):
@@ -308,6 +333,70 @@ def _check_fields(layout: Layout, record: dict[str, Any]) -> None:
     answer = layout.needs[-1]
     if isinstance(record[answer], str) and not record[answer].strip():
         raise Fault("empty_answer", f"the {answer} is empty: write one, or take the line out.")
+
+
+def _is_column(value: Any) -> bool:
+    """Whether a field holds the cells of a column: as a list of texts, or as an object of row numbers."""
+    cells = value.values() if isinstance(value, dict) and "0" in value else value
+    return not isinstance(cells, str | dict) and bool(cells) and all(isinstance(cell, str) for cell in cells)
+
+
+# ---- what some trainers and programs write otherwise than chat templates take it ----
+
+# LLaMA-Factory's and ms-swift's roles of a tool call and its answer (their pages on data, 2026)
+CALLS, ANSWERED = ("function_call", "tool_call"), ("observation", "tool_response")
+# OpenAI's name for the system message
+DEVELOPER = "developer"
+# The field in which a conversation keeps its messages as they stand in the file, where they were read otherwise.
+AS_WRITTEN = "messages_as_written"
+
+
+def _as_taken(messages: Any) -> Any:
+    """`messages` with the roles and the texts that chat templates take; what is no list of messages stays as it is."""
+    return [_one_taken(n, one) for n, one in enumerate(messages, 1)] if isinstance(messages, list) else messages
+
+
+def _one_taken(number: int, message: Any) -> Any:
+    if not isinstance(message, dict):
+        return message
+    role, content = message.get("role"), message.get("content")
+    if role in CALLS:
+        calls = out_of_text(content)
+        calls = calls if isinstance(calls, list) else [calls]
+        more = {name: value for name, value in message.items() if name not in ("role", "content")}
+        calls = [{"type": "function", "function": call} for call in calls]
+        return {**more, "role": "assistant", "content": "", "tool_calls": calls}
+    if isinstance(content, list) and content and all(isinstance(part, dict) and "type" in part for part in content):
+        if other := [
+            part["type"] for part in content if part["type"] != "text" or not isinstance(part.get("text"), str)
+        ]:
+            reason = f"message {number} holds a part of type {shown(other[0])}, and text alone is read here"
+            raise Fault(
+                "no_text", f"{reason}: train a model that sees or hears, with a trainer for one, or take it out."
+            )
+        message = {**message, "content": "".join(part["text"] for part in content)}
+    roles = {DEVELOPER: "system", **dict.fromkeys(ANSWERED, "tool")}
+    return {**message, "role": roles[role]} if isinstance(role, str) and role in roles else message
+
+
+def written_otherwise(example: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Code → the messages of an example with what that code is about as it stands in the file, and the rest as it was read."""
+    pairs = list(zip(example["messages"], example.get(AS_WRITTEN) or (), strict=False))
+    ways = {}
+    if any(isinstance(raw.get("content"), list) for _, raw in pairs):
+        ways["content_parts"] = [{**read, "content": raw.get("content")} for read, raw in pairs]
+    if any(raw["role"] == DEVELOPER for _, raw in pairs):
+        ways["developer_role"] = [{**read, "role": raw["role"]} for read, raw in pairs]
+    return ways
+
+
+def _keep(read: Any, taken: Any) -> dict[str, Any]:
+    """The field that keeps messages as they were written, where that matters to a template."""
+    odd = isinstance(read, list) and any(
+        isinstance(one, dict) and (one.get("role") == DEVELOPER or isinstance(one.get("content"), list)) for one in read
+    )
+    # a call has another form, which no template takes
+    return {AS_WRITTEN: [a if a["role"] not in CALLS else b for a, b in zip(read, taken, strict=True)]} if odd else {}
 
 
 def conversation(record: dict[str, Any]) -> tuple[Layout, dict[str, Any]]:
@@ -320,11 +409,14 @@ def conversation(record: dict[str, Any]) -> tuple[Layout, dict[str, Any]]:
         raise _unknown(record)
     others = {name: value for name, value in record.items() if name not in layout.needs + layout.may}
     if layout in PREFERENCES:
-        pair = parted(*layout.read(record))
+        chosen, rejected = layout.read(record)
+        pair = parted(_as_taken(chosen), _as_taken(rejected))
         if layout.read is _unprompted and isinstance(record["chosen"], str) and not _spoken(record["chosen"]):
             layout = GUESSED
-        return layout, {**others, "messages": pair["prompt"] + pair["chosen"], **pair}
+        messages = pair["prompt"] + pair["chosen"]
+        return layout, {**others, "messages": messages, **pair, **_keep(chosen, messages)}
     _check_fields(layout, record)
-    messages = layout.read(record)
+    read = layout.read(record)
+    messages = _as_taken(read)
     check_messages(messages)
-    return layout, {"messages": messages, **others}
+    return layout, {"messages": messages, **others, **_keep(read, messages)}

@@ -1,6 +1,7 @@
 """Lines that say the same: equal, nearly equal, a question that is answered in two ways, one that is held out.
 
-How alike two texts are, is known from 32 bytes of each: Broder's MinHash (1997).
+How alike two texts are, is known from 32 bytes of each: Broder's MinHash (1997). Lines that share a long instruction
+are alike for the most part, so their ends must be alike as well: what is asked, and how the answer begins.
 """
 
 from __future__ import annotations
@@ -59,24 +60,25 @@ class Likeness:
     def add(self, line: int, messages: Messages) -> None:
         """Keep what a conversation is known by."""
         question, answer = before_the_answer(messages), plain(said(messages[-1]))
-        self._keep(line, [messages], question, answer, f"{question}\n{answer}")
+        self._keep(line, [messages], question, answer, f"{question}\n{answer}", question[-END:] + answer[:END])
 
     def add_pair(self, line: int, prompt: Messages, chosen: Messages, rejected: Messages) -> None:
         """Keep what a pair is known by: its prompt with both answers, in either order, and which of them is chosen."""
         asked, better, worse = (before_the_answer([*part, {}]) for part in (prompt, chosen, rejected))
         key = "\0".join([asked, *sorted([better, worse])])
         # turned round, it must read otherwise
-        self._keep(line, [prompt, chosen, rejected], key, better, f"{asked}\n{better}\n{worse[::-1]}")
+        end = asked[-END:] + better[:END] + worse[:END][::-1]
+        self._keep(line, [prompt, chosen, rejected], key, better, f"{asked}\n{better}\n{worse[::-1]}", end)
         self._paired[-1] = True
 
-    def _keep(self, line: int, parts: list[Messages], question: str, answer: str, text: str) -> None:
+    def _keep(self, line: int, parts: list[Messages], question: str, answer: str, text: str, end: str) -> None:
         self._lines.append(line)
         self._wholes.append(number_of(repr([[(m["role"], said(m)) for m in part] for part in parts])))
         self._questions.append(number_of(question))
         self._answers.append(number_of(answer))
         answers = [plain(said(message)) for message in parts[0] if message["role"] == "assistant"]
         self._said.append(number_of("\n".join(answers)))
-        self._signatures += signature(text)
+        self._signatures += signature(text) + signature(end)
         self._paired.append(False)
 
     def commonest(self) -> float:
@@ -96,7 +98,7 @@ class Likeness:
         for row in np.flatnonzero(first[which] != np.arange(len(which))):
             yield Alike("duplicate", self._lines[row], self._lines[first[which[row]]])
         kept = np.sort(first)
-        signatures = table(self._signatures)
+        signatures = table(self._signatures, 2 * ORDERS)
         _, first, which = np.unique(questions[kept], return_index=True, return_inverse=True)
         turned = set()
         for row, other in zip(kept, kept[first[which]], strict=True):
@@ -111,7 +113,7 @@ class Likeness:
 
 
 class AskedQuestions:
-    """What is kept of the questions of a file: 48 bytes of each."""
+    """What is kept of the questions of a file: 80 bytes of each."""
 
     def __init__(self) -> None:
         self.lines, self.numbers = array("Q"), array("Q")
@@ -122,13 +124,13 @@ class AskedQuestions:
         question = before_the_answer(messages, system=False)
         self.lines.append(line)
         self.numbers.append(number_of(question))
-        self.signatures += signature(question)
+        self.signatures += signature(question) + signature(question[-END:])
 
 
 def leaks(learned: AskedQuestions, held_out: AskedQuestions) -> Iterator[Alike]:
     """Every line whose question, or nearly the same, is held out."""
     known = dict(zip(reversed(held_out.numbers), reversed(held_out.lines), strict=True))
-    near = nearest(table(learned.signatures), table(held_out.signatures))
+    near = nearest(*(table(one.signatures, 2 * ORDERS) for one in (learned, held_out)))
     for row, (line, number) in enumerate(zip(learned.lines, learned.numbers, strict=True)):
         if number in known:
             yield Alike("leak", line, known[number])
@@ -139,10 +141,12 @@ def leaks(learned: AskedQuestions, held_out: AskedQuestions) -> Iterator[Alike]:
 # Of fewer questions nothing is said where all have one answer.
 SEVERAL = 5
 RUN, ORDERS, BANDS = 5, 32, 8
-# Two texts are nearly the same when so many of their runs are.
-NEAR = 0.85
+# Two texts are nearly the same when so many of their runs are; of their ends fewer, since a word more is much of these.
+NEAR, NEAR_ENDS = 0.85, 0.7
 # A longer text is known by its beginning.
 READ = 20_000
+# So many characters are the end of a question, and the beginning of an answer.
+END = 120
 # A row is compared with so many others of the same band.
 NEIGHBOURS = 8
 _FACTORS, _SHIFTS = np.random.default_rng(0).integers(0, 2**63, (2, ORDERS, 1), np.uint64) * np.uint64(2) + np.uint64(1)
@@ -168,14 +172,15 @@ def signature(text: str) -> bytes:
     return (first >> np.uint64(40)).astype(np.uint8).tobytes()
 
 
-def table(signatures: bytes | bytearray) -> Signatures:
-    """Signatures, one after the other, as rows of ORDERS bytes."""
-    return np.frombuffer(bytes(signatures), np.uint8).reshape(-1, ORDERS)
+def table(signatures: bytes | bytearray, width: int = ORDERS) -> Signatures:
+    """Signatures, one after the other, as rows; where a row has several, that of the whole text is its first."""
+    return np.frombuffer(bytes(signatures), np.uint8).reshape(-1, width)
 
 
 def near(one: Signatures, other: Signatures) -> NDArray[np.bool_]:
-    """Whether texts are nearly the same, by their signatures, row by row."""
-    alike: NDArray[np.bool_] = (one == other).mean(axis=-1) >= NEAR
+    """Whether texts are nearly the same, by all of their signatures, row by row."""
+    same = (one == other).reshape(*one.shape[:-1], one.shape[-1] // ORDERS, ORDERS)
+    alike: NDArray[np.bool_] = (same.mean(axis=-1) >= (NEAR, NEAR_ENDS)[: same.shape[-2]]).all(axis=-1)
     return alike
 
 
@@ -203,7 +208,7 @@ def nearest(rows: Signatures, others: Signatures) -> dict[int, int]:
 
 def _bands(rows: Signatures) -> NDArray[np.uint32]:
     """Four bytes of each signature at a time: texts that are nearly the same have some of them in common."""
-    return np.ascontiguousarray(np.ascontiguousarray(rows).view(np.uint32).reshape(-1, BANDS).T)
+    return np.ascontiguousarray(np.ascontiguousarray(rows[:, :ORDERS]).view(np.uint32).reshape(-1, BANDS).T)
 
 
 def _note(

@@ -76,6 +76,18 @@ def unit(path: Path | str) -> str:
     return ELEMENT if several or len(begins) > LONGEST_LINE else LINE
 
 
+def delimiter(path: Path | str) -> str:
+    """What stands between the cells of a .csv; "" of any other file, and where its first line cannot be read."""
+    if Path(path).suffix.lower() != ".csv":
+        return ""
+    with open(path, "rb") as file:
+        begins = _beginning(file)
+    try:
+        return _header(text_of(begins))[0] if begins else ""
+    except Fault:
+        return ""
+
+
 def _is_table(begins: bytes, suffix: str) -> bool:
     return suffix in (".csv", ".tsv") or (suffix not in (".jsonl", ".json") and begins[:1] not in (b"{", b"["))
 

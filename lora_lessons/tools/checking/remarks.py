@@ -62,7 +62,9 @@ def _order(roles: list[str]) -> Iterator[Remark]:
         which = "a second system message" if roles[0] == "system" else "a system message that is not the first"
         yield "misplaced_system", f"it has {which}: put one before all others."
     turns = [role for role in roles if role != "system"]
-    if turns[0] == "assistant":
+    if turns == ["assistant"]:
+        yield "missing_role", "nobody asks anything before its answer: put a message of the user before it."
+    elif turns[0] == "assistant":
         sentence = "it begins with the assistant, so that turn is not learned: put the user's message before it."
         yield "missing_role", sentence
     for one, next_one in zip(turns, turns[1:], strict=False):
@@ -116,6 +118,8 @@ def of_calls(messages: Sequence[dict[str, Any]], tools: Any) -> Iterator[Remark]
             "unknown_tool",
             f"it calls {shown(unknown[0])}, which its tools do not have: correct the name, or add it there.",
         )
+    if odd := next(_strange_arguments(messages, listed), None):
+        yield "unknown_argument", odd
     if broken := [one for message in messages for one in _arguments(message) if not isinstance(out_of_text(one), dict)]:
         yield (
             "bad_arguments",
@@ -137,6 +141,33 @@ def of_calls(messages: Sequence[dict[str, Any]], tools: Any) -> Iterator[Remark]
                 "a tool answers more often than it is called: add the call, or take its answer out.",
             )
             return
+
+
+def _strange_arguments(messages: Sequence[dict[str, Any]], tools: list[Any]) -> Iterator[str]:
+    """A sentence for each argument of a call that is no parameter of its tool, where the tool says which it takes."""
+    functions = [function_of(tool) for tool in tools if isinstance(tool, dict)]
+    schemas = {str(one.get("name")): one["parameters"] for one in functions if isinstance(one.get("parameters"), dict)}
+    for call in (call for message in messages for call in calls_in(message)):
+        schema, given = schemas.get(str(call.get("name")), {}), out_of_text(call.get("arguments"))
+        takes = schema.get("properties")
+        if (
+            not isinstance(takes, dict)
+            or not takes
+            or not isinstance(given, dict)
+            or schema.get("additionalProperties")
+        ):
+            continue
+        for name in (name for name in given if name not in takes):
+            # huggingface/trl#5376 (2026-03-26): before datasets 4.7 all objects of a column got the same fields
+            null = (
+                ", which is null, as older versions of datasets fill in what other lines have,"
+                if given[name] is None
+                else ""
+            )
+            yield (
+                f"a call gives {shown(str(call.get('name')))} the argument {shown(name)}{null} and the tool has no such parameter: "
+                "take it out, or add it to the tool."
+            )
 
 
 def _arguments(message: dict[str, Any]) -> list[Any]:

@@ -12,13 +12,52 @@ import jinja2
 from ...models.chat_template import STUMBLES
 from ...models.configs import stop_tokens
 from ...tasks.jsonl import calls_in
-from ...tasks.templates import shown_with, written
+from ...tasks.templates import REFUSALS, shown_with, written
 from .problems import LOOK, NOTE, WRONG
 from .tokens import THOUGHTS, begins_twice
 
 Example = dict[str, Any]
 # code, severity, sentence
 Finding = tuple[str, str, str]
+
+
+NO_TEMPLATE = (
+    "this base has no chat template, so nobody can say what it would see of a conversation: check with the instruct model's "
+    "tokenizer, or set a template."
+)
+# huggingface/trl#3468 (2025-05-19), and so in TRL 1.16 (run)
+TEXTS_AS_THEY_ARE = (
+    "TRL puts a prompt and an answer that are text one behind the other, with nothing between and the end token behind."
+)
+TEXTS_WITHOUT_TEMPLATE = (
+    "prompt and answer are text: TRL trains on one behind the other, without the chat template and with nothing between (trl#3468), while a "
+    "chat asks the model in the template, as this course does. For TRL, write both as lists of messages."
+)
+# How some write a conversation, and what to write for a template that does not take it so.
+OTHERWISE = {
+    "content_parts": ("the content of its messages is a list of parts, read here as one text", "write the text itself"),
+    "developer_role": ("its instruction has the role developer, read here as system", "give it the role system"),
+}
+
+
+def of_what_is_written(
+    tokenizer: Any, code: str, example: Example, messages: list[dict[str, Any]]
+) -> tuple[str, str] | None:
+    """Severity and sentence of a line whose `messages` were read in the way that most templates take.
+
+    None where the template takes them as they were written, too.
+    """
+    reason, todo = OTHERWISE[code]
+    if tokenizer is None:
+        return NOTE, f"{reason}: some chat templates take it so and others do not. See with --base, or {todo}."
+    try:
+        beside = shown_with(tokenizer, example)
+        if written(tokenizer, messages, beside) == written(tokenizer, example["messages"], beside):
+            return None
+        does = "makes something else of it as it stands"
+    except (*REFUSALS, ValueError):
+        does = "refuses it as it stands"
+    return LOOK, f"{reason}, and this chat template {does}: {todo}."
 
 
 def marks_of(tokenizer: Any) -> tuple[str, ...]:
@@ -29,8 +68,7 @@ def marks_of(tokenizer: Any) -> tuple[str, ...]:
 def unfit(tokenizer: Any) -> Iterator[Finding]:
     """(code, severity, sentence) of why nothing can be encoded with a tokenizer."""
     if tokenizer is not None and not getattr(tokenizer, "chat_template", True):
-        reason = "this base has no chat template, so nobody can say what it would see of a conversation"
-        yield "no_template", LOOK, f"{reason}: check with the instruct model's tokenizer, or set a template."
+        yield "no_template", LOOK, NO_TEMPLATE
     elif tokenizer is not None and not tokenizer.eos_token:
         reason = "the tokenizer names no end token, so no answer could end: set tokenizer.eos_token."
         yield "eos_never_supervised", WRONG, reason
@@ -174,7 +212,8 @@ def _end(tokenizer: Any, after: str, end: str) -> Iterator[Finding]:
     stops = tokenizer.convert_ids_to_tokens(_stops(tokenizer))
     if any(one and one in after for one in (end, *stops)):
         return
-    mark = next((mark for mark in marks_of(tokenizer) if mark in after), None)
+    own = {str(one) for one in getattr(tokenizer, "added_tokens_decoder", {}).values() if one.special}
+    mark = next((mark for mark in (*marks_of(tokenizer), *sorted(own, key=after.find)) if mark in after), None)
     reason = f"the template ends an answer with {mark}" if mark else "the template writes no end token after an answer"
     mend = f"Set eos_token to {mark}, or add {end} to the template." if mark else f"Add {end} to the template."
     yield (

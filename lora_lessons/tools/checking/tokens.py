@@ -95,7 +95,7 @@ REMARKS = {
     "once, {}.",
     # huggingface/transformers#44301 (2026-02-26); since then transformers hands the three names on to a template as one
     "thinking_left_out": "the template does not write the thinking that stands in a field of its answer, so it is not learned "
-    "(transformers#44301): take it out, or write it into the content between the marks that this model thinks in, such as <think> and </think>.",
+    "(transformers#44301): {}.",
     # verl-project/verl#6854 (2026-06-26), huggingface/trl#6766 (2026-08-15)
     "earlier_thinking_left_out": "the template leaves the thinking of an earlier answer out, and keeps the last one's alone (verl#6854): write a "
     "line for each answer, so that each thinks where it is the last.",
@@ -128,6 +128,8 @@ _EMPTY = re.compile(r"\A\s*(?:<think>)?\s*</think>")
 
 def remark(code: str, tokenizer: Any, example: Example) -> str:
     """The sentence of REMARKS for a line, and what helps there: a setting is advised only where the template reads it."""
+    if code == "thinking_left_out":
+        return REMARKS[code].format(_where_it_stays(tokenizer, example))
     if code != "empty_think_block":
         return REMARKS[code]
     settings = {**(example.get(SETTINGS) or {}), **NO_THINKING}
@@ -136,6 +138,24 @@ def remark(code: str, tokenizer: Any, example: Example) -> str:
     except ValueError:
         at_once = False
     return REMARKS[code].format(AT_ONCE if at_once else NOT_AT_ONCE)
+
+
+def _where_it_stays(tokenizer: Any, example: Example) -> str:
+    """What to do with thinking that a template does not write: tried between the marks in which its model thinks."""
+    *before, last = example["messages"]
+    template, word = str(getattr(tokenizer, "chat_template", "")), "thinkingofnothing"
+    begin, end = ("<|channel>thought", "<channel|>") if "<|channel>" in template else ("<think>", "</think>")
+    thinks = {**last, "content": f"{begin}\n{word}\n{end}\n{last.get('content') or ''}"}
+    try:
+        kept = word in chat_text(tokenizer, {**example, "messages": [*before, thinks]}, last_only=True).taught
+    except ValueError:
+        kept = False
+    # gpt-oss has channels of its own, which its template does not take in the content
+    if kept and "<|channel|>" not in template:
+        return (
+            f"take it out, or write it into the content between {begin} and {end}, if this model thinks between these"
+        )
+    return "take it out, or use a template that writes it, such as a newer one of this model"
 
 
 def _remarks(text: ChatText, messages: list[dict[str, Any]]) -> Iterator[str]:

@@ -30,12 +30,23 @@ TAUGHT_UNLESS_OFF, TAUGHT_UNLESS_ON = ("train", "training", "trainable", "loss",
 IN_PART, BY_WEIGHT = ("train_detail", "training_detail", "spans"), ("loss_scale", "weight")
 
 
+# KTO's fields of TRL (prompt, completion, label) and of LLaMA-Factory: whether an answer is a good one.
+VERDICTS = ("label", "kto_tag")
+
+
+def verdict(example: Mapping[str, Any]) -> tuple[str, bool] | None:
+    """The field that says whether an answer is a good one, and what it says; None where there is none."""
+    return next(((name, example[name]) for name in VERDICTS if isinstance(example.get(name), bool)), None)
+
+
 def unread_fields(example: Mapping[str, Any], read: Collection[str] = ()) -> Iterator[str]:
     """A sentence for each field beside the messages that may belong to them and is not read; `read` are those that are."""
     text = "\n".join(said(message) for message in example["messages"])
     for name, value in example.items():
         known = name.lower()
         if name in read or known not in SAID | MASKS or value in (None, "", [], {}):
+            continue
+        if known in VERDICTS and isinstance(value, bool):
             continue
         # all of it is learned, as here; or it says once more what a message says
         if (known in MASKS and value in (1, "1", "true")) or (isinstance(value, str) and value.strip() in text):

@@ -71,9 +71,9 @@ MISTAKES = [
     ("broken_json", "wrong", talk(*GOOD)[:-2]),
     ("broken_json", "wrong", "[" * 100_000),
     ("line_too_long", "wrong", talk("a", "b" * 1_000_001)),
-    ("unknown_layout", "wrong", '{"text": "All in one."}'),
+    ("plain_text", "wrong", '{"text": "All in one."}'),
     ("unknown_layout", "wrong", "[1, 2]"),
-    ("unknown_layout", "wrong", '{"text": "All in one.<|endoftext|>"}'),
+    ("plain_text", "wrong", '{"text": "All in one.<|endoftext|>"}'),
     ("rendered_text", "wrong", '{"text": "<bos><start_of_turn>user\\nWhich?<end_of_turn>\\n"}'),
     ("rendered_text", "wrong", '{"text": "### Human: Which?### Assistant: That one.", "source": "a book"}'),
     ("weight_0", "note", turns(ASK, SAY, ASK, SAY).replace('"That one."', '"That one.", "weight": 0', 1)),
@@ -101,7 +101,8 @@ MISTAKES = [
     ("near_duplicate", "look", talk(GOOD[0].upper(), GOOD[1])),
     ("contradiction", "look", talk(GOOD[0], "None that I know of.")),
     ("unread_field", "look", talk("Which?", "That one.", history=[["a", "b"]])),
-    ("unread_field", "look", talk("Which?", "A bad one.", label=False)),
+    ("kto_label", "note", talk("Which?", "A bad one.", label=False)),
+    ("unread_field", "look", talk("Which?", "That one.", label="spam")),
     (
         "all_masked",
         "wrong",
@@ -227,7 +228,22 @@ def test_the_first_few_lines_are_named_and_all_are_counted(checked):
 
 def test_a_byte_order_mark_is_named_and_read_over(checked):
     report = checked(b"\xef\xbb\xbf" + talk(*GOOD).encode())
-    assert severities(report) == {"bom": "look"} and report.good == 1
+    assert severities(report) == {"bom": "note"} and report.good == 1
+
+
+def test_a_label_of_kto_is_named_and_what_is_bad_on_purpose_is_no_mistake(checked):
+    circles = "That one is it. " * 5
+    found = checked(talk("Which?", "That one.", label=True), talk("And?", circles, label=False))
+    assert severities(found) == {"kto_label": "note"}
+    pair = json.dumps({"prompt": "Which?", "chosen": "That one.", "rejected": circles})
+    assert severities(checked(pair)) == {}
+
+
+def test_an_answer_that_nobody_asked_for_but_the_system_is_learned(checked):
+    (found, _) = checked(turns(RULE, SAY)).problems
+    assert found.code == "missing_role" and "not learned" not in found.sentence
+    (found, *_) = checked(turns(SAY, ASK, SAY)).problems
+    assert "that turn is not learned" in found.sentence
 
 
 def test_the_same_question_under_another_system_message_is_no_contradiction(checked):

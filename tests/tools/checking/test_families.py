@@ -205,6 +205,48 @@ WANTS_IDS = (
 WITH_ID = [ASK, call(), {"role": "tool", "content": "21", "tool_call_id": "call_1"}, TALK[1]]
 WITH_ID[1]["tool_calls"][0]["id"] = "call_1"
 SYSTEM = {"role": "system", "content": "Be brief."}
+TWO_CALLS = [ASK, call(), {"role": "tool", "content": "21"}, {"role": "tool", "content": "22"}, TALK[1]]
+TWO_CALLS[1]["tool_calls"] *= 2
+CHANNELS = "<|channel|>analysis<|message|>Look.<|end|><|start|>assistant<|channel|>final<|message|>It is 21 degrees."
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "severity"),
+    [
+        ("gemma3", "content_parts", None),
+        ("qwen3_5_nothink", "content_parts", None),
+        ("qwen2_5", "content_parts", "look"),
+        ("gptoss", "developer_role", None),
+        ("gemma4", "developer_role", None),
+        ("qwen2_5", "developer_role", "look"),
+    ],
+)
+def test_what_is_written_otherwise_is_named_where_the_template_does_not_take_it(codes, tmp_path, name, code, severity):
+    parts = [{**one, "content": [{"type": "text", "text": one["content"]}]} for one in TALK]
+    messages = parts if code == "content_parts" else [{**SYSTEM, "role": "developer"}, *TALK]
+    found = codes(name, messages)
+    assert {one.code: one.severity for one in found.values()} == ({code: severity} if severity else {})
+    alone = {one.code: one.severity for one in checking.check(tmp_path / "x.jsonl").problems}
+    assert alone == {code: "note", "too_few": "look"}
+
+
+def test_thinking_is_to_be_written_between_marks_only_where_the_template_keeps_it(codes):
+    thought = [ASK, {**TALK[1], "reasoning_content": "Look it up."}]
+    assert "<think> and </think>" in codes("qwen2_5", thought)["thinking_left_out"].sentence
+    assert "a newer one of this model" in codes("gemma4", thought)["thinking_left_out"].sentence
+
+
+def test_an_earlier_call_that_is_left_out_is_no_rewriting(codes):
+    loop = [ASK, call(), {"role": "tool", "content": "21"}, TALK[1]]
+    assert "does not write an earlier one" in codes("phi3", loop, tools=TOOLS)["only_last_answer"].sentence
+
+
+def test_an_argument_that_the_tool_does_not_have_is_named(codes):
+    takes = [{"type": "function", "function": {**WEATHER, "parameters": {"properties": {"city": {"type": "string"}}}}}]
+    for given, null in (({"city": "Paris", "day": None}, True), ({"town": "Paris"}, False)):
+        found = codes("qwen2_5", [ASK, call(given)], tools=takes)
+        assert set(found) == {"unknown_argument"} and ("is null" in found["unknown_argument"].sentence) == null
+    assert codes("qwen2_5", [ASK, call()], tools=takes) == {} == codes("qwen2_5", [ASK, call({"x": 1})], tools=TOOLS)
 
 
 @pytest.mark.parametrize(
@@ -212,12 +254,14 @@ SYSTEM = {"role": "system", "content": "Be brief."}
     [
         ("gemma", [SYSTEM, *TALK], "put what the system says into the user's message"),
         (MISTRAL_1, [SYSTEM, *TALK], "put what the system says into the user's message"),
-        ("gemma", [ASK, ASK, TALK[1]], "say it in other turns"),
+        ("gemma", [ASK, ASK, TALK[1]], "make one message of those that the same role says one after the other"),
         ("deepseekv3", [ASK, call()], "give the arguments of its tool calls as JSON in a text"),
         ("deepseekv3", [ASK, call("{}", content=None)], 'write "" as the content of a message that only calls a tool'),
         # that would leave the call out
         ("deepseek_r1_distill", [ASK, call("{}", content=None)], "say it in other turns"),
         ("glm4moe", [ASK, call('{"city": "Paris"}')], "give the arguments of its tool calls as an object"),
+        ("llama3_1", TWO_CALLS, "call one tool in a message, with its answer behind it"),
+        ("gptoss", [ASK, {**TALK[1], "content": CHANNELS}], "write what it thinks into the field thinking"),
         ("llava_next", TALK, "train a model that sees or hears, whose lists of parts it wants"),
         (WANTS_IDS, WITH_ID, "give each tool call, and its answer, an id of nine letters and digits"),
     ],
@@ -226,7 +270,7 @@ def test_what_a_template_refuses_is_told_the_way_that_it_takes(name, messages, t
     made = tokenizer_of(name, begin=False) if "{" in name else tokenizer(name)
     with pytest.raises(ValueError, match="refuses the conversation") as refused:
         chat_text(made, {"messages": messages, "tools": TOOLS})
-    assert f": {todo}, or use another template." in str(refused.value)
+    assert f": {todo}" in str(refused.value) and str(refused.value).endswith(", or use another template.")
 
 
 def test_a_system_message_that_is_left_out_is_named_where_another_message_shares_its_longest_word(tmp_path):

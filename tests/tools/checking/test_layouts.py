@@ -44,11 +44,83 @@ def good(tmp_path):
         ({"instruction": ASK["content"], "context": "", "response": SAY["content"]}, TALK),
         ({"question": ASK["content"], "answer": SAY["content"]}, TALK),
         ({"prompt": ASK["content"], "response": SAY["content"]}, TALK),
+        ({"query": ASK["content"], "response": SAY["content"]}, TALK),
+        ({"input": ASK["content"], "output": SAY["content"]}, TALK),
+        ({"messages": [{**one, "content": [{"type": "text", "text": one["content"]}]} for one in TALK]}, TALK),
+        ({"messages": [{"role": "developer", "content": "Be brief."}, *TALK]}, [SYSTEM, *TALK]),
+    ],
+    ids=range(13),
+)
+def test_a_conversation_is_the_same_in_every_layout(good, record, messages):
+    ((line, example),) = good(json.dumps(record))
+    example.pop("messages_as_written", None)
+    assert line == 1 and example == {"messages": messages}
+
+
+CALL = {"name": "get_weather", "arguments": {"city": "Oslo"}}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {
+            "messages": [
+                ASK,
+                {"role": "tool_call", "content": json.dumps(CALL)},
+                {"role": "tool_response", "content": "3"},
+                SAY,
+            ]
+        },
+        {
+            "conversations": [
+                {"from": "human", "value": ASK["content"]},
+                {"from": "function_call", "value": json.dumps([CALL])},
+                {"from": "observation", "value": "3"},
+                {"from": "gpt", "value": SAY["content"]},
+            ]
+        },
+    ],
+    ids=range(2),
+)
+def test_roles_of_a_tool_call_that_other_trainers_have_are_read_as_one(good, tmp_path, record):
+    ((_, example),) = good(json.dumps(record))
+    assert [one["role"] for one in example["messages"]] == ["user", "assistant", "tool", "assistant"]
+    assert example["messages"][1]["tool_calls"] == [{"type": "function", "function": CALL}]
+    assert set(example) == {"messages"}
+    assert good(json.dumps(record).replace("name", "nom")) == []
+    assert checking.check(tmp_path / "x.jsonl").problems[0].code == "bad_tool_call"
+
+
+@pytest.mark.parametrize(
+    ("record", "code", "sentence"),
+    [
+        ({"text": "The archive keeps maps."}, "plain_text", "text without turns"),
+        ({"prompt": "Why?", "ground_truth": "So."}, "unknown_layout", "GRPO and RLOO"),
+        ({"version": 1, "data": [{"messages": TALK}]}, "unknown_layout", "jq -c '.data[]' FILE"),
+        ({"prompt": {"0": "Why?"}, "completion": {"0": "So."}}, "unknown_layout", 'orient="records"'),
+        ({"prompt": ["Why?", "How?"], "completion": ["So.", "Thus."]}, "unknown_layout", "whole columns"),
+        ({"messages": json.dumps(TALK)}, "unknown_layout", "json.loads(text)"),
+        ({"messages": str(TALK)}, "unknown_layout", "ast.literal_eval(text)"),
+        ({"messages": [*TALK, ASK]}, "missing_role", "take off what follows it"),
+        ({"messages": [{**ASK, "content": [{"type": "image"}]}, SAY]}, "no_text", 'a part of type "image"'),
     ],
     ids=range(9),
 )
-def test_a_conversation_is_the_same_in_every_layout(good, record, messages):
-    assert good(json.dumps(record)) == [(1, {"messages": messages})]
+def test_a_record_that_is_not_read_says_what_it_is(tmp_path, record, code, sentence):
+    (tmp_path / "x.jsonl").write_text(json.dumps(record))
+    (found,) = checking.check(tmp_path / "x.jsonl").problems
+    assert (found.code, found.severity) == (code, "wrong") and sentence in found.sentence
+
+
+def test_a_line_in_pythons_way_is_named(tmp_path):
+    (tmp_path / "x.jsonl").write_text(str({"messages": TALK}) + "\n{}")
+    assert "json.dumps" in checking.check(tmp_path / "x.jsonl").problems[0].sentence
+
+
+def test_a_table_whose_cells_are_not_parted_by_commas_is_named(tmp_path):
+    for sign, named in ((";", True), ("\t", True), (",", False)):
+        (tmp_path / "x.csv").write_text(f"prompt{sign}completion\nWhy?{sign}So.\n")
+        assert ("delimiter" in [one.code for one in checking.check(tmp_path / "x.csv").problems]) == named
 
 
 def test_an_input_follows_its_instruction_after_an_empty_line(good):

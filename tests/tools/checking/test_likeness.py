@@ -56,6 +56,25 @@ def test_a_thousand_equal_lines_are_all_found():
     assert len(likeness.near_pairs(rows)) == 999
 
 
+def test_lines_that_share_a_long_instruction_are_near_only_where_their_ends_are(tmp_path):
+    instruction, asked = text_of(1, 500), [f"{text_of(n, 12)}?" for n in (2, 3, 4)]
+
+    def talks(name, questions, system):
+        turns = [{"role": "system", "content": instruction}] if system else []
+        lines = []
+        for n, question in enumerate(questions):
+            user = {"role": "user", "content": question if system else f"{instruction}\n\n{question}"}
+            lines.append(json.dumps({"messages": [*turns, user, {"role": "assistant", "content": f"{n} apples"}]}))
+        (tmp_path / name).write_text("\n".join(lines))
+        return tmp_path / name
+
+    for system in (True, False):
+        learned = talks("x.jsonl", [*asked[:2], f"{asked[1]} Now"], system)
+        report = checking.check(learned, held_out=talks("y.jsonl", [asked[2], f"{asked[0]} Now"], system))
+        found = {one.code: one.lines for one in report.problems if one.lines}
+        assert found == {"near_duplicate": (3,), "leak": (1,)}, system
+
+
 @pytest.mark.parametrize("text", ["", "a", "é🙂", "x" * 100_000])
 def test_a_text_of_any_length_has_a_signature(text):
     assert len(likeness.signature(text)) == likeness.ORDERS

@@ -21,7 +21,7 @@ from reliability.judging import not_a_sentence
 
 from lora_lessons import tasks
 from lora_lessons.tools import checking
-from lora_lessons.tools.checking import report, template, tokens
+from lora_lessons.tools.checking import checker, records, report, template, tokens
 
 TALK = [{"role": "user", "content": "Which leaf?"}, {"role": "assistant", "content": "Camellia\nsinensis, naïve 🙂."}]
 RULE = {"role": "system", "content": "Be brief."}
@@ -204,6 +204,38 @@ def test_texts_that_bring_the_token_which_the_tokenizer_puts_before_them_are_nam
     (tmp_path / "x.jsonl").write_text(json.dumps({"text": text}))
     report = checking.check(tmp_path / "x.jsonl", whole(template, begin=begin))
     assert codes(report).pop("rendered_text") == "wrong" and ("bos_in_text" in codes(report)) == found
+
+
+@pytest.mark.parametrize(
+    ("record", "name", "code", "sentence"),
+    [
+        ({"prompt": "Why?", "completion": "So."}, "chatml", "texts_without_template", "trl#3468"),
+        ({"prompt": "Why?", "chosen": "So.", "rejected": "No."}, "chatml", "texts_without_template", "trl#3468"),
+        ({"prompt": "Why?", "completion": "So."}, "", "no_template", "one behind the other"),
+        ({"prompt": TALK[:1], "completion": TALK[1:]}, "chatml", "", ""),
+        ({"instruction": "Why?", "output": "So."}, "chatml", "", ""),
+    ],
+    ids=range(5),
+)
+def test_what_trl_makes_of_a_prompt_that_is_text_is_said(tmp_path, record, name, code, sentence):
+    (tmp_path / "x.jsonl").write_text(json.dumps(record))
+    found = {one.code: one.sentence for one in checking.check(tmp_path / "x.jsonl", whole(name)).problems}
+    assert sentence in found.get(code, "") and (code == "texts_without_template") == ("texts_without_template" in found)
+
+
+def test_the_first_rendered_text_is_known_without_reading_the_file_again(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(checker, "records", lambda *how: read.append(how) or records.records(*how))
+    (tmp_path / "x.jsonl").write_text(json.dumps({"text": "<s>[INST] Which?"}))
+    assert "bos_in_text" in codes(checking.check(tmp_path / "x.jsonl", whole("", begin=True))) and len(read) == 1
+
+
+def test_an_end_that_is_a_special_token_of_the_vocabulary_alone_is_named(monkeypatch):
+    """As <|eot_id|> in the tokenizer of Llama 3's base."""
+    tokenizer = whole(CHATML)
+    monkeypatch.setattr(type(tokenizer), "all_special_tokens", ["<s>", "</s>"])
+    ((_, _, sentence), *_) = template.of_the_template(tokenizer, {"messages": TALK})
+    assert "ends an answer with <|im_end|>" in sentence
 
 
 def test_no_token_is_left_to_learn_only_where_the_first_answer_does_not_begin(checked):

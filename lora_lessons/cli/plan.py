@@ -21,8 +21,8 @@ MODEL = (
 )
 # The code that gives the answer, beside the ledger's own: an answer is kept until one of these files changes.
 ANSWERED_BY = ("cli/plan.py", "cli/options.py", "tools/planning/*.py", "tools/export/gguf/names.py")
-RECIPE = "course, or hf: what PEFT, Trainer and most guides do, which takes more."
-LOSS = "whole, shifted (transformers before 4.49) or chunked (torchtune)."
+RECIPE = "course; hf: what PEFT, Trainer and most guides do, which takes more; or trl: SFTTrainer of TRL 1.16."
+LOSS = "whole, shifted (transformers before 4.49), chunked (torchtune) or fused (TRL's SFTTrainer since 1.7, Unsloth, Liger)."
 OPTIMIZER = "adamw, adamw_fused, adamw_8bit, paged_adamw or paged_adamw_8bit."
 
 

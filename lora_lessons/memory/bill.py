@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -142,8 +143,9 @@ def table(lines: Iterable[Line]) -> str:
     return "\n".join(rows)
 
 
-LOSSES = ("whole", "shifted", "chunked")
+LOSSES = ("whole", "shifted", "chunked", "fused")
 CHUNKS = 8
+AT_ONCE = 256  # tokens whose logits a fused loss holds at once: as many as TRL 1.7 took; what 1.16 takes is as large
 NO_LABEL = -100
 
 
@@ -155,7 +157,12 @@ def use(model: Any, loss: str) -> None:
     if loss != "whole":
         if "loss_function" not in inspect.unwrap(type(model).forward).__code__.co_names:
             raise ValueError(f"a {model.config.model_type} takes its loss in its own way: plan it with loss = 'whole'.")
-        model.loss_function = {"shifted": shifted, "chunked": chunked}[loss]
+        if loss == "fused":
+            head = model.get_output_embeddings()
+            head.forward = lambda hidden: hidden  # the loss multiplies by the head itself
+            model.loss_function = partial(fused, head)
+        else:
+            model.loss_function = {"shifted": shifted, "chunked": chunked}[loss]
 
 
 def shifted(logits: Tensor, labels: Tensor, vocab_size: int, **_: Any) -> Tensor:
@@ -187,6 +194,51 @@ class _InChunks(torch.autograd.Function):
         for part, these in _chunks(logits, labels):
             _put_gradient(part, these, grads[0] / ctx.tokens)
         return logits, None
+
+
+def fused(head: Any, logits: Tensor, labels: Tensor, vocab_size: int, **_: Any) -> Tensor:
+    """As in TRL's SFTTrainer since 1.7, Unsloth and Liger: the logits of a few tokens at a time, and never all of them.
+
+    `logits` are none yet: what `head` would read.
+    """
+    labels = F.pad(labels, (0, 1), value=NO_LABEL)[..., 1:]
+    supervised = logits.reshape(-1, logits.shape[-1]).clone()  # TRL picks those that have a label; here all have one
+    return _ByTheHead.apply(supervised, head.weight, labels.reshape(-1))
+
+
+class _ByTheHead(torch.autograd.Function):
+    """The mean cross-entropy of h·Wᵀ (tokens × words) and `labels`; the logits are worked out again on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, W: Tensor, labels: Tensor) -> Tensor:
+        ctx.save_for_backward(h, W, labels)
+        ctx.tokens = (labels != NO_LABEL).sum()
+        sums = [F.cross_entropy(_scores(part, W).float(), these, reduction="sum") for part, these in _few(h, labels)]
+        return torch.stack(sums).sum() / ctx.tokens
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        h, W, labels = ctx.saved_tensors
+        for_h = torch.zeros_like(h, dtype=torch.float32)
+        for_W = torch.zeros_like(W, dtype=torch.float32) if ctx.needs_input_grad[1] else None
+        for part, these, into in _few(h, labels, for_h):
+            logits = _scores(part, W)
+            _put_gradient(logits, these, grads[0] / ctx.tokens)
+            into += logits @ W
+            if for_W is not None:
+                for_W += logits.T @ part.to(logits.dtype)
+        return for_h.to(h.dtype), None if for_W is None else for_W.to(W.dtype), None
+
+
+def _scores(h: Tensor, W: Tensor) -> Tensor:
+    return h.to(W.dtype) @ W.T
+
+
+def _few(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """AT_ONCE tokens after another; on "meta" the first stand for all."""
+    if tensors[0].is_meta:
+        return iter([tuple(tensor[:AT_ONCE] for tensor in tensors)])
+    return zip(*(tensor.split(AT_ONCE) for tensor in tensors), strict=True)
 
 
 def _put_gradient(logits: Tensor, labels: Tensor, scale: Tensor) -> None:

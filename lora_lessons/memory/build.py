@@ -57,6 +57,11 @@ def build(
         model.requires_grad_(True)
     else:
         _attach(model, job, linears)
+    if job.loss == "fused" and any("lora_" in name for name, _ in model.get_output_embeddings().named_parameters()):
+        raise ValueError(
+            "a fused loss multiplies by the head's weight itself, so an adapter of the head would not be trained: leave the "
+            "head out of target_modules, or plan it with loss = 'whole'."
+        )
     model.train()
     if job.gradient_checkpointing:
         if not getattr(model, "supports_gradient_checkpointing", False):
@@ -69,7 +74,7 @@ def build(
             model.gradient_checkpointing_enable(checkpointing(job, device, card))
     if job.gradient_checkpointing or job.recipe == "course":  # Trainer leaves it on where nothing is checkpointed
         model.config.use_cache = False
-    if job.recipe == "hf":
+    if job.recipe != "course":
         train_by_trainer(model, device, card)
     elif job.autocast and way.why_plain(model, job, card):
         compute_in_16_bits(model, device, card)
@@ -268,7 +273,7 @@ def autocast(device: str, card: bool) -> AbstractContextManager[Any]:
 def checkpointing(job: Job, device: str, card: bool) -> dict[str, Any]:
     """How transformers checkpoints each block; on "meta" the second pass must be told of the autocast."""
     how: dict[str, Any] = {"use_reentrant": False}
-    if (job.recipe == "hf" or (job.autocast and job.dtype == "fp32")) and device == "meta":
+    if (job.recipe != "course" or (job.autocast and job.dtype == "fp32")) and device == "meta":
         how["context_fn"] = lambda: (nullcontext(), autocast(device, card))
     return how
 

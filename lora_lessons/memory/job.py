@@ -20,13 +20,13 @@ from .bill import FULL, LOSSES
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LAYERS = ("ours", "peft")
-RECIPES = ("course", "hf")
+RECIPES = ("course", "hf")  # lesson 08 sets the two side by side
 CHOICES = {
     "method": ("full", "lora", "qlora"),
     "dtype": tuple(DTYPES),
     "adapter_dtype": tuple(DTYPES),
     "layer": LAYERS,
-    "recipe": RECIPES,
+    "recipe": (*RECIPES, "trl"),
     "loss": LOSSES,
 }
 COUNTED = (
@@ -64,10 +64,11 @@ class Job(Settings):
     dtype: str = "bf16"  # of the weights that are not packed, and of what is computed
     adapter_dtype: str = "fp32"
     layer: str = "ours"  # lora.attach, or "peft"
-    recipe: str = (
-        "course"  # this course's loop; or "hf", the usual Hugging Face one: PEFT's layers, Trainer with bf16=True
-    )
-    loss: str = "whole"  # of all logits at once; "shifted", as transformers before 4.49; or "chunked", as torchtune
+    # this course's loop; "hf", the usual Hugging Face one: PEFT's layers, Trainer with bf16=True; or "trl", SFTTrainer
+    # of TRL 1.16: the same without PEFT's preparation, a fused loss, and QLoRA's adapters in bf16
+    recipe: str = "course"
+    # of all logits at once; "shifted", as transformers before 4.49; "chunked", as torchtune; "fused", as TRL since 1.7
+    loss: str = "whole"
 
     def __post_init__(self) -> None:
         if self.method in FULL:
@@ -81,6 +82,10 @@ class Job(Settings):
             object.__setattr__(self, "layer", "peft")
             if self.optimizer == "adamw":  # Trainer's AdamW is the fused one
                 object.__setattr__(self, "optimizer", "adamw_fused")
+        if self.recipe == "trl":
+            object.__setattr__(self, "loss", "fused")
+            if self.method == "qlora":
+                object.__setattr__(self, "adapter_dtype", "bf16")
         for name in ("r", "seq", "batch_size"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:

@@ -39,11 +39,32 @@ def test_loss_and_gradient_are_those_of_transformers(way, tokens):
     torch.testing.assert_close(gradient, leaf.grad)
 
 
+@pytest.mark.parametrize("tokens", [bill.AT_ONCE, 37])
+def test_a_fused_loss_and_its_gradients_are_those_of_transformers(tokens):
+    """Of what the head reads, and of the head."""
+    from transformers.loss.loss_utils import ForCausalLMLoss
+
+    torch.manual_seed(0)
+    read, labels, head = (
+        torch.randn(2, tokens, 32),
+        torch.randint(WORDS, (2, tokens)),
+        torch.nn.Linear(32, WORDS, False),
+    )
+    labels[0, :9] = -100
+    leaf = read.clone().requires_grad_()
+    theirs = ForCausalLMLoss(head(leaf), labels, WORDS)
+    wanted = torch.autograd.grad(theirs, [leaf, head.weight])
+    ours = bill.fused(head, leaf, labels, WORDS)
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(torch.autograd.grad(ours, [leaf, head.weight]), wanted)
+
+
 @pytest.mark.parametrize("recipe", memory.RECIPES)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [*WAYS, "fused"])
 def test_a_real_step_holds_what_is_planned(way, recipe):
-    """On "meta" an eighth of the words stands for an eighth of the tokens."""
-    shape, job = memory.shape_of(small("llama")), Job("lora", r=8, seq=TOKENS, batch_size=2, recipe=recipe, loss=way)
+    """On "meta" an eighth of the words stands for an eighth of the tokens, and the first tokens for all."""
+    tokens = bill.AT_ONCE if way == "fused" else TOKENS
+    shape, job = memory.shape_of(small("llama")), Job("lora", r=8, seq=tokens, batch_size=2, recipe=recipe, loss=way)
     model, optimizer = memory.build(shape, job, "cpu")
     ids = torch.randint(3, WORDS, (job.batch_size, job.seq))
     measured = memory.measure(model, {"input_ids": ids, "labels": ids}, optimizer)
@@ -67,6 +88,30 @@ def test_bytes_per_logit():
     assert each("whole") == pytest.approx(12, rel=0.01)  # on the way back: the log-softmax and two gradients
     assert each("shifted") == pytest.approx(14, rel=0.01)
     assert each("chunked") == pytest.approx(2 + 8 / bill.CHUNKS, rel=0.01)
+    assert each("fused") < 2
+
+
+def test_a_fused_loss_grows_with_what_the_head_reads_and_not_with_the_words():
+    """As in TRL: the 32-bit gradient of what the head reads, and its copy in 16 bits."""
+    short, long = (memory.predict("Qwen3-8B", Job(seq=n, loss="fused")).moments["loss"].logits for n in (8192, 16384))
+    assert long - short == pytest.approx(8192 * 4096 * 6, rel=0.01)
+    whole = memory.predict("Qwen3-8B", Job(seq=8192)).moments["loss"].logits
+    assert short < whole / 10
+
+
+def test_the_whole_loss_is_twice_what_ligers_kernel_held_on_a_card():
+    """halo (whitecircle/halo, agent-docs/optimization/liger-kernels.md, September 2026): Qwen3-8B, 16,384 tokens, 78.6 GiB without Liger.
+
+    With Liger's cross-entropy, whose gradient takes the logits' place, 64.6: so 6 of the 12 bytes of each logit went.
+    """
+    saved = (78.6 - 64.6) * bill.GIB
+    whole = memory.predict("Qwen3-8B", Job(seq=16384)).moments["loss"].logits
+    assert whole / 2 == pytest.approx(saved, rel=0.02)
+
+
+def test_an_adapter_of_the_head_is_refused_where_the_loss_takes_the_heads_weight():
+    with pytest.raises(ValueError, match="leave the head out of target_modules"):
+        memory.predict(small("llama"), Job("lora", r=4, seq=64, target_modules=("q_proj", "lm_head"), loss="fused"))
 
 
 def test_a_model_with_a_loss_of_its_own_is_refused():
@@ -79,5 +124,6 @@ def test_a_model_with_a_loss_of_its_own_is_refused():
 
 def test_the_way_is_said():
     assert planning.describe(Job(loss="chunked")).endswith("the loss in chunks")
-    with pytest.raises(ValueError, match="loss 'sum' is not known: choose one of whole, shifted, chunked"):
+    assert planning.describe(Job(loss="fused")).endswith("a fused loss")
+    with pytest.raises(ValueError, match="loss 'sum' is not known: choose one of whole, shifted, chunked, fused"):
         Job(loss="sum")

@@ -33,8 +33,26 @@ def test_its_adamw_is_the_fused_one_and_its_layers_are_pefts():
     assert (job.optimizer, job.layer) == ("adamw_fused", "peft")
     assert Job(recipe="hf", optimizer="paged_adamw_8bit").optimizer == "paged_adamw_8bit"
     assert Job(**job.counted()) == job and "Hugging Face recipe" in planning.describe(job)
-    with pytest.raises(ValueError, match="recipe 'unsloth' is not known: choose one of course, hf"):
+    with pytest.raises(ValueError, match="recipe 'unsloth' is not known: choose one of course, hf, trl"):
         Job(recipe="unsloth")
+
+
+def test_trls_trainer_prepares_nothing_and_takes_a_fused_loss():
+    """SFTTrainer of TRL 1.16, read: QLoRA's adapters become bf16, LoRA's stay fp32, and the base stays as it is loaded."""
+    qlora, lora = (Job(method, recipe="trl") for method in ("qlora", "lora"))
+    assert (qlora.adapter_dtype, lora.adapter_dtype, qlora.loss, qlora.layer) == ("bf16", "fp32", "fused", "peft")
+    trl, course, hf = (memory.predict("Qwen3-8B", Job(seq=4096, recipe=r)).bill for r in ("trl", "course", "hf"))
+    assert trl.rest == course.rest < hf.rest and trl.adapters == course.adapters / 2
+    assert trl.total < course.total < hf.total and "SFTTrainer" in planning.describe(qlora)
+
+
+def test_a_long_text_on_a_card_with_a_fused_loss():
+    """halo (whitecircle/halo, agent-docs/optimization/peft.md, September 2026): Qwen3-8B, QLoRA, r = 32, 32,768 tokens, 20.9 GiB.
+
+    Liger's other kernels, which keep less of a block, were on as well.
+    """
+    planned = memory.predict("Qwen3-8B", Job(r=32, seq=32768, recipe="trl")).bill.total
+    assert 1 < planned / (20.9 * 2**30) < 1.2
 
 
 def test_a_mixture_of_experts_is_refused_in_a_sentence():

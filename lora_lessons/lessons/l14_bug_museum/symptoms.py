@@ -80,7 +80,7 @@ problem issue bug silently valueerror runtimeerror userwarning warning
 _ELSEWHERE = """
 dpo orpo kto ppo grpo rlhf reward rewards diffusion sdxl flux comfyui whisper image images video audio
 importerror modulenotfounderror attributeerror typeerror keyerror indexerror nameerror traceback install pip docker download
-downloads kernel supported unsupported mismatch deepspeed fsdp nccl hang hangs device devices tensorboard wandb slurm
+downloads kernel supported unsupported mismatch deepspeed fsdp ddp dataparallel gpus kaggle illegal segfault nccl hang hangs device devices tensorboard wandb slurm
 """
 _SUFFIXES = ("ingly", "ation", "edly", "ings", "ing", "ed", "ies", "es", "ly", "s", "e")
 # what a word weighs that no symptom has: the more of them, the less sure a match is

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...errors import ModelError
 from ...memory.bill import CONTEXT_BYTES, GB, SLACK, Bill
 from ...memory.job import LONGEST, Job, Shape, shape_of
 from ...memory.prediction import Ledger, check, ledgers, predict
@@ -48,7 +49,7 @@ def plan(model: Any, job: Job, room: float) -> Plan:
     shape = shape_of(model)
     ledger = predict(shape, job)
     made_for = check(shape, job).made_for
-    changes = [] if is_enough(room, ledger.bill.total) else _changes(shape, job, room, ledger.bill.total)
+    changes = [] if is_enough(room, ledger.bill.total) else _changes(shape, job, room, ledger)
     return Plan(shape.name, job, ledger, room, longest(shape, job, room), made_for, changes)
 
 
@@ -87,13 +88,16 @@ def longest(model: Any, job: Job, room: float) -> int:
     return low
 
 
-def _changes(shape: Shape, job: Job, room: float, total: float) -> list[Change]:
+def _changes(shape: Shape, job: Job, room: float, ledger: Ledger) -> list[Change]:
     """The mildest single change that makes the job fit; else several, mildest first; a shorter text is the last resort."""
 
     def cost(job: Job) -> float:
         try:
             return predict(shape, job).bill.total
-        except ValueError:  # a model that adapters of this rank do not fit: no change to advise
+        except (
+            ValueError,
+            ModelError,
+        ):  # adapters of this rank do not fit, or the loss is the model's own: nothing to advise
             return float("inf")
 
     def shorter(job: Job) -> list[Change]:
@@ -101,14 +105,15 @@ def _changes(shape: Shape, job: Job, room: float, total: float) -> list[Change]:
         made = replace(job, seq=tokens) if tokens else job
         return [Change(f"sequences of at most {tokens:,} tokens", made, cost(made))] if tokens else []
 
-    for what, fields in _options(job):
+    total = ledger.bill.total
+    for what, fields in _options(job, ledger.fast):
         changed = replace(job, **fields)
         if is_enough(room, now := cost(changed)):
             return [Change(what, changed, now)]
     taken: list[tuple[str, dict[str, Any]]] = []
     best = job
     while not is_enough(room, total):
-        helpful = ((w, f) for w, f in _options(best) if _worth_it(cost(replace(best, **f)), total, room))
+        helpful = ((w, f) for w, f in _options(best, ledger.fast) if _worth_it(cost(replace(best, **f)), total, room))
         if not (step := next(helpful, None)):
             break
         taken.append(step)
@@ -135,11 +140,13 @@ def _with(job: Job, steps: Sequence[tuple[str, dict[str, Any]]]) -> Job:
     return job
 
 
-def _options(job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Changes that save memory, in words and as fields of the job, the mildest first."""
+def _options(job: Job, fast: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Changes that save memory, in words and as fields of the job, the mildest first; the fast path has its own loss."""
     half = "bf16" if job.dtype == "fp32" else job.dtype
     if not job.gradient_checkpointing:
         yield "checkpointing (each block is computed twice: slower, the same result)", {"gradient_checkpointing": True}
+    if job.loss != "fused" and not fast:
+        yield "a fused loss, which never holds all logits (SFTTrainer since TRL 1.7, Unsloth, Liger)", {"loss": "fused"}
     if job.batch_size > 1:
         one_by_one = {"batch_size": 1, "gradient_accumulation_steps": job.examples_per_step}
         yield "one sequence at a time, gradients summed over several", one_by_one
@@ -159,8 +166,13 @@ def _options(job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 METHOD_NAMES = {"full": "full fine-tuning", "lora": "LoRA", "qlora": "QLoRA"}
-RECIPE_NAMES = {"course": "", "hf": ", the usual Hugging Face recipe"}
-LOSS_NAMES = {"whole": "", "shifted": ", logits copied to shift them", "chunked": ", the loss in chunks"}
+RECIPE_NAMES = {"course": "", "hf": ", the usual Hugging Face recipe", "trl": ", as TRL's SFTTrainer does it"}
+LOSS_NAMES = {
+    "whole": "",
+    "shifted": ", logits copied to shift them",
+    "chunked": ", the loss in chunks",
+    "fused": ", a fused loss",
+}
 SAID = {
     "forward": "the forward pass",
     "loss": "the loss",

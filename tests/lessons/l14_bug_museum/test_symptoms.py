@@ -64,6 +64,8 @@ ELSEWHERE = [
     "dpo loss is 0",
     "expected all tensors to be on the same device",
     "KTO trainer crashes with an index error",
+    "vLLM crashes with an illegal memory access after 2 hours of serving",
+    "training on 2xT4 of kaggle uses only one gpu",
 ]
 # what people ask who have no exhibit's mistake
 OF_OTHER_THINGS = """

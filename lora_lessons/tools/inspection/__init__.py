@@ -58,7 +58,7 @@ def inspect(
 def _measured(opened: AdapterFolder) -> Iterator[AdaptedMatrix]:
     settings, misshapen = opened.settings, opened.misshapen
     for module, A, B in opened.pairs() if settings.is_lora else ():
-        if A is None or B is None or module in misshapen:
+        if A is None or B is None or module in misshapen or not (A.numbers and B.numbers):
             continue
         rows, rank = A.shape[0], settings.rank_of(module)
         experts = rows // rank if settings.stacks(module) and rows > rank and rows % rank == 0 else 1

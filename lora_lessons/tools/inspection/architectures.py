@@ -73,15 +73,30 @@ def listed() -> tuple[tuple[Family, ...], tuple[Rule, ...]]:
     return families, tuple(Rule(**rule) for rule in said["rule"])
 
 
+def gravest(
+    runtime: str, opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None
+) -> Rule | None:
+    """The gravest of the rules that mean `runtime` and this adapter; None where none does."""
+    rules = _rules(runtime, architecture_of(opened, against), kinds_of_keys(opened, matrices))
+    return max(rules, key=lambda one: _GRAVITY[one.loads], default=None)
+
+
+def refused_by_peft(
+    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None
+) -> Iterator[tuple[Loads, str, str]]:
+    """Why PEFT loads the adapter into nothing, by the base's architecture, so that it cannot merge it either; nothing where it does."""
+    rule = gravest("PEFT", opened, matrices, against)
+    if rule is not None and rule.loads == "no":
+        yield from by_architecture("PEFT", opened, matrices, against)
+
+
 def by_architecture(
     runtime: str, opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None
 ) -> Iterator[tuple[Loads, str, str]]:
-    """What the gravest of the rules says that mean `runtime` and this adapter; nothing where none does."""
-    known = architecture_of(opened, against)
-    rules = [*_rules(runtime, known, kinds_of_keys(opened, matrices))]
-    if not rules:
+    """What the gravest rule says, as "depends" where only the base's name is known; nothing where there is none."""
+    known, rule = architecture_of(opened, against), gravest(runtime, opened, matrices, against)
+    if rule is None:
         return
-    rule = max(rules, key=lambda one: _GRAVITY[one.loads])
     of_family = known.family is not None and rule in known.family.rules
     if not of_family or known.sure or rule.loads == "yes" or known.family is None:
         yield rule.loads, rule.reason, rule.behind
@@ -125,6 +140,12 @@ def base_in_name(opened: AdapterFolder) -> str:
     return opened.settings.base_name.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
 
 
+def packed_by(config: dict[str, Any]) -> str:
+    """The quant_method of a base's config, such as bitsandbytes or gptq; "" where it has none."""
+    quantization = config.get("quantization_config")
+    return str(quantization.get("quant_method", "")) if isinstance(quantization, dict) else ""
+
+
 def class_in(config: dict[str, Any]) -> str:
     """The first class that a config names, "" where it names none."""
     named = config.get("architectures")
@@ -165,6 +186,7 @@ def _stacks(matrices: Sequence[AdaptedMatrix]) -> dict[str, bool]:
     stacks = {one.module: one for one in matrices if one.experts > 1}
     pairs = [(stacks.get(f"{name}.base_layer"), one) for name, one in stacks.items() if not name.endswith("base_layer")]
     both = [(inner, outer) for inner, outer in pairs if inner is not None]
-    # gate_up_proj reads what down_proj gives; turned around, it gives what the other reads
+    # gate_up_proj reads what down_proj gives; turned around, it gives what the other reads, as the weights of Llama 4 themselves do
     turned = [inner for inner, outer in both if inner.k != outer.d and inner.d == outer.k]
+    turned = [one for one in turned if ".feed_forward." not in one.module]
     return {"turned": bool(turned), "one_stack": len(both) < len(pairs), "stacked": bool(stacks)}

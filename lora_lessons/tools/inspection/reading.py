@@ -45,6 +45,11 @@ NO_PART = (
 )
 # What torch.compile, FSDP and checkpointing write into the names of a model that they wrap.
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+# Why a file may hold names alone, or nothing (trl#4416 of 2026-07-07, peft#2450).
+OF_ZERO_3 = (
+    "DeepSpeed's ZeRO-3 leaves such a file where the numbers were not gathered before they were saved: transformers 5 gathers them, and "
+    "before it stage3_gather_16bit_weights_on_model_save: true in DeepSpeed's configuration does."
+)
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 # What A and B are read from here; llama.cpp and PEFT take these, too.
 FLOATS = ("F64", "F32", "F16", "BF16")
@@ -114,9 +119,14 @@ class AdapterFolder:
             yield module, parts.get("A"), parts.get("B")
 
     @cached_property
+    def empty(self) -> list[Stored]:
+        """The tensors that are there by name and hold no number, as ZeRO-3 leaves those that it did not gather."""
+        return [one for one in self.tensors if not one.numbers]
+
+    @cached_property
     def misshapen(self) -> dict[str, str]:
         """The modules whose A and B are no two matrices that can be multiplied, and both shapes in words."""
-        pairs = ((module, A, B) for module, A, B in self.pairs() if A is not None and B is not None)
+        pairs = ((module, A, B) for module, A, B in self.pairs() if A and B and A.numbers and B.numbers)
         return {
             module: f"A is {_shape(A)} and B {_shape(B)}"
             for module, A, B in pairs
@@ -166,10 +176,7 @@ def open_adapter(adapter: Path | str) -> AdapterFolder:
     """
     place = _place(adapter)
     if not (place / ADAPTER_CONFIG).is_file():
-        raise FileNotFoundError(
-            f"no {ADAPTER_CONFIG} in {place}: give the folder that PEFT's save_pretrained wrote, or a hub id such as "
-            "'owner/name'."
-        )
+        raise FileNotFoundError(f"no {ADAPTER_CONFIG} in {place}: {_where_else(place)}.")
     if not (place / ADAPTER_WEIGHTS).is_file():
         if (place / MLX_WEIGHTS).is_file():
             raise ValueError(_of_mlx(place / MLX_WEIGHTS))
@@ -183,10 +190,20 @@ def open_adapter(adapter: Path | str) -> AdapterFolder:
 def _place(adapter: Path | str) -> Path:
     place = expanded(adapter)
     if place.is_file():
-        raise FileNotFoundError(f"{place} is a file: give the folder that holds it.")
+        meant = "PEFT's folder that it was made from" if place.suffix == ".gguf" else "the folder that holds it"
+        raise FileNotFoundError(f"{place} is a file: give {meant}.")
     if models.is_hub_id(str(adapter)):
         return models.fetch_adapter(str(adapter))
     return place
+
+
+def _where_else(place: Path) -> str:
+    """What to give in place of a folder that holds no adapter: one within it, such as a trainer's checkpoint, where there is one."""
+    within = sorted((one.parent.name for one in place.glob(f"*/{ADAPTER_CONFIG}")), key=lambda one: (len(one), one))
+    if within:
+        return f"give a folder within it that has one ({', '.join(within[-5:])})"
+    whole = " (this one is a whole model's)" if (place / "config.json").is_file() else ""
+    return f"give the folder that PEFT's save_pretrained wrote{whole}, or a hub id such as 'owner/name'"
 
 
 def _without_weights(place: Path) -> str:
@@ -241,7 +258,7 @@ def _stored(file: Path) -> tuple[Stored, ...]:
     if any(key.endswith(MLX_ENDS) for key in slices):
         raise ValueError(_of_mlx(file))
     if not tensors:
-        raise ValueError(f"{file} holds no numbers at all: save the adapter again.")
+        raise ValueError(f"{file} holds no numbers at all: save the adapter again. {OF_ZERO_3}")
     return tuple(sorted(tensors, key=lambda one: in_order(one.key)))
 
 
@@ -311,7 +328,7 @@ def _shape(one: Stored) -> str:
 
 def _multiply(A: Stored, B: Stored, blocks_of_a: int, blocks_of_b: int) -> bool:
     """Whether B·A can be worked out, and is not empty."""
-    if min(len(A.shape), len(B.shape)) < 2 or not A.numbers or not B.numbers:
+    if min(len(A.shape), len(B.shape)) < 2:
         return False
     whole_blocks = A.shape[0] % blocks_of_a == 0 and B.shape[0] % blocks_of_b == 0
     return whole_blocks and A.shape[0] == B.shape[1] * blocks_of_b

@@ -15,7 +15,15 @@ from ...errors import ModelError
 from ...peft_config import TASK_TYPES, read_config
 from ..export import gguf
 from . import servers
-from .architectures import architecture_of, by_architecture, kinds_of_keys
+from .architectures import (
+    architecture_of,
+    base_in_name,
+    by_architecture,
+    config_of,
+    kinds_of_keys,
+    packed_by,
+    refused_by_peft,
+)
 from .reading import FLOATS, AdapterFolder, adapter_name, besides, is_norm, last, nowhere, odd_keys, weights_beside
 from .served import architecture_named, by_list, if_served
 from .servers import ON_GPTQ, not_usual
@@ -33,6 +41,9 @@ from .xray import (
     tokens_dropped,
     tokens_misfit,
 )
+
+# How a base may be packed, by its config's quant_method, in words.
+PACKED = {"bitsandbytes": "bitsandbytes", "gptq": "GPTQ", "awq": "AWQ", "fp8": "FP8"}
 
 # Where it was read that nothing but adapter_model.safetensors is opened.
 OPENS_ONE = "ktransformers#2146 (2026-08-08); run here with PEFT"
@@ -98,6 +109,8 @@ def _by_keys(opened: AdapterFolder, runtime: str, against: AgainstBase | None) -
             )
             return "care", f"without them, and {how}: {lacking}", behind
         return "no" if runtime == "llama.cpp" else "unknown", lacking, ""
+    if opened.settings.is_lora and opened.empty:
+        return "no", f"{len(opened.empty)} tensors of its file hold no number", "peft#2450"
     if opened.settings.is_lora and (misshapen := opened.misshapen):
         return "no", f"A and B of {len(misshapen)} of its matrices cannot be multiplied", ""
     if opened.settings.is_lora and odd_keys(opened):
@@ -217,7 +230,7 @@ def _llama_cpp(
         yield "care", ON_GPTQ, ""
     if settings.changes_base:
         yield "care", f"{settings.init_lora_weights} changed the base too: convert it with PEFT first", "lesson 05"
-    if tied is None and any(one.on_embedding for one in matrices):
+    if tied is None and any(one.on_embedding or one.module.endswith("lm_head") for one in matrices):
         yield (
             "care",
             "it stops where the base ties head and embedding: untie them first, or merge it",
@@ -226,9 +239,9 @@ def _llama_cpp(
     if norms := [one for one in opened.tensors if is_norm(one)]:
         reason = f"it leaves trained norms out without a word, such as {last(norms)}: merge it first"
         yield "care", reason, "llama.cpp, src/llama-adapter.cpp"
-    if _in_bitsandbytes(settings.base_name, against):
-        reason = "its converter stops at a base in bitsandbytes: give it the 16-bit one that this was made from"
-        yield "care", reason, "llama.cpp, convert_hf_to_gguf.py"
+    if (packed := _packed(opened, against)) in ("bitsandbytes", "awq"):
+        reason = f"its converter stops at a base in {PACKED[packed]}: give it the 16-bit one that this was made from"
+        yield "care", reason, "llama.cpp, conversion/base.py (2026)"
     yield from by_base
     ours, known = _our_exporters(opened, matrices, against)
     if settings.alpha_pattern:
@@ -281,7 +294,7 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
         reason = f"llama.cpp's converter, which makes its file, may know no model with a layer called {strange[:60]}: name the base to see"
         yield "unknown", reason, "llama.cpp, conversion/__init__.py (2026)"
     yield from _loading(opened, matrices, against, "PEFT, which merges it,")
-    yield from by_architecture("Ollama (merged)", opened, matrices, against)
+    yield from refused_by_peft(opened, matrices, against)
     if against is None and biased_by(opened):
         yield "care", "PEFT merges its bias only where the base's layer has one: name the base to see", ""
     tied = _ties(opened, matrices, against)
@@ -294,11 +307,11 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
     if tied is not False and any(one.role == "embedding" for one in opened.tensors):
         reason = "if the base ties head and embedding, look that the merged model's config says tie_word_embeddings: false, as PEFT 0.21 has it"
         yield "care", reason, "transformers#45127"
-    if _in_bitsandbytes(settings.base_name, against):
-        reason = (
-            "PEFT rounds what it merges into a base in bitsandbytes: merge into the 16-bit one that this was made from"
-        )
-        yield "care", reason, "lesson 09's side trip"
+    if packed := _packed(opened, against):
+        rounds = packed == "bitsandbytes"
+        does = "rounds what it merges into" if rounds else "does not merge into"
+        reason = f"PEFT {does} a base in {PACKED[packed]}: merge into the 16-bit one that this was made from"
+        yield "care", reason, "lesson 09's side trip" if rounds else "peft#1853; PEFT 0.21's own source"
     by_hand = "PEFT's merge_and_unload, then llama.cpp's converter"
     ours, known = _our_exporters(opened, matrices, against)
     if ours:
@@ -310,9 +323,13 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
     yield "yes", f"by {by_hand}", "lesson 10"
 
 
-def _in_bitsandbytes(name: str, against: AgainstBase | None) -> bool:
-    """Whether the base is in bitsandbytes, by itself, or by its name where it is not here (unsloth/…-bnb-4bit)."""
-    return against.in_bitsandbytes if against else bool(re.search(r"bnb-?[48]bit", name, re.IGNORECASE))
+def _packed(opened: AdapterFolder, against: AgainstBase | None) -> str:
+    """Which of PACKED the base is in, by its config, or by its name where there is none here (unsloth/…-bnb-4bit); "" for none."""
+    config = config_of(opened, against)
+    if config is not None:
+        return next((one for one in PACKED if one == packed_by(config)), "")
+    named = re.search(r"(?<![a-z])(bnb|gptq|awq|fp8)(?![a-z])", base_in_name(opened))
+    return named[1].replace("bnb", "bitsandbytes") if named else ""
 
 
 def _our_exporters(
@@ -325,7 +342,7 @@ def _our_exporters(
         return False, ""
     if not all(one.role in ("A", "B") and not one.on_embedding for one in opened.tensors):
         return False, ""
-    if "headless" in kinds_of_keys(opened, matrices):  # they look for model.layers
+    if not {"headless", "wrapped"}.isdisjoint(kinds_of_keys(opened, matrices)):  # they look for model.layers
         return False, ""
     plain = all(one.dtype in FLOATS and len(one.shape) == 2 for one in opened.tensors)
     sound = all(one.norm is not None and one.scale > 0 for one in matrices) and len(matrices) == len(

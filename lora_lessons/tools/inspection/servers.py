@@ -14,7 +14,7 @@ from .xray import AdaptedMatrix, AgainstBase, Answer, other_ranks
 VLLM_RANK, VLLM_RANKS = 16, (8, 16, 32, 64, 128, 256, 320, 512)
 _VLLM_READS = "vllm/lora/peft_helper.py"
 _SGLANG_READS, _SGLANG_KNOWS = "sglang/srt/lora/lora.py (2026)", "sglang/srt/lora/utils.py (2026)"
-_ENCODER = "it was made for a model that reads with an encoder (SEQ_2_SEQ_LM)"
+_ENCODER = "it was made for a model that reads with an encoder"
 ON_GPTQ = "if its base is in GPTQ, QA-LoRA's A reads the means of groups of inputs, which it does not make"
 
 
@@ -92,7 +92,8 @@ def sglang(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Ag
     if settings.unsaid:
         reason = f"it stops: adapter_config.json does not say {' and '.join(settings.unsaid)}"
         yield "no", reason, "sglang/srt/lora/lora_config.py"
-    if settings.task_type == "SEQ_2_SEQ_LM":
+    parts = [set(one.module.split(".")) for one in matrices]
+    if settings.task_type == "SEQ_2_SEQ_LM" or any("encoder" in one and not TOWERS & one for one in parts):
         yield "unknown", f"{_ENCODER}, and whether it serves this one was not looked at", ""
     more = [*besides(opened), *(one for one in opened.tensors if one.module.rpartition(".")[2] in EMBEDDINGS)]
     if more or settings.use_dora or settings.bias != "none" or settings.modules_to_save:

@@ -18,7 +18,7 @@ from ...errors import ModelError, first_line
 from ...models.configs import read_config
 from ...models.weights import read_tensor, shapes_in, weight_files
 from ..export import gguf
-from .architectures import TOWERS, class_in
+from .architectures import TOWERS, class_in, packed_by
 from .fitting import Naming, fitting
 from .reading import AdapterFolder
 from .settings import AdapterSettings
@@ -126,7 +126,7 @@ def hold_against(
         perplexity=_perplexities(opened, base) if forgetting and sound else None,
         not_exported=gguf.why_not_written(source.place) if source.shapes else NO_WEIGHTS,
         without_bias=tuple(one for one in biased_by(opened) if not source.has(f"{source.own_name(one)}.bias")),
-        in_bitsandbytes=_packed_by(source.config) == "bitsandbytes",
+        in_bitsandbytes=packed_by(source.config) == "bitsandbytes",
         built_by=source.built_by,
         unfilled=_unfilled(source, adapted, opened.settings),
     )
@@ -138,11 +138,6 @@ def _unfilled(base: OpenedBase, adapted: set[str], settings: AdapterSettings) ->
         return True
     linears = (name for name, module in base.modules.items() if isinstance(module, nn.Linear) or _is_turned(module))
     return any(settings.reaches(name) for name in linears if name not in adapted)
-
-
-def _packed_by(config: dict[str, Any]) -> str:
-    quantization = config.get("quantization_config")
-    return str(quantization.get("quant_method", "")) if isinstance(quantization, dict) else ""
 
 
 def open_base(base: str, modules: Sequence[str] = (), task_type: str = "") -> OpenedBase:
@@ -195,7 +190,8 @@ def _misfits(matrices: Sequence[AdaptedMatrix], base: OpenedBase) -> tuple[tuple
 def _other_sizes(opened: AdapterFolder, base: OpenedBase) -> tuple[str, ...]:
     """The modules that are saved whole in another shape than the base has them, as after its vocabulary was resized."""
     own = {name: tuple(one.shape) for name, one in base.net.named_parameters()} if base.net is not None else {}
-    whole = (one for one in opened.tensors if one.role in ("embedding", "whole") and one.key.endswith(".weight"))
+    saved = (one for one in opened.tensors if one.role in ("embedding", "whole") and one.numbers)
+    whole = (one for one in saved if one.key.endswith(".weight"))
     return tuple(one.module for one in whole if own.get(f"{one.module}.weight", one.shape) != one.shape)
 
 

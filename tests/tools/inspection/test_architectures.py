@@ -218,6 +218,29 @@ def test_experts_as_an_older_peft_wrote_them_stop_vllm_and_peft(tmp_path):
         assert [rows["PEFT"], rows["vLLM"]] == loads
 
 
+def test_experts_of_llama_4_whose_weights_lie_the_other_way_round_are_not_taken_for_an_older_pefts(tmp_path):
+    class Made:
+        place = adapter(tmp_path / "new", "qwen3_moe", target_modules=["q_proj"], target_parameters=EXPERTS)
+
+    def llama_4(tensors):
+        return {key.replace("mlp.experts", "feed_forward.experts"): one for key, one in turned(tensors).items()}
+
+    targets = [name.replace("mlp", "feed_forward") for name in EXPERTS]
+    rows = {
+        one.name: one
+        for one in inspection.inspect(edited(Made, tmp_path / "it", llama_4, target_parameters=targets)).runtimes
+    }
+    assert rows["PEFT"].loads == "yes" and "0.18" not in rows["vLLM"].reason
+
+
+def test_our_exporters_are_not_promised_layers_of_a_larger_model(zoo, tmp_path):
+    def wrapped(tensors):
+        return {key.replace("model.model", "model.model.language_model"): one for key, one in tensors.items()}
+
+    place = edited(zoo["plain"], tmp_path / "it", wrapped, base_model_name_or_path="llava-hf/llava-1.5-7b-hf")
+    assert not [one for one in inspection.inspect(place).runtimes if "lora-lessons export" in one.reason]
+
+
 def test_every_rule_names_a_program_a_kind_of_keys_and_where_it_was_read():
     families, general = listed()
     rules = [*general, *(rule for family in families for rule in family.rules)]
@@ -227,9 +250,7 @@ def test_every_rule_names_a_program_a_kind_of_keys_and_where_it_was_read():
     for rule in rules:
         assert rule.runtime in RUNTIMES and rule.keys in kinds and rule.loads in ("yes", "care", "no", "unknown"), rule
         assert rule.behind and rule.reason[0].islower() and not rule.reason.endswith("."), rule
-        assert ("run here" in rule.behind or "PEFT" in rule.behind) == (rule.runtime in ("PEFT", "Ollama (merged)")), (
-            rule
-        )
+        assert ("run here" in rule.behind or "PEFT" in rule.behind) == (rule.runtime == "PEFT"), rule
 
 
 @torch.no_grad()

@@ -449,8 +449,6 @@ def test_a_base_whose_name_means_nothing_here_keeps_nobody_from_looking(zoo, tmp
 
 SHAPES = {
     "of two adapters": ((4, 32), (32, 3), "A is 4×32 and B 32×3"),
-    "of no row": ((0, 32), (32, 0), "A is 0×32 and B 32×0"),
-    "of no column": ((4, 0), (0, 4), "A is 4×0 and B 0×4"),
     "of one dimension": ((32,), (32,), "A is 32 and B 32"),
     "of none": ((), (), "A is one number and B one number"),
 }
@@ -466,6 +464,41 @@ def test_a_and_b_that_cannot_be_multiplied_are_named_and_the_rest_is_inspected(z
     assert len(xray.matrices) == 3 and {one.loads for one in xray.runtimes} == {"no"}
     with pytest.raises(RuntimeError, match="size mismatch"):
         put_on(place)
+
+
+EMBEDDING = "base_model.model.model.embed_tokens.weight"
+
+
+@pytest.mark.parametrize("shapes", [((0,), (0,)), ((0, 32), (32, 0)), ((4, 0), (0, 4))], ids=str)
+@pytest.mark.parametrize(
+    "keys", [(ONE.replace("lora_B", "lora_A"), ONE), (EMBEDDING, "base_model.model.lm_head.weight")]
+)
+def test_what_zero_3_left_empty_is_named_and_pefts_stop_is_real(zoo, base_folder, tmp_path, shapes, keys):
+    """DeepSpeed's ZeRO-3 keeps the numbers elsewhere (peft#2450, trl#4416)."""
+    tensors = {key: torch.empty(shape) for key, shape in zip(keys, shapes, strict=True)}
+    kept = zoo["plain" if ONE in keys else "modules_to_save"]
+    place = edited(kept, tmp_path / "it", lambda found: found | tensors)
+    for base in (None, str(base_folder)):
+        xray = inspection.inspect(place, base)
+        assert xray.findings[0].code == "empty_tensors" and "2 of the file's" in xray.findings[0].sentence
+        assert "ZeRO-3" in xray.findings[0].sentence and {one.loads for one in xray.runtimes} == {"no"}
+        assert not {"shapes_do_not_fit", "base_mismatch", "embeddings_saved"} & set(xray.codes)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        put_on(place)
+
+
+def test_a_folder_that_holds_no_adapter_says_what_to_give_in_its_place(zoo, tmp_path):
+    for step in (1000, 200):
+        edited(zoo["plain"], tmp_path / "out" / f"checkpoint-{step}")
+    whole = edited(zoo["plain"], tmp_path / "whole")
+    (whole / "adapter_config.json").rename(whole / "config.json")
+    (tmp_path / "it.gguf").write_bytes(b"GGUF")
+    words = {"out": r"\(checkpoint-200, checkpoint-1000\)", "whole": "a whole model's", "it.gguf": "it was made from"}
+    for name, said in words.items():
+        with pytest.raises(FileNotFoundError, match=said):
+            inspection.inspect(tmp_path / name)
+    with pytest.raises(ValueError, match="no numbers at all.*ZeRO-3"):
+        inspection.inspect(edited(zoo["plain"], tmp_path / "none", lambda found: {}))
 
 
 def test_a_hub_id_is_fetched_aloud_and_through_the_hubs_door(monkeypatch, capsys):

@@ -176,7 +176,7 @@ LOADS = {
     "rslora": "yes care yes care no yes",
     "modules_to_save": "yes no no unknown no care",
     "on_embeddings": "yes care care unknown no care",
-    "half_tied": "yes yes care unknown no care",
+    "half_tied": "yes care care unknown no care",
     "tied": "yes no care unknown no no",
     "norms": "yes care no unknown no yes",
     "alora": "yes yes care unknown no no",

@@ -122,6 +122,8 @@ def test_vllm_stops_at_an_embedding_that_is_saved_whole_and_may_stop_at_one_that
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen3", **SIZES))
     vllm = answers(moved(tmp_path / "it", model, target_modules=["q_proj", "v_proj", "lm_head"]))["vLLM"]
     assert vllm.loads == "care" and "embedding_modules" in vllm.reason
+    llamacpp = answers(tmp_path / "it")["llama.cpp"]
+    assert llamacpp.loads == "care" and "ties head and embedding" in llamacpp.reason
 
 
 def test_parts_of_lora_by_another_programs_names_are_said_and_peft_leaves_them_out_without_a_word(tmp_path):
@@ -277,4 +279,6 @@ def test_an_encoder_is_looked_into_by_the_class_that_the_config_names(tmp_path):
     place = moved(tmp_path / "it", model, target_modules=["q_proj", "conv1"])
     xray = inspection.inspect(place, str(tmp_path / "base"))
     assert not xray.base.lacking and "keys_do_not_match" not in xray.codes
-    assert {one.name: one.loads for one in xray.runtimes}["PEFT"] == "yes"
+    rows = {one.name: one for one in xray.runtimes}
+    assert rows["PEFT"].loads == "yes"
+    assert rows["SGLang"].loads == "unknown" and "reads with an encoder" in rows["SGLang"].reason

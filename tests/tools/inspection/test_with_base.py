@@ -108,14 +108,37 @@ def test_a_vocabulary_of_another_size_is_named(base_folder, tmp_path):
     assert {one.loads for one in xray.runtimes} == {"no"}
 
 
-def test_a_base_in_bitsandbytes_is_not_the_one_to_convert_or_merge(zoo, base_folder, tmp_path):
+# How a base is packed, a name that says so, and whether llama.cpp's converter, too, wants the one in 16 bits.
+PACKED = {
+    "bitsandbytes": ("unsloth/Qwen3-8B-unsloth-bnb-4bit", True),
+    "awq": ("Qwen/Qwen2.5-14B-Instruct-AWQ", True),
+    "gptq": ("Qwen/Qwen2.5-7B-Instruct-GPTQ-Int4", False),
+    "fp8": ("Qwen/Qwen3-8B-FP8", False),
+    "mxfp4": ("Qwen/Qwen3-8B", None),
+}
+
+
+@pytest.mark.parametrize("packed", PACKED)
+def test_a_base_that_is_packed_is_not_the_one_to_convert_or_merge(zoo, base_folder, tmp_path, packed):
+    name, converter_stops = PACKED[packed]
     shutil.copytree(base_folder, tmp_path / "base")
     config = json.loads((base_folder / "config.json").read_text())
-    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    config["quantization_config"] = {"quant_method": packed}
     (tmp_path / "base" / "config.json").write_text(json.dumps(config))
-    rows = {one.name: one for one in inspection.inspect(zoo["plain"].place, str(tmp_path / "base")).runtimes}
-    for name in ("llama.cpp", "Ollama (merged)"):
-        assert rows[name].loads == "care" and "16-bit one" in rows[name].reason
+    named = edited(zoo["plain"], tmp_path / "it", base_model_name_or_path=name)
+    for xray in (inspection.inspect(zoo["plain"].place, str(tmp_path / "base")), inspection.inspect(named)):
+        rows = {one.name: one for one in xray.runtimes}
+        for runtime, stops in (("llama.cpp", bool(converter_stops)), ("Ollama (merged)", converter_stops is not None)):
+            assert (rows[runtime].loads == "care" and "16-bit one" in rows[runtime].reason) == stops
+
+
+def test_peft_merges_into_no_weight_of_8_bit_floats(tmp_path):
+    model = llama()
+    worn = peft.get_peft_model(model, peft.LoraConfig(r=4, target_modules=["q_proj"]))
+    layer = worn.base_model.model.model.layers[0].self_attn.q_proj.base_layer
+    layer.weight = torch.nn.Parameter(layer.weight.data.to(torch.float8_e4m3fn), requires_grad=False)
+    with pytest.raises(RuntimeError, match="Float8"):
+        worn.merge_and_unload()
 
 
 def test_keys_of_another_models_layers_are_named(zoo, base_folder, tmp_path):

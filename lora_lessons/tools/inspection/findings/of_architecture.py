@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..architectures import architecture_of, by_architecture, kinds_of_keys
+from ..architectures import architecture_of, by_architecture, kinds_of_keys, refused_by_peft
 from ..reading import AdapterFolder
 from ..xray import AdaptedMatrix, AgainstBase, Finding
 
@@ -29,13 +29,10 @@ def findings(
             "and without the adapter.",
             "vllm#34186, vllm#48019",
         )
-    if "text" in kinds:
-        # what cannot be merged as it is, PEFT loads into nothing
-        refused = [*by_architecture("Ollama (merged)", opened, matrices, against)]
-        for _, reason, behind in by_architecture("PEFT", opened, matrices, against) if refused else ():
-            yield Finding(
-                "keys_do_not_match", "wrong" if known.sure else "look", f"{reason[0].upper()}{reason[1:]}.", behind
-            )
+    for _, reason, behind in refused_by_peft(opened, matrices, against):
+        yield Finding(
+            "keys_do_not_match", "wrong" if known.sure else "look", f"{reason[0].upper()}{reason[1:]}.", behind
+        )
     if "stacked" in kinds:
         yield Finding(
             "experts_stacked",

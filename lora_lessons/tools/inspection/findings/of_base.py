@@ -170,7 +170,7 @@ def _labels(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Find
             yield Finding(
                 "labels_differ",
                 "look",
-                f"The file holds a head for {head.shape[0]} labels ({head.module}), and {built}: load the base with num_labels={head.shape[0]}, "
+                f"The file holds a head for {head.shape[0]} label{'s' * (head.shape[0] != 1)} ({head.module}), and {built}: load the base with num_labels={head.shape[0]}, "
                 "or PEFT stops at a size mismatch.",
                 "MedicalGPT#271; run here",
             )

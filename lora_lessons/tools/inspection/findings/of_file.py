@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ....adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
-from ..reading import AdapterFolder, adapter_name, nowhere, odd_keys, open_adapter, weights_beside
+from ..reading import OF_ZERO_3, AdapterFolder, adapter_name, nowhere, odd_keys, open_adapter, weights_beside
 from ..xray import Finding
 from .of_numbers import named
 
@@ -45,6 +45,14 @@ def _keys(opened: AdapterFolder) -> Iterator[Finding]:
             "peft#1678, llama.cpp#3640",
         )
     pairs = list(opened.pairs())
+    if empty := opened.empty:
+        yield Finding(
+            "empty_tensors",
+            "wrong",
+            f"{len(empty)} of the file's {len(opened.tensors)} tensors hold no number, such as {empty[0].key[:120]}: PEFT stops with a size "
+            f"mismatch. {OF_ZERO_3}",
+            "peft#2450, trl#4416",
+        )
     if misshapen := opened.misshapen:
         first = next(iter(misshapen))
         yield Finding(
@@ -77,7 +85,7 @@ def _keys(opened: AdapterFolder) -> Iterator[Finding]:
 
 
 def _embeddings(opened: AdapterFolder) -> Iterator[Finding]:
-    whole = [one for one in opened.tensors if one.role == "embedding"]
+    whole = [one for one in opened.tensors if one.role == "embedding" and one.numbers]
     if not whole:
         return
     size, total = sum(one.bytes for one in whole), opened.file.stat().st_size

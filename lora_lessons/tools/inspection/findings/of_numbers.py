@@ -60,7 +60,7 @@ def _not_finite(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Ite
         yield Finding(
             "not_finite",
             "wrong",
-            f"NaN or infinity in {len(broken)} places, such as {broken[0]} (in A, B or B·A): whatever they touch becomes NaN. Look at the loss of "
+            f"NaN or infinity in {len(broken)} place{'s' * (len(broken) > 1)}, such as {broken[0]} (in A, B or B·A): whatever they touch becomes NaN. Look at the loss of "
             "that run, lower the learning rate, and train in bf16 rather than fp16.",
             "alpaca-lora#391, lesson 03",
         )

@@ -20,13 +20,13 @@ from .bill import FULL, LOSSES
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LAYERS = ("ours", "peft")
-RECIPES = ("course", "hf")  # lesson 08 sets the two side by side
+RECIPES = ("course", "hf", "trl")
 CHOICES = {
     "method": ("full", "lora", "qlora"),
     "dtype": tuple(DTYPES),
     "adapter_dtype": tuple(DTYPES),
     "layer": LAYERS,
-    "recipe": (*RECIPES, "trl"),
+    "recipe": RECIPES,
     "loss": LOSSES,
 }
 COUNTED = (

@@ -59,7 +59,7 @@ def test_a_fused_loss_and_its_gradients_are_those_of_transformers(tokens):
     torch.testing.assert_close(torch.autograd.grad(ours, [leaf, head.weight]), wanted)
 
 
-@pytest.mark.parametrize("recipe", memory.RECIPES)
+@pytest.mark.parametrize("recipe", ["course", "hf"])
 @pytest.mark.parametrize("way", [*WAYS, "fused"])
 def test_a_real_step_holds_what_is_planned(way, recipe):
     """On "meta" an eighth of the words stands for an eighth of the tokens, and the first tokens for all."""

@@ -257,14 +257,15 @@ def adapter_bytes(trainable: int) -> int:
     return 4 * trainable
 
 
-def record_needs(bills: Mapping[str, memory.Bill], usual: memory.Bill) -> None:
-    """What each method needs by plan, in GB, and why the usual recipe needs more."""
+def record_needs(bills: Mapping[str, memory.Bill], usual: memory.Bill, trl: memory.Bill) -> None:
+    """What each method needs by plan, in GB, QLoRA also by Trainer's recipe and TRL's, and why the usual one needs more."""
     unit = "GB planned, Qwen2.5-7B, 1,024 tokens, checkpointing"
     record("needs.full_fp32", bills["full, 32-bit"].total / memory.GB, unit)
     record("needs.full_bf16", bills["full, 16-bit"].total / memory.GB, unit)
     record("needs.lora", bills["LoRA"].total / memory.GB, unit)
     record("needs.qlora", bills["QLoRA"].total / memory.GB, unit)
     record("needs.hf", usual.total / memory.GB, f"{unit}, the usual Hugging Face recipe")
+    record("needs.trl", trl.total / memory.GB, f"{unit}, TRL's SFTTrainer")
     record("needs.hf_weights", (usual.weights - bills["QLoRA"].weights) / memory.GB, "GB more for weights")
     record("needs.hf_logits", (usual.logits - bills["QLoRA"].logits) / memory.GB, "GB more at the loss")
 
@@ -277,6 +278,9 @@ def record_lengths(
     record("longest.rtx_4090", longest["course"]["RTX 4090"], "tokens on an RTX 3090 or 4090, a sixth free, planned")
     unit = "tokens on an RTX 3090 or 4090, a sixth free, planned, Hugging Face's recipe"
     record("longest.hf_rtx_4090", longest["hf"]["RTX 4090"], unit)
+    record(
+        "longest.trl_rtx_4090", longest["trl"]["RTX 4090"], "tokens on an RTX 3090 or 4090, a sixth free, planned, TRL"
+    )
     room = planning.card_bytes("RTX 4090")
     record("room.qlora", room / bills["QLoRA"].total, "times what QLoRA needs, on 24 GB")
     record("room.hf", room / usual.total, "times what Hugging Face's QLoRA needs, on 24 GB")

@@ -22,9 +22,7 @@ from ...drawing import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, label
 from ...tools import planning
 
 FULL_PASSES = "Full fine-tuning of a 7B is too large for nearly every card; LoRA and QLoRA leave the weights alone."
-THREE_CAUSES = (
-    "Trainer's recipe needs more than TRL's and this course's at the weights, at the loss, and in what each block remembers."
-)
+THREE_CAUSES = "Trainer's recipe needs more than TRL's and this course's at the weights, at the loss, and in what each block remembers."
 CARDS = ("RTX 3060", "T4", "RTX 3090", "RTX 4090", "RTX 5090", "A100 80", "H100")
 
 

@@ -135,6 +135,7 @@ def _answer(
     about = [
         _not_exported(shape),
         f"{shape.name}: {planning.describe(job)}",
+        planning.parameters_in_words(shape, job),
         planning.bill_table(ledger),
         planning.ASSUMED,
     ]
@@ -183,6 +184,7 @@ def _for_several(model: str, job: Any, settings: dict[str, Any], as_json: bool) 
         old,
         _not_exported(shape),
         about,
+        planning.parameters_in_words(shape, job),
         planning.sharded_table(made),
     ]
     return _reply(parts, made.fits)

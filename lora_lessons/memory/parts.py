@@ -33,6 +33,8 @@ class Parts(NamedTuple):
     targets: tuple[
         tuple[str, int, int], ...
     ]  # name, d and k of the first weight of each size that an adapter stands beside
+    parameters: int  # its numbers, those that two weights share counted once
+    beside: int  # numbers of A and B at rank 1
     experts: int  # numbers in the experts of its mixtures
     left_out: tuple[tuple[str, int], ...]  # weights of experts that no adapter reaches, and their numbers
     half_of: str | None  # the model type of which this is the language half
@@ -76,6 +78,8 @@ def _look(shape: Shape, target_modules: str | tuple[str, ...]) -> Parts:
         windows=tuple(sorted({size for _, size in windows(config)})),
         numbers=tuple(sorted({n for n in _numbers(config.to_dict()) if n > 1})),
         targets=tuple((name, d, k) for (d, k), name in sizes.items()),
+        parameters=sum(p.numel() for p in model.parameters()),
+        beside=sum(sum(weight.shape) for weight in weights.values()),
         experts=sum(p.numel() for module in mixtures for p in module.parameters(recurse=False)),
         left_out=tuple(lora.left_out(model, names).items()),
         half_of=kind if kind != config.model_type else None,

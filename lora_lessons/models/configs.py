@@ -58,11 +58,12 @@ def read_config(folder: Path) -> dict[str, Any]:
 def stop_tokens(folder: Path) -> list[int]:
     """The ids of the tokens that end an answer, by `folder`/generation_config.json; [] where it names none.
 
-    Raises ModelError where that file is damaged, or names what is no token's id.
+    Without that file config.json says it, as in transformers. Raises ModelError where the first is damaged, or names what
+    is no token's id.
     """
     file = folder / "generation_config.json"
     if not file.is_file():
-        return []
+        return _stops_in_config(folder / "config.json")
     try:
         settings = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -78,6 +79,15 @@ def stop_tokens(folder: Path) -> list[int]:
                 "ends an answer, or take the line out."
             )
     return stops
+
+
+def _stops_in_config(file: Path) -> list[int]:
+    try:
+        given = json.loads(file.read_text(encoding="utf-8"))["eos_token_id"]
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return []
+    stops = given if isinstance(given, list) else [given]
+    return [stop for stop in stops if type(stop) is int and 0 <= stop < LARGEST]
 
 
 def check_sizes(said: Mapping[str, Any], source: str) -> None:

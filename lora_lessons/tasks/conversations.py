@@ -107,8 +107,9 @@ def chat_text(
     """The texts that `encode` makes tokens of.
 
     An earlier answer is learned where the model would have had to write it just so: the conversation up to its end,
-    written alone, must be how the whole one begins. If that fails for one answer, the last alone is learned, since a
-    template that rewrites earlier turns (Qwen3's drops their thinking) never shows them as they were written.
+    written alone, must be how the whole one begins, but for an end token that closes the whole. If that fails for one
+    answer, the last alone is learned, since a template that rewrites earlier turns (Qwen3's drops their thinking) never
+    shows them as they were written.
     Each earlier answer costs two renderings of all before it, because only the template itself knows what it would have
     written: so the time of a chat grows with the square of its turns. With `earlier` no more of them are looked for.
     Raises ValueError as `encode` does.
@@ -128,10 +129,19 @@ def chat_text(
             before, answer = _up_to_an_answer(tokenizer, messages[: number + 1], beside)
         except ValueError:
             return ChatText(given, taught, only_last=ASKED_OTHERWISE)
-        if not given.startswith(before + answer):
+        ways = (answer, _alone(tokenizer, answer))
+        kept = next((one for one in ways if given.startswith(before + one)), None)
+        if kept is None:
             return ChatText(given, taught, only_last=REWRITES)
-        places.append((len(before), len(before) + len(answer)))
+        places.append((len(before), len(before) + len(kept)))
     return ChatText(given, taught, tuple(places))
+
+
+def _alone(tokenizer: Any, answer: str) -> str:
+    """An answer up to its own end, without the end token that templates such as Phi-3's write behind the whole chat."""
+    own = answer.removesuffix(tokenizer.eos_token).rstrip()
+    marks = tuple(str(one) for one in getattr(tokenizer, "added_tokens_decoder", {}).values())
+    return own if own.endswith(marks) else answer
 
 
 def answers_in(messages: Sequence[dict[str, Any]]) -> list[int]:

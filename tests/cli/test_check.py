@@ -43,6 +43,18 @@ def test_a_bad_line_is_said_and_the_status_is_one(data, capsys):
     assert "Wrong: these lines are not used\n  unknown_layout (2 lines: 2, 4)\n    In line 2, its fields are []" in said
 
 
+def test_texts_on_which_other_trainers_train_are_not_used_and_not_called_wrong(data, tmp_path, capsys):
+    data.write_text('{"text": "<|im_start|>user\\nWhy?<|im_end|>"}\n{"text": "The archive keeps maps."}\n{}\n')
+    page = tmp_path / "page.html"
+    assert cli.main(["check", str(data), "--html", str(page)]) == 1
+    said = capsys.readouterr().out
+    assert said.startswith("mine.jsonl: 0 of 3 lines can be used. 2 are texts: TRL and Unsloth train on them, this")
+    for written in (said, page.read_text(encoding="utf-8")):
+        wrong, texts = written.index("Wrong: these lines are not used"), written.index("Not used here, where turns")
+        assert wrong < written.index("unknown_layout") < texts < written.index("plain_text")
+        assert texts < written.index("rendered_text")
+
+
 def test_with_a_base_tokens_are_counted_and_a_line_is_shown_as_the_model_sees_it(data, base, capsys):
     assert cli.main(["check", str(data), "--base", str(base)]) == 0
     said = capsys.readouterr().out

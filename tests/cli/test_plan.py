@@ -99,6 +99,22 @@ def test_plan_prints_the_bill_and_what_to_change(capsys):
     assert memory.Job(**found["job"]) == job
 
 
+@pytest.mark.parametrize(
+    ("how", "trained"),
+    [([], 41_943_040), (["--targets", "q_proj,v_proj", "--r", "8"], 3_407_872), (["--method", "full"], 8_030_261_248)],
+    ids=["all-linear", "two", "full"],
+)
+def test_plan_counts_the_parameters_as_peft_and_transformers_do(capsys, how, trained):
+    for room in (["--gpu", "16"], ["--cards", "2x24"]):
+        if room[0] == "--cards" and how:
+            continue
+        cli.main(["plan", "Llama-3.1-8B", *room, *how, "--json"])
+        assert json.loads(capsys.readouterr().out)["parameters"] == {"model": 8_030_261_248, "trained": trained}
+    cli.main(["plan", "Llama-3.1-8B", "--gpu", "16", *how])
+    said = capsys.readouterr().out
+    assert f"Trained: {'all ' * (how[-1:] == ['full'])}{trained:,} parameters" in said and "8,030,261,248" in said
+
+
 def test_plan_without_a_card_names_those_that_would_do(monkeypatch, capsys):
     from lora_lessons import models
 

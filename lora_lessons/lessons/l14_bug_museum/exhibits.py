@@ -67,7 +67,7 @@ class Exhibit(NamedTuple):
 
 
 class InALesson(NamedTuple):
-    """A suspect that has no exhibit, because a lesson is about it; `id` names that lesson."""
+    """A suspect that has no exhibit, because a lesson is about it; `id` names that lesson, of a second one with a word."""
 
     id: str
     notebook: str
@@ -79,12 +79,12 @@ class InALesson(NamedTuple):
     @property
     def number(self) -> int:
         """Its lesson's: 5 for lesson 05."""
-        return int(self.id.partition(" ")[2])
+        return int(self.id.split()[1])
 
     @property
     def anchor(self) -> str:
         """Its paragraph on the page of symptoms."""
-        return f"exhibit-{self.id.replace(' ', '-')}"
+        return "-".join(["exhibit", *re.findall(r"\w+", self.id)])
 
 
 Suspect = Exhibit | InALesson

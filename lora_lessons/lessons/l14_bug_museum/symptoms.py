@@ -26,6 +26,7 @@ same unchanged identical unaffected no-effect not-applied never-applied isnt-app
 weak weaker barely hardly faint little slightly tiny-effect almost-nothing
 strong stronger exaggerated overreacts overdone
 endless never-stops never-stop never-ends never-end goes-on doesnt-stop does-not-stop not-stop wont-stop will-not-stop learn-to-stop learned-to-stop learns-to-stop when-to-stop how-to-stop keeps-talking keeps-going keeps-generating rambles forever endlessly nonstop cannot-terminate never-terminates does-not-terminate never-learned-to-stop past-the-end
+bos bos-token begin-of-text beginning-of-text begin-of-sequence beginning-of-sequence
 eos eos-token end-token end-of-turn end-of-text end-of-sequence eot
 max-length max-seq-length max-sequence-length max-seq-len cutoff-len
 truncate truncated truncates truncating truncation cut cuts chopped
@@ -39,7 +40,7 @@ forget forgets forgot forgotten forgetting catastrophic-forgetting
 memorise memorised memorises memorising memorize memorized memorizes memorizing overfit overfits overfitted overfitting over-fit over-fits over-fitted over-fitting learned-by-heart verbatim
 large big huge enormous bloated gigantic
 lower worse bad poor poorly degraded ruined destroyed
-train trains trained training trainable finetune finetuning finetuned fine-tune fine-tuned fine-tuning tuning
+train trains trained training trainable sft finetune finetuning finetuned fine-tune fine-tuned fine-tuning tuning
 load loads loaded loading reload reloaded reloading open opens opened
 save saves saved saving
 merge merges merged merging merge-and-unload fuse fuses fused fusing

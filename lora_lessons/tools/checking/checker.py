@@ -14,7 +14,7 @@ from ...tasks.jsonl import Fault, said
 from ...tasks.preferences import SIDES, is_pair
 from ...tasks.splitting import LEAST
 from . import template, tokens
-from .layouts import GUESSED, KNOWN, PLAIN, RENDERED, conversation, written_otherwise
+from .layouts import GUESSED, KNOWN, RENDERED, TEXTS, conversation, written_otherwise
 from .likeness import ALIKE, AskedQuestions, Likeness, leaks
 from .pairs import Compared
 from .problems import LOOK, NOTE, WRONG, Found, PersonalData
@@ -79,7 +79,7 @@ def _good(
 ) -> Iterator[tuple[int, Example]]:
     """The good lines of a file; what is wrong with the others goes to `problems`, and how many have a layout to `layouts`.
 
-    To `texts` goes the first text that a trainer would take as it stands, of each kind: RENDERED, PLAIN, or a layout's name.
+    To `texts` goes the first text that a trainer would take as it stands, of each kind: one of TEXTS, or a layout's name.
     """
     texts = {} if texts is None else texts
     for record in records(path, progress):
@@ -89,7 +89,7 @@ def _good(
             layout, example = conversation(record.value)
         except Fault as fault:
             problems.add(fault.code, WRONG, record.line, str(fault))
-            if fault.code in (RENDERED, PLAIN):
+            if fault.code in TEXTS:
                 texts.setdefault(fault.code, record.value["text"])
         else:
             layouts[layout.name] += 1
@@ -240,7 +240,10 @@ class _Check:
         return self.of_template[code]
 
     def _remarks(self, messages: list[dict[str, Any]], example: Example) -> Iterator[tuple[str, str]]:
-        yield from remarks(messages, self.marks)
+        for code, sentence in remarks(messages, self.marks):
+            thinks = {**example, "messages": messages}
+            if code != "think_block_open" or not (self.tokenizer and template.repairs_thinking(self.tokenizer, thinks)):
+                yield code, sentence
         yield from of_calls(messages, example.get("tools"))
         if any(example.get(name) for name in SEEN_OR_HEARD):
             yield "picture_in_text", PICTURE_LEARNS
@@ -286,7 +289,7 @@ class _Check:
 
     def _as_texts(self) -> None:
         """What TRL does to texts that it takes as they stand, on this base."""
-        pairs = [name for name in self.texts if name not in (RENDERED, PLAIN)]
+        pairs = [name for name in self.texts if name not in TEXTS]
         if self.base and pairs and not getattr(self.base, "chat_template", True):
             self.found.reword("no_template", LOOK, f"{template.NO_TEMPLATE} {template.TEXTS_AS_THEY_ARE}")
         elif self.tokenizer and pairs:

@@ -295,16 +295,16 @@ def rendered_text(record: dict[str, Any]) -> str:
 
 
 # What TRL takes as a text to learn whole, and this course does not read.
-RENDERED, PLAIN = "rendered_text", "plain_text"
+TEXTS = RENDERED, PLAIN = "rendered_text", "plain_text"
 
 
 def _unknown(record: dict[str, Any]) -> Fault:
     """Why a record in no layout is not used; of a field text, what it means to trainers that take one."""
     fields, text = f"its fields are {shown(list(record))}", record.get("text")
     if rendered_text(record):
-        reason = "its field text holds a chat that a template has already written: TRL learns all of such a text, the questions as well"
+        reason = "its field text holds a chat that a template has already written: TRL and Unsloth take it so, and learn the questions as well"
         todo = f"Write its turns as {CHAT}, so that the answers alone can be learned"
-        return Fault(RENDERED, f"{reason}, and this course reads turns. {todo}.")
+        return Fault(RENDERED, f"{reason}, unless you mask them; this course reads turns. {todo}.")
     if isinstance(text, str) and text.strip():
         reason = "its field text is text without turns: TRL's SFTTrainer learns all of it, and an end token behind it (continued pretraining)"
         return Fault(PLAIN, f"{reason}, and this course reads questions and answers. To teach answers, write {CHAT}.")

@@ -6,7 +6,7 @@ With it goes a conversation as the model will see it, and what it learns of it m
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ import numpy as np
 
 from ...outside import in_attribute, in_html, in_line, visible
 from ...tasks.conversations import IGNORED, chat_text, tokenized
+from .layouts import TEXTS
 from .pairs import Compared
 from .problems import LINE, LOOK, NOTE, SEVERITIES, WRONG, Problem, in_lines
 from .tokens import conversations_in
@@ -24,6 +25,7 @@ HEADINGS = {
     LOOK: "Look: probably a mistake",
     NOTE: "Note: good to know",
 }
+OF_TEXTS = "Not used here, where turns are read: TRL and Unsloth train on such texts as they stand"
 
 
 # What is no fault of the file, and matters only where something else than this course trains on it.
@@ -123,6 +125,10 @@ def counts(report: DataReport) -> list[str]:
     layouts = ", ".join(f"{count:,} as {name}" for name, count in report.layouts.items())
     lines = report.unit if report.lines == 1 else f"{report.unit}s"
     sentences = [f"{report.good:,} of {report.lines:,} {lines} can be used{f' ({layouts})' if layouts else ''}."]
+    if texts := sum(one.count for one in report.problems if one.code in TEXTS):
+        sentences[0] += (
+            f" {texts:,} {'is a text' if texts == 1 else 'are texts'}: TRL and Unsloth train on {'it' if texts == 1 else 'them'}, this course does not."
+        )
     if report.tokens and report.supervised is not None:
         sizes = report.tokens
         what, learns = "line", f"The model learns to write {report.supervised:.0%} of them."
@@ -163,12 +169,19 @@ def sentence(problem: Problem, unit: str = LINE) -> str:
     return text[:1].upper() + text[1:]
 
 
+def _under_headings(report: DataReport) -> Iterator[tuple[str, list[Problem]]]:
+    for severity in SEVERITIES:
+        problems = report.of(severity)
+        yield HEADINGS[severity], [one for one in problems if one.code not in TEXTS]
+        yield OF_TEXTS, [one for one in problems if one.code in TEXTS]
+
+
 def in_words(report: DataReport, colour: bool = False) -> str:
     """The report for a terminal."""
     parts = [f"{in_line(report.path)}: {counts(report)[0]}", *counts(report)[1:]]
-    for severity in SEVERITIES:
-        if problems := [one for one in report.of(severity) if one.code not in FOR_OTHER_TRAINERS]:
-            parts += ["", HEADINGS[severity]]
+    for heading, found in _under_headings(report):
+        if problems := [one for one in found if one.code not in FOR_OTHER_TRAINERS]:
+            parts += ["", heading]
             parts += [f"  {one.code} ({place(one, report.unit)})\n    {sentence(one, report.unit)}" for one in problems]
     if elsewhere := [one.code for one in report.problems if one.code in FOR_OTHER_TRAINERS]:
         parts += [
@@ -208,14 +221,14 @@ pre{{background:#f5f6f7;padding:.8rem;white-space:pre-wrap;overflow-wrap:anywher
 def as_page(report: DataReport) -> str:
     """`report` as HTML. What is learned is marked by brackets and a line under it as well as by colour."""
     body = [f"<p>{in_html(line)}</p>" for line in counts(report)]
-    for severity in SEVERITIES:
-        if problems := report.of(severity):
+    for heading, problems in _under_headings(report):
+        if problems:
             items = "\n".join(
                 f'<li><code>{one.code}</code> <span class="place">({in_html(place(one, report.unit))})</span><br>'
                 f"{in_html(sentence(one, report.unit))}</li>"
                 for one in problems
             )
-            body += [f"<h2>{in_html(HEADINGS[severity])}</h2>", f"<ul>{items}</ul>"]
+            body += [f"<h2>{in_html(heading)}</h2>", f"<ul>{items}</ul>"]
     if report.hidden:
         body.append(f"<p>{HIDDEN}</p>")
     if report.example:

@@ -11,7 +11,7 @@ import jinja2
 
 from ...models.chat_template import STUMBLES
 from ...models.configs import stop_tokens
-from ...tasks.jsonl import calls_in
+from ...tasks.jsonl import calls_in, shown
 from ...tasks.templates import REFUSALS, shown_with, written
 from .problems import LOOK, NOTE, WRONG
 from .tokens import THOUGHTS, begins_twice
@@ -104,7 +104,7 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
         )
     template = getattr(tokenizer, "chat_template", "") or ""
     if isinstance(template, str) and re.search(r"\{%-?\s*generation\b", template):
-        yield from _marked(tokenizer, example, answer, after)
+        yield from _marked(tokenizer, example, asked, answer, after)
     elif isinstance(template, str):
         reason = (
             "the template has no {% generation %} marks: with assistant_only_loss=True older versions of TRL learn nothing, and "
@@ -157,8 +157,8 @@ def _asks(tokenizer: Any, example: Example, asked: str, whole: str) -> Iterator[
         )
 
 
-def _marked(tokenizer: Any, example: Example, answer: str, after: str) -> Iterator[Finding]:
-    """What the template's {% generation %} marks leave out of the answer: all of it, or its end."""
+def _marked(tokenizer: Any, example: Example, asked: str, answer: str, after: str) -> Iterator[Finding]:
+    """What the template's {% generation %} marks leave out of the answer, all of it or its end, or take in before it."""
     how = {"return_dict": True, "return_assistant_tokens_mask": True, **shown_with(tokenizer, example)}
     try:
         made = tokenizer.apply_chat_template(example["messages"], **how)
@@ -178,6 +178,50 @@ def _marked(tokenizer: Any, example: Example, answer: str, after: str) -> Iterat
             LOOK,
             f"{reason} (trl#5988): put {{% endgeneration %}} behind it. This course teaches it.",
         )
+    elif header := _learned_before(tokenizer, asked, made["input_ids"], made["assistant_masks"]):
+        reason = f"the template's {{% generation %}} marks take in {shown(header)}, which the model is given where it is asked"
+        yield (
+            "generation_marks",
+            LOOK,
+            f"{reason}, so with assistant_only_loss=True that is learned besides the answer (trl#5721): put {{% generation %}} behind it. This "
+            "course learns the answer alone.",
+        )
+
+
+def _learned_before(tokenizer: Any, asked: str, ids: list[int], masks: list[int]) -> str:
+    """What is learned of the text with which the last answer is asked for, up to its end; "" where that is no header."""
+    question = tokenizer(asked, add_special_tokens=False)["input_ids"]
+    begin = end = len(question)
+    if ids[:end] != question:
+        return ""
+    while begin and masks[begin - 1]:
+        begin -= 1
+    header = tokenizer.decode(ids[begin:end]).strip()
+    # an answer of gpt-oss and its like is several messages, and it writes the header of a further one itself
+    own = not re.sub(r"</?think>|\s", "", header) or header.startswith("<|start|>")
+    return "" if own else header
+
+
+def repairs_thinking(tokenizer: Any, example: Example) -> bool:
+    """Whether the template writes answers that only close a think block as if they opened it, and keeps their thinking."""
+    messages = [
+        {**one, "content": f"<think>\n{one['content']}"} if _closes_alone(one) else one for one in example["messages"]
+    ]
+    try:
+        beside = shown_with(tokenizer, example)
+        _, whole = written(tokenizer, example["messages"], beside)
+        if whole != written(tokenizer, messages, beside)[1]:
+            return False
+    except (*REFUSALS, ValueError):
+        return False
+    thoughts = [one["content"].partition("</think>")[0].strip() for one in example["messages"] if _closes_alone(one)]
+    return bool(thoughts) and all(thought in whole for thought in thoughts)
+
+
+def _closes_alone(message: dict[str, Any]) -> bool:
+    """Whether an answer ends a think block, once, that it did not open."""
+    said = message.get("content") or ""
+    return message["role"] == "assistant" and "<think>" not in said and said.count("</think>") == 1
 
 
 def _merged(tokenizer: Any, asked: str, whole: str) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from .xray import AdaptedMatrix, AgainstBase, Answer, other_ranks
 VLLM_RANK, VLLM_RANKS = 16, (8, 16, 32, 64, 128, 256, 320, 512)
 _VLLM_READS = "vllm/lora/peft_helper.py"
 _SGLANG_READS, _SGLANG_KNOWS = "sglang/srt/lora/lora.py (2026)", "sglang/srt/lora/utils.py (2026)"
+_JOINS = "sglang/srt/lora/lora.py (2026), sglang#25913 (2026-05-20), sglang#28199 (open, 2026-06-14)"
 _ENCODER = "it was made for a model that reads with an encoder"
 ON_GPTQ = "if its base is in GPTQ, QA-LoRA's A reads the means of groups of inputs, which it does not make"
 
@@ -107,20 +108,25 @@ def sglang(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Ag
         )
     if {"use_bdlora", "use_qalora"} & settings.others.keys():
         yield "unknown", "what it makes of this variant of LoRA was not looked at: merge it first", ""
+    strange, halved = sorted(_leaves(matrices) - layers("sglang")), _halved(opened)
     if isinstance(settings.target_modules, str) and settings.target_modules not in ("all", "all-linear"):
         named = ", ".join(f'"{leaf}"' for leaf in sorted(_leaves(matrices))[:4])
-        reason = f"it stops where target_modules is a pattern: write the names as a list into adapter_config.json, such as [{named}]"
-        yield "no", reason, _SGLANG_KNOWS
-    if strange := sorted(_leaves(matrices) - layers("sglang")):
+        todo = f"write the names as a list into adapter_config.json, such as [{named}]"
+        if halved:
+            todo = f"a list of the names does not help, because {halved}: merge it first"
+        elif strange:
+            todo = f"a list of the names may not help, because its adapters know no {strange[0][:60]}: merge it first"
+        yield "no", f"it stops where target_modules is a pattern: {todo}", _JOINS if halved else _SGLANG_KNOWS
+    if strange:
         reason = f"its adapters know layers such as q_proj and gate_proj, and it stops at {strange[0][:60]} unless the model's own class names it"
         yield "unknown", f"{reason}: merge it first", _SGLANG_KNOWS
-    if halved := _halved(opened):
-        yield "no", f"{halved}: merge it first", "sglang/srt/lora/lora.py (2026), sglang#28199 (open, 2026-06-14)"
+    if halved:
+        yield "no", f"{halved}: merge it first", _JOINS
     by_base = [*by_architecture("SGLang", opened, matrices, against)]
     yield from (one for one in by_base if one[0] != "care")
     if settings.use_rslora:
         r = max((one.r for one in matrices), default=settings.r)
-        reason = f"it computes α/r where rsLoRA means α/√r: raise lora_alpha √r-fold ({r**0.5:.3g}), switch use_rslora off, or merge it first"
+        reason = f"it computes α/r where rsLoRA means α/√r: raise lora_alpha √r-fold ({r**0.5:.3g}) and switch use_rslora off, or merge it first"
         yield "care", reason, "sglang#40835 (open, 2026-09-23)"
     if other_ranks(opened, matrices):
         yield "care", "its scale comes from the r of the configuration, which is not that of the tensors", _SGLANG_READS

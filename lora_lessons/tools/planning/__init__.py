@@ -16,6 +16,8 @@ from .fit import describe as describe
 from .fit import in_fp16 as in_fp16
 from .fit import longest as longest
 from .fit import on_card as on_card
+from .fit import parameters as parameters
+from .fit import parameters_in_words as parameters_in_words
 from .fit import plan as plan
 from .fit import plan_on as plan_on
 from .fit import validated as validated

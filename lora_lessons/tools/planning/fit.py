@@ -165,6 +165,21 @@ def _options(job: Job, fast: bool) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "rank 8", {"r": 8}
 
 
+def parameters(shape: Shape, job: Job) -> dict[str, int]:
+    """How many numbers the model has, and how many are trained."""
+    parts = check(shape, job)
+    return {"model": parts.parameters, "trained": parts.parameters if job.method == "full" else job.r * parts.beside}
+
+
+def parameters_in_words(shape: Shape, job: Job) -> str:
+    """`parameters` in a sentence, as PEFT counts the share of those that are trained."""
+    count = parameters(shape, job)
+    if job.method == "full":
+        return f"Trained: all {count['model']:,} parameters of the model."
+    share = count["trained"] / (count["model"] + count["trained"])
+    return f"Trained: {count['trained']:,} parameters in A and B, {share:.2%} of all. The model itself has {count['model']:,}."
+
+
 METHOD_NAMES = {"full": "full fine-tuning", "lora": "LoRA", "qlora": "QLoRA"}
 RECIPE_NAMES = {"course": "", "hf": ", the usual Hugging Face recipe", "trl": ", as TRL's SFTTrainer does it"}
 LOSS_NAMES = {
@@ -302,6 +317,7 @@ def as_json(shape: Shape, job: Job, ledger: Ledger, plan: Plan | None, card: str
     return {
         "model": shape.name,
         "job": job.counted(),
+        "parameters": parameters(shape, job),
         "bill": lines(ledger.bill),
         "margin": round(margin(ledger.bill.total)),
         "moment": ledger.moment,

@@ -11,7 +11,7 @@ from ...memory.build import skeleton
 from ...memory.job import DTYPES, Job, Shape, shape_of
 from ...memory.prediction import check, predict
 from .cards import cards_of, find_card
-from .fit import PEAKS, describe, validated
+from .fit import PEAKS, describe, parameters, validated
 from .margin import WHY, fits, is_enough, margin
 
 # Blocks that are whole at once: the one in use, and the next, which is on its way (backward_prefetch=BACKWARD_PRE).
@@ -299,6 +299,7 @@ def sharded_as_json(shape: Shape, job: Job, plan: Sharded) -> dict[str, Any]:
     return {
         "model": shape.name,
         "job": job.counted(),
+        "parameters": parameters(shape, job),
         "said": describe(job),
         "cards": plan.cluster.cards,
         "nodes": plan.cluster.nodes,

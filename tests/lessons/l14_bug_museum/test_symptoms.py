@@ -168,6 +168,27 @@ def test_a_mixture_that_stays_in_16_bits_is_found_first(thread):
     assert search(one["words"])[0].suspect.id == "lesson 07" and not doubted(one["words"])
 
 
+# Complaints of threads that were met with a wrong suspect, or with doubt.
+MET_SINCE = {
+    "loss is 12.6 at step 10, worse than random, grad_norm 3.3 million, then NaN; padding to max_length, labels are a copy of "
+    "input_ids and pad is eos": "lesson 03 (labels)",  # getainode/ainode#186
+    "I fine-tuned DeepSeek-R1-Distill on chats without any thinking, and it still writes a think block before every answer": "lesson 15",  # trl#2919
+    "My evaluation with vLLM generate is six points lower than it should be; the prompt token ids begin with two begin-of-text "
+    "tokens": "14.14",  # princeton-pli/retaining-by-doing#5
+    "after upgrading transformers the load report shows all LoRA weights as MISSING and UNEXPECTED, model.layers against "
+    "language_model.layers, and the model behaves as if untrained": "14.21",  # illuin-tech/colpali#424
+    "DataCollator leaves pad_token in the labels, padding is not -100 and the loss is computed on it": "lesson 03 (labels)",
+    "the distilled reasoning model keeps thinking before each reply, my SFT set has plain chats": "lesson 15",
+    "BOS is there twice at the beginning of the input ids": "14.14",
+}
+
+
+def test_complaints_of_readers_meet_their_suspect_first_and_are_not_doubted():
+    found = {words: search(words)[0] for words in MET_SINCE}
+    assert {words: first.suspect.id for words, first in found.items()} == MET_SINCE
+    assert [words for words, first in found.items() if not first.good] == []
+
+
 TEXTBOOK = [
     ("14.15", "loss is 0.0"),
     ("14.15", "loss is NaN"),
@@ -233,9 +254,7 @@ def test_a_lesson_is_named_where_no_exhibit_is(capsys):
     said = " ".join(capsys.readouterr().out.split())
     assert said.startswith("lesson 08 Suspect:") and "notebooks/08_qlora_7b.ipynb (“Will a real 7B" in said
     for one in in_lessons().values():
-        assert f"# {one.id.removeprefix('lesson ')} · {one.title}" in notebook_of(Path(one.notebook).stem).read_text(
-            encoding="utf-8"
-        )
+        assert f"# {one.number:02d} · {one.title}" in notebook_of(Path(one.notebook).stem).read_text(encoding="utf-8")
 
 
 def test_an_exhibit_that_hangs_in_a_lesson_is_named_as_its_exercise(capsys):

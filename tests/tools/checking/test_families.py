@@ -7,6 +7,7 @@ import json
 from importlib.util import find_spec
 from pathlib import Path
 
+import jinja2
 import pytest
 from chat_templates import CHATML, MISTRAL_1, MISTRAL_3, QWEN_3, tokenizer_of
 from reliability.judging import not_a_sentence
@@ -189,6 +190,25 @@ def test_thinking_of_an_earlier_answer_that_the_template_leaves_out_is_named_and
     assert "special_token_in_text" not in dict(remarks([ASK, first], marks=["<think>"]))
     assert "special_token_in_text" in dict(remarks([{**ASK, "content": "<think>"}, first], marks=["<think>"]))
     assert "cuts what stands between" in codes("deepseek_r1_distill", [ASK, first])["template_refuses"].sentence
+
+
+def test_a_think_block_that_is_only_closed_is_no_mistake_where_the_template_opens_it(codes):
+    """As the rollouts of a model whose prompt ends in <think> (huggingface/trl#6363, 2026-07-12)."""
+    closed = [ASK, {"role": "assistant", "content": "It was nineteen before noon.\n</think>\n\nIt is 21 degrees."}]
+    assert "think_block_open" not in codes("qwen3_5_think", closed) and "think_block_open" in codes("qwen2_5", closed)
+    twice = [ASK, {**closed[1], "content": f"</think>{closed[1]['content']}"}]
+    assert "think_block_open" in codes("qwen3_5_think", twice)
+    cuts = tokenizer("deepseek_r1_distill")
+    assert not template.repairs_thinking(cuts, {"messages": closed}), "what it writes has lost the thinking"
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(FOLDER.glob("*_training.jinja"))])
+def test_trls_own_generation_marks_take_in_no_header(name):
+    try:
+        found = [said for _, _, said in template.of_the_template(tokenizer(name), {"messages": TALK})]
+    except jinja2.TemplateError:  # of models that see: lists of parts
+        found = []
+    assert not any("marks take in" in said for said in found)
 
 
 def test_a_system_message_that_the_template_writes_only_where_it_asks_is_named(tmp_path):

@@ -66,6 +66,11 @@ MARKED = CHATML.replace(
 END_UNMARKED = CHATML_MARKED.replace(
     "m.content + '<|im_end|>' }}{% endgeneration %}", "m.content }}{% endgeneration %}<|im_end|>"
 )
+HEADER_MARKED = CHATML.replace(
+    "{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}",
+    "{% if m.role == 'assistant' %}{% generation %}<|im_start|>assistant\n{{ m.content + '<|im_end|>' }}{% endgeneration %}"
+    "{% else %}{{ '<|im_start|>user\\n' + m.content + '<|im_end|>' }}{% endif %}{{ '\\n' }}",
+)
 ASKS_NEVER = CHATML.partition("{% if add_generation_prompt")[0]
 MARKS_MISSING = {"no_generation_marks": "note"}
 
@@ -76,6 +81,7 @@ MARKS_MISSING = {"no_generation_marks": "note"}
         (whole(CHATML_MARKED, eos_token="<|im_end|>"), {}),
         (whole(MARKED, eos_token="<|im_end|>"), {"generation_marks": "look"}),
         (whole(END_UNMARKED, eos_token="<|im_end|>"), {"generation_marks": "look"}),
+        (whole(HEADER_MARKED, eos_token="<|im_end|>"), {"generation_marks": "look"}),
         (whole(ASKS_NEVER, eos_token="<|im_end|>"), MARKS_MISSING | {"asks_without_opening": "look"}),
         (whole("chatml", eos_token="<|im_end|>", begin=True), MARKS_MISSING | {"bos_missing": "note"}),
         (whole("chatml", eos_token="<|im_end|>"), MARKS_MISSING),
@@ -93,7 +99,7 @@ MARKS_MISSING = {"no_generation_marks": "note"}
         (whole("mistral 1", pad_token=None), MARKS_MISSING | {"pad_is_eos": "note"}),
         (whole(""), {"no_template": "look"}),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_what_template_and_tokenizer_do_to_every_line(checked, tokenizer, found):
     report = checked(tokenizer, TALK, [TALK[0], {"role": "assistant", "content": "Another."}, *TALK])
@@ -110,12 +116,33 @@ def test_trl_agrees_which_generation_marks_leave_the_end_out():
         assert utils.is_chat_template_stop_token_trained(marked) == trained == ("generation_marks" not in found)
 
 
-@pytest.mark.parametrize(("stops", "found"), [([2, 4], False), ([2], True)])
-def test_an_end_that_the_folder_of_the_base_names_is_one(tmp_path, stops, found):
-    """As Gemma's: the tokenizer's end is <eos>, and generation_config.json names <end_of_turn>, too."""
+def test_what_generation_marks_take_in_before_an_answer_is_shown_but_a_think_block():
+    """As in the review of huggingface/trl#5721 (2026-05-07)."""
+    ((_, _, sentence), *_) = template.of_the_template(whole(HEADER_MARKED, eos_token="<|im_end|>"), {"messages": TALK})
+    assert 'take in "<|im_start|>assistant", which the model is given' in sentence and "behind it" in sentence
+    thinks = HEADER_MARKED.replace(
+        "{% generation %}<|im_start|>assistant\n", "<|im_start|>assistant\n{% generation %}<think>\n"
+    )
+    asks = thinks.replace("'<|im_start|>assistant\\n' }}{% endif", "'<|im_start|>assistant\\n<think>\\n' }}{% endif")
+    assert asks != thinks != HEADER_MARKED
+    assert list(template.of_the_template(whole(asks, eos_token="<|im_end|>"), {"messages": TALK})) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "stops", "found"),
+    [
+        ("generation_config.json", [2, 4], False),
+        ("generation_config.json", [2], True),
+        ("config.json", [2, 4], False),
+        ("config.json", 4, False),
+        ("config.json", ["no id"], True),
+    ],
+)
+def test_an_end_that_the_folder_of_the_base_names_is_one(tmp_path, file, stops, found):
+    """As Gemma's: the tokenizer's end is <eos>, and generation_config.json, or config.json alone, names <end_of_turn>, too."""
     chatml = whole("chatml")
     assert chatml.convert_tokens_to_ids("<|im_end|>") == 4
-    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": stops}))
+    (tmp_path / file).write_text(json.dumps({"eos_token_id": stops}))
     chatml.name_or_path = str(tmp_path)
     codes = [code for code, *_ in template.of_the_template(chatml, {"messages": TALK})]
     assert ("eos_never_supervised" in codes) == found
@@ -180,6 +207,16 @@ def test_what_is_learned_of_a_chat_is_said(checked):
     )
     assert "2 are learned: only_last_answer says why." in checking.in_words(report)
     assert "answers in these lines" not in checking.in_words(checked(whole("chatml"), TALK)), "one answer a line"
+
+
+@pytest.mark.parametrize(("end", "learned"), [("<|im_end|>", 3), ("", 1)])
+def test_an_end_token_that_closes_the_whole_chat_makes_no_answer_another(checked, end, learned):
+    """As Phi-3's. Where it is the only end, the answers before the last have none, so they are not learned."""
+    whole_chat = CHATML.replace("<|im_end|>", end).replace("{% endif %}", "{% else %}{{ eos_token }}{% endif %}")
+    report = checked(whole(whole_chat), TALK * 3)
+    assert (report.answers, report.learned, "only_last_answer" in codes(report)) == (3, learned, learned == 1)
+    says = TALK[1]["content"] + end
+    assert [span.text for span in report.example.spans if span.taught] == [says, says, f"{says}\n</s>"][-learned:]
 
 
 def test_an_answer_of_weight_0_is_not_counted_as_one_and_not_learned(checked):

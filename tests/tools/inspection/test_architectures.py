@@ -258,10 +258,11 @@ def test_a_training_that_changed_nothing_is_seen_beside_the_adapter_it_went_on_f
     """PEFT loads an adapter frozen unless is_trainable says otherwise: an optimizer then has nothing to move."""
     place = adapter(tmp_path / "first", "qwen3_moe", target_modules=QV)
     seen = {}
-    for name, trainable in (("frozen", False), ("trained", True)):
+    # the first pair of "partly" is frozen by hand
+    for name, trainable, first in (("frozen", False, 0), ("partly", True, 2), ("trained", True, 0)):
         worn = peft.PeftModel.from_pretrained(built("qwen3_moe"), str(place), is_trainable=trainable)
         for n, parameter in enumerate(one for one in worn.parameters() if one.requires_grad):
-            parameter += 0.01 * (n > 1)  # the first pair is frozen by hand
+            parameter += 0.01 * (n >= first)
         worn.save_pretrained(tmp_path / name)
         seen[name] = [
             (one.severity, one.sentence) for one in inspection.inspect(tmp_path / name, before=place).findings
@@ -270,7 +271,11 @@ def test_a_training_that_changed_nothing_is_seen_beside_the_adapter_it_went_on_f
     assert (
         severity == "wrong" and "Every A and B is that of first, to the bit" in sentence and "is_trainable" in sentence
     )
-    ((severity, sentence),) = seen["trained"]
+    (severity, sentence), changed = seen["partly"]
     assert severity == "look" and "in 1 of 4 matrices, such as model.layers.0.self_attn" in sentence
+    assert changed[0] == "note" and "changed in 3 of 4 matrices, such as model.layers.0.self_attn" in changed[1]
+    assert seen["trained"] == [("note", "Beside first, A or B changed in all 4 matrices.")]
+    wider = adapter(tmp_path / "wider", "qwen3_moe", target_modules=[*QV, "k_proj"])
+    assert "Others stand in one of the two alone." in inspection.inspect(wider, before=place).findings[-1].sentence
     other = adapter(tmp_path / "other", "gpt_oss", target_modules=["o_proj"])
     assert "another_adapter" in inspection.inspect(other, before=place).codes

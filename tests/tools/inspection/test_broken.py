@@ -89,6 +89,16 @@ def test_what_is_broken_is_named(zoo, tmp_path, what):
     in_json(inspection.as_json(xray))
 
 
+def test_of_an_a_at_its_start_all_matrices_are_counted(zoo, tmp_path):
+    """Where B is zero, nothing is said of A."""
+    change, *_ = BROKEN["A at its start"]
+    xray = inspection.inspect(
+        edited(zoo["plain"], tmp_path / "it", lambda tensors: one(torch.zeros_like)(change(tensors)))
+    )
+    found = {finding.code: finding.sentence for finding in xray.findings}
+    assert "the 3 of 4 matrices in which that can be seen" in found["a_never_moved"] and "b_never_moved" in found
+
+
 def test_an_a_that_grew_as_much_as_training_makes_it_is_not_said_to_be_far(zoo, tmp_path):
     assert inspection.inspect(edited(zoo["plain"], tmp_path / "it", every("lora_A", lambda A: 2 * A))).codes == ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 import warnings
 from pathlib import Path
@@ -80,6 +81,17 @@ def test_sglang_stops_at_a_pattern_and_not_at_the_word_for_all_and_knows_no_laye
         place = edited(zoo["plain"], tmp_path / loads / str(targets)[:3], target_modules=targets)
         assert answers(place)["SGLang"].loads == loads
     assert '["q_proj", "v_proj"]' in answers(tmp_path / "no" / ".*\\")["SGLang"].reason
+    # a list is no help where SGLang stops at what it would name
+    lacking = {"v_proj": "o_proj"}, "stops where one layer adapts q_proj and no v_proj: merge it first"
+    strange = {"q_proj": "my_own_proj", "v_proj": "o_proj"}, "know no my_own_proj: merge it first"
+    for names, said in (lacking, strange):
+
+        def renamed_by(tensors, names=names):
+            return {re.sub("|".join(names), lambda old: names[old[0]], key): one for key, one in tensors.items()}
+
+        place = edited(zoo["plain"], tmp_path / str(len(names)), renamed_by, target_modules=r".*_proj")
+        sglang = answers(place)["SGLang"]
+        assert sglang.loads == "no" and said in sglang.reason
     renamed = {"q_proj": "query_key_value", "v_proj": "my_own_proj"}
     for old, new in renamed.items():
         place = edited(

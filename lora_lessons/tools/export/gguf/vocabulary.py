@@ -246,7 +246,7 @@ def _about_the_end(base: Path, tokenizer: Any) -> Iterator[str]:
         )
     if stops and turn is not None and turn not in stops:
         yield (
-            f"generation_config.json stops at {', '.join(map(name, stops))}, the chat template ends an answer with "
+            f"The base's configuration stops at {', '.join(map(name, stops))}, the chat template ends an answer with "
             f"{name(turn)}: generate() in Python will run on where llama.cpp stops."
         )
     if eos is not None and tokenizer.pad_token_id == eos:

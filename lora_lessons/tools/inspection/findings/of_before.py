@@ -1,4 +1,4 @@
-"""Findings from the adapter that the training went on from: what of it never moved."""
+"""Findings from the adapter that the training went on from: what of it moved, and what never did."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .of_numbers import named
 
 
 def findings(opened: AdapterFolder, before: AdapterFolder) -> Iterator[Finding]:
-    """What of `before` stands in `opened` to the bit. Raises ValueError where a file is damaged."""
+    """What of `before` stands in `opened` to the bit, and what changed. Raises ValueError where a file is damaged."""
     old = {module: (A, B) for module, A, B in before.pairs()}
     pairs = [(module, (A, B), old.get(module, ())) for module, A, B in opened.pairs()]
     shared = [one for one in pairs if _shapes(one[1]) == _shapes(one[2])]
@@ -38,13 +38,17 @@ def findings(opened: AdapterFolder, before: AdapterFolder) -> Iterator[Finding]:
             "Before you train, count the parameters that ask for a gradient.",
             "trl#6700, trl#3684, trl#3926, peft#282",
         )
-    elif still:
+        return
+    if still:
         yield Finding(
             "unchanged",
             "look",
             f"A and B are those of {name}, to the bit, in {named(still, len(shared))}: there this training changed nothing.",
             "trl#6700, peft#282",
         )
+    changed = [module for module, _, _ in shared if module not in set(still)]
+    others = " Others stand in one of the two alone." if len(shared) < max(len(pairs), len(old)) else ""
+    yield Finding("changed", "note", f"Beside {name}, A or B changed in {named(changed, len(shared))}.{others}")
 
 
 def _shapes(pair: Sequence[Stored | None]) -> list[tuple[int, ...] | None]:

@@ -122,10 +122,12 @@ def _where_a_is(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Ite
         return
     within = [one.module for one in seen if (one.a_reach or 0) <= 1]
     if len(within) == len(seen):
+        few = f"the {len(seen)} of {len(matrices)} matrices in which that can be seen"
+        where = named(within, len(seen)) if len(seen) == len(matrices) else few
         yield Finding(
             "a_never_moved",
             "look",
-            f"Every number of A lies within ±1/√k, where PEFT draws them at the start, in {named(within, len(seen))}: A was "
+            f"Every number of A lies within ±1/√k, where PEFT draws them at the start, in {where}: A was "
             "trained very little, or not at all. Only B's movement can be seen.",
             "lesson 03",
         )

@@ -319,6 +319,6 @@ def test_the_command_names_suspects_or_says_that_there_is_none_and_shows_the_lis
     assert cli.main(["symptom", "my cat is orange"]) == cli.EXIT_NO
     said = capsys.readouterr().out
     assert said.startswith("Nothing here has such a symptom.")
-    assert all(one.symptoms[0] in said for one in suspects().values())
+    assert [one.symptoms[0] for one in suspects().values() if one.symptoms[0] not in said] == []
     assert cli.main(["symptom", " "]) != 0
     assert "say what you see" in capsys.readouterr().err

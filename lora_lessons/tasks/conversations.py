@@ -129,11 +129,11 @@ def chat_text(
             before, answer = _up_to_an_answer(tokenizer, messages[: number + 1], beside)
         except ValueError:
             return ChatText(given, taught, only_last=ASKED_OTHERWISE)
-        ways = (answer, _alone(tokenizer, answer))
-        kept = next((one for one in ways if given.startswith(before + one)), None)
-        if kept is None:
+        if not given.startswith(before + answer):
+            answer = _alone(tokenizer, answer)
+        if not given.startswith(before + answer):
             return ChatText(given, taught, only_last=REWRITES)
-        places.append((len(before), len(before) + len(kept)))
+        places.append((len(before), len(before) + len(answer)))
     return ChatText(given, taught, tuple(places))
 
 

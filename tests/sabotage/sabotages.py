@@ -320,8 +320,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "an answer is learned that the template has rewritten",
-            "if given.startswith(before + one)), None)",
-            "if given.startswith(before)), None)",
+            "answer = _alone(tokenizer, answer)\n        if not given.startswith(before + answer):",
+            "answer = _alone(tokenizer, answer)\n        if False:",
             "tasks/test_conversations.py::test_a_template_that_rewrites_earlier_turns_trains_the_last_answer_and_says_so",
         ),
         (

@@ -275,12 +275,10 @@ def record_lengths(
 ) -> None:
     """The longest text by recipe and card, in tokens, and how often each job's needs go into a card of 24 GB."""
     record("longest.8_gb", longest["course"]["8"], "tokens on 8 GB, a sixth free, planned")
-    record("longest.rtx_4090", longest["course"]["RTX 4090"], "tokens on an RTX 3090 or 4090, a sixth free, planned")
-    unit = "tokens on an RTX 3090 or 4090, a sixth free, planned, Hugging Face's recipe"
-    record("longest.hf_rtx_4090", longest["hf"]["RTX 4090"], unit)
-    record(
-        "longest.trl_rtx_4090", longest["trl"]["RTX 4090"], "tokens on an RTX 3090 or 4090, a sixth free, planned, TRL"
-    )
+    unit = "tokens on an RTX 3090 or 4090, a sixth free, planned"
+    record("longest.rtx_4090", longest["course"]["RTX 4090"], unit)
+    record("longest.hf_rtx_4090", longest["hf"]["RTX 4090"], f"{unit}, Hugging Face's recipe")
+    record("longest.trl_rtx_4090", longest["trl"]["RTX 4090"], f"{unit}, TRL")
     room = planning.card_bytes("RTX 4090")
     record("room.qlora", room / bills["QLoRA"].total, "times what QLoRA needs, on 24 GB")
     record("room.hf", room / usual.total, "times what Hugging Face's QLoRA needs, on 24 GB")

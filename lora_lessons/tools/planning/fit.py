@@ -94,11 +94,8 @@ def _changes(shape: Shape, job: Job, room: float, ledger: Ledger) -> list[Change
     def cost(job: Job) -> float:
         try:
             return predict(shape, job).bill.total
-        except (
-            ValueError,
-            ModelError,
-        ):  # adapters of this rank do not fit, or the loss is the model's own: nothing to advise
-            return float("inf")
+        except (ValueError, ModelError):
+            return float("inf")  # adapters of this rank do not fit, or the loss is the model's own: nothing to advise
 
     def shorter(job: Job) -> list[Change]:
         tokens = longest(shape, job, room)

@@ -183,8 +183,8 @@ def test_the_page_of_check_shows_text_as_text(browser, tmp_path, capsys):
     base, found = tmp_path / "base", []
     tokenizer_of(CHATML, begin=False).save_pretrained(base)
     (base / "config.json").write_text('{"model_type": "llama", "max_position_embeddings": 9000}')
-    # both longer than TRL cuts, which is a finding of its own
-    for text, name in ((HOSTILE, NAME), (HARMLESS + " as long" * 150, "harmless")):
+    # both longer than TRL cuts and with an unseen sign, which are findings of their own
+    for text, name in ((HOSTILE, NAME), (HARMLESS + " as long\u200b" * 150, "harmless")):
         chat = [{"role": "user", "content": text}, {"role": "assistant", "content": text}]
         lines = [{"messages": chat, "topic": text}, {"messages": [{"role": text, "content": text}]}, {text: text}]
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

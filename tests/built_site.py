@@ -1,6 +1,6 @@
 """The whole site of the course, built once for all workers of a test session: its pages are only read.
 
-While you work on the tests alone, $LORA_LESSONS_SITE may name one that is built already.
+$LORA_LESSONS_SITE may name its folder, for several sessions: `make test` does, and you may while you work on the tests alone.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from filelock import FileLock
 
 def build_once(shared: Path) -> Path:
     """The folder of the site below `shared`; whoever comes first builds it, the others wait for it."""
-    if built := os.environ.get("LORA_LESSONS_SITE"):
-        return Path(built).resolve()
-    site = shared / "site"
+    site = Path(os.environ.get("LORA_LESSONS_SITE", shared / "site")).resolve()
+    shared = site.parent
     with FileLock(shared / "site.lock"):
         if not site.exists():
             from lora_lessons.lessons import rooms

@@ -19,6 +19,7 @@ import replay
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "course-report" / "tests"
+SITE = REPORTS / "site"  # built by the first stage that reads it
 SLOWEST = 20
 TWO = ("-n", "2")
 NBVAL = ("--nbval", "-p", "nbval_compares", "--nbval-kernel-name=replay", "-p", "no:cacheprovider")
@@ -45,7 +46,8 @@ class Took(NamedTuple):
 def run(stage: str, report: Path) -> tuple[int, Took]:
     """Run one stage; its exit status and what it took."""
     begun = time.perf_counter(), _processor()
-    environment = {"OMP_NUM_THREADS": "1"} | dict(os.environ) | {replay.RAN: str(REPORTS / "lessons")}
+    environment = {"OMP_NUM_THREADS": "1"} | dict(os.environ)
+    environment |= {replay.RAN: str(REPORTS / "lessons"), "LORA_LESSONS_SITE": str(SITE)}
     if stage == "stored outputs":
         environment |= replay.install(REPORTS / "jupyter") | {"PYTHONPATH": replay.with_tests()}
     command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *STAGES[stage]]
@@ -71,6 +73,7 @@ def main(names: list[str]) -> int:
     """Run the stages named (none: all) until one fails; print what they took. Returns the failed one's status."""
     if not names:
         shutil.rmtree(REPORTS, ignore_errors=True)
+    shutil.rmtree(SITE, ignore_errors=True)
     REPORTS.mkdir(parents=True, exist_ok=True)
     status, took, every = 0, dict[str, Took](), list[tuple[float, str]]()
     for stage in names or STAGES:

@@ -389,7 +389,7 @@ def test_a_larger_base_has_a_sentence_of_its_own_and_says_what_cannot_be_tried_t
         and "The factor alone" in by_id["P01"]
         and "At 1.5B: cannot be tried here" in by_id["P01"]
     )
-    assert by_id["P02"] == ""
+    assert by_id["P02"] == "Not asked at 0.5B and 1.5B."
 
 
 def test_the_check_finds_a_recording_of_other_settings_and_words_that_nobody_measures(monkeypatch):

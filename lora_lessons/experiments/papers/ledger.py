@@ -41,7 +41,7 @@ class PaperClaim(NamedTuple):
     ours: str
     verdict: str
     found: str  # what was measured; "" where it is not recorded
-    at_sizes: str  # the same on larger bases; "" where they were not asked
+    at_sizes: str  # the same on larger bases, or that they were not asked; "" where none is recorded
     differs: str
 
 
@@ -110,9 +110,11 @@ def _judged(id: str, sentence: str, evidence: Evidence) -> tuple[str, str]:
 
 
 def _at_sizes(id: str, sentence: str, recorded: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    for size in SIZES.values():
-        if id not in AT_SIZES or size.name == EMBEDDED or name_of(size) not in recorded:
-            continue
+    larger = [size for size in SIZES.values() if size.name != EMBEDDED and name_of(size) in recorded]
+    if larger and id not in AT_SIZES:
+        yield f"Not asked at {' and '.join(size.title for size in larger)}."
+        return
+    for size in larger:
         if id in NEED_FULL and size.full is None:
             yield f"At {size.title}: {CANNOT}; full fine-tuning takes {size.why_not_full.removeprefix('not here: ')}."
             continue

@@ -1,4 +1,4 @@
-"""Two and four ranks give what one process gives; each holds its part, and sends what FSDP must send."""
+"""Two and four ranks give what one process gives; each of four holds its part, and sends what FSDP must send."""
 
 from __future__ import annotations
 
@@ -18,47 +18,37 @@ from lora_lessons.tools.cluster.launcher import ClusterJob
 pytestmark = pytest.mark.long
 
 
-@pytest.fixture(scope="module", params=[2, 4])
-def several(request, train_in, tmp_path_factory):
-    """(ranks, what came of it)."""
-    return request.param, train_in(request.param, tmp_path_factory.mktemp("several") / "run")
+@pytest.fixture(scope="module")
+def four(train_in, tmp_path_factory):
+    """What came of four ranks."""
+    return train_in(4, tmp_path_factory.mktemp("four") / "run")
 
 
-def test_ranks_give_the_losses_and_the_adapter_of_one_process(alone, several):
-    """With three examples a step, so that each rank has another number of them, and one of four has none."""
+def test_ranks_give_the_losses_and_the_adapter_of_one_process(alone, four):
+    """With three examples a step, so that one of the four has none."""
     one, adapter = alone
-    _, outcome = several
-    assert outcome.losses == pytest.approx(one["losses"], abs=1e-5)
+    assert four.losses == pytest.approx(one["losses"], abs=1e-5)
     assert one["losses"][-1] < 0.95 * one["losses"][0], "something was learned"
-    same(outcome.adapter, adapter)
+    same(four.adapter, adapter)
 
 
-def test_ranks_sum_over_several_batches_and_shorten_the_gradient_of_all(base, train_in, tmp_path):
-    """Each rank has a part of every matrix, so none of them knows how long the gradient is."""
-    settings = replace(SETTINGS, steps=6, batch_size=2, gradient_accumulation_steps=2, max_grad_norm=0.05)
-    one = in_this_process(tmp_path / "one", base, make_examples(), settings=settings)
-    outcome = train_in(2, tmp_path / "two", settings=settings)
-    assert outcome.losses == pytest.approx(one["losses"], abs=1e-5)
-    same(outcome.adapter, tmp_path / "one" / "adapter")
+def test_each_rank_holds_its_part_of_every_parameter(alone, four):
+    one, _ = alone
+    assert len(four.held) == len(four.peak) == len(four.sent) == 4
+    # r=4 rows divide among 4 ranks, and so do all other matrices here
+    assert set(four.held) == {one["held"][0] // 4}
+    assert min(four.peak) > four.held[0]
 
 
-def test_each_rank_holds_its_part_of_every_parameter(alone, several):
-    (one, _), (ranks, outcome) = alone, several
-    assert len(outcome.held) == len(outcome.peak) == len(outcome.sent) == ranks
-    # r=4 rows divide among 2 and 4 ranks, and so do all other matrices here
-    assert set(outcome.held) == {one["held"][0] // ranks}
-    assert min(outcome.peak) > outcome.held[0]
-
-
-def test_all_gather_carries_the_base_twice_and_reduce_scatter_the_adapter_once(alone, several):
+def test_all_gather_carries_the_base_twice_and_reduce_scatter_the_adapter_once(alone, four):
     """A block is gathered for forward and for backward; the head and the norm before it once, as they stay between."""
-    (one, _), (ranks, outcome) = alone, several
-    adapter = sum(tensor.nbytes for tensor in learned(outcome.adapter).values())
+    one, _ = alone
+    adapter = sum(tensor.nbytes for tensor in learned(four.adapter).values())
     head_and_norm = 128 * 32 * 4 + 32 * 4
     # of what is gathered, each rank has a part of its own, which travels to all others
-    travels = (2 * one["held"][0] - head_and_norm + adapter) * (ranks - 1) // ranks
+    travels = (2 * one["held"][0] - head_and_norm + adapter) * 3 // 4
     assert one["sent"] == [0]
-    assert outcome.sent == [len(outcome.losses) * travels] * ranks
+    assert four.sent == [len(four.losses) * travels] * 4
 
 
 SEES_PYTHON_TAKEN_DOWN = """
@@ -67,17 +57,29 @@ atexit.register(pathlib.Path(__file__).with_name("down-" + os.environ.get("RANK"
 """
 
 
-@pytest.mark.parametrize("broken", [False, True])
-def test_a_rank_ends_before_python_is_taken_down(base, train_in, tmp_path, monkeypatch, broken):
-    """Or now and then a thread of gloo that is late aborts it, though all is done (`meeting.to_the_end`)."""
+@pytest.fixture
+def taken_down(tmp_path, monkeypatch):
+    """Which processes saw Python taken down: no rank may, or now and then a thread of gloo that is late aborts it, though
+    all is done (`meeting.to_the_end`)."""
     (tmp_path / "sitecustomize.py").write_text(SEES_PYTHON_TAKEN_DOWN)
     monkeypatch.syspath_prepend(tmp_path)
-    if broken:
-        with pytest.raises(ValueError, match="rows of 32, no whole blocks of 64"):
-            train_in(2, tmp_path / "run", dtype="nf4")
-    else:
-        train_in(2, tmp_path / "run", settings=replace(SETTINGS, steps=2))
-    assert [file.name for file in tmp_path.glob("down-*")] == ["down-launcher"]
+    return lambda: [file.name for file in tmp_path.glob("down-*")]
+
+
+def test_ranks_sum_over_several_batches_and_shorten_the_gradient_of_all(base, train_in, tmp_path, taken_down):
+    """Each of two ranks has a part of every matrix, so neither knows how long the gradient is."""
+    settings = replace(SETTINGS, steps=6, batch_size=2, gradient_accumulation_steps=2, max_grad_norm=0.05)
+    one = in_this_process(tmp_path / "one", base, make_examples(), settings=settings)
+    outcome = train_in(2, tmp_path / "two", settings=settings)
+    assert outcome.losses == pytest.approx(one["losses"], abs=1e-5)
+    same(outcome.adapter, tmp_path / "one" / "adapter")
+    assert taken_down() == ["down-launcher"]
+
+
+def test_a_rank_that_fails_says_why_and_ends_as_the_others_do(base, train_in, tmp_path, taken_down):
+    with pytest.raises(ValueError, match="rows of 32, no whole blocks of 64"):
+        train_in(2, tmp_path / "run", dtype="nf4")
+    assert taken_down() == ["down-launcher"]
 
 
 def test_one_process_is_the_plain_training(base, train_in, tmp_path):

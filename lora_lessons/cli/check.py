@@ -177,7 +177,7 @@ def symptom(
     how to test that, the exhibit or lesson, and the thread in which others met it. It says so where none of them fits well.
     """
     from ..lessons.l14_bug_museum.exhibits import Exhibit, place, suspects
-    from ..lessons.l14_bug_museum.symptoms import as_data, search
+    from ..lessons.l14_bug_museum.symptoms import as_data, doubt, search
 
     description = " ".join(" ".join(words).split())
     if not description:
@@ -187,10 +187,13 @@ def symptom(
     if as_json:
         print(in_json({"fits": fits, "suspects": [as_data(match) for match in matches]}))
         return EXIT_OK if fits else EXIT_NO
-    if matches and not fits:
-        _say("Nothing here fits well; nearest:", 0)
-        print()
-    for one in (match.suspect for match in matches):
+    less = "Less likely:" if fits else doubt(matches)
+    for match in matches:
+        one = match.suspect
+        if less and not match.good:
+            _say(less, 0)
+            print()
+            less = ""
         _say(f"{one.id:<6} Suspect: {one.suspect}", 0)
         _say(f"Test: {one.noticed}", 7)
         if isinstance(one, Exhibit):

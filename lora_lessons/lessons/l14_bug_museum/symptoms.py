@@ -28,8 +28,8 @@ strong stronger exaggerated overreacts overdone
 endless never-stops never-stop never-ends never-end goes-on doesnt-stop does-not-stop not-stop wont-stop will-not-stop learn-to-stop learned-to-stop learns-to-stop when-to-stop how-to-stop keeps-talking keeps-going keeps-generating rambles forever endlessly nonstop cannot-terminate never-terminates does-not-terminate never-learned-to-stop past-the-end
 bos bos-token begin-of-text beginning-of-text begin-of-sequence beginning-of-sequence
 eos eos-token end-token end-of-turn end-of-text end-of-sequence eot
-max-length max-seq-length max-sequence-length max-seq-len cutoff-len
-truncate truncated truncates truncating truncation cut cuts chopped
+max-length max-seq-length max-sequence-length max-seq-len seq-length seq-len cutoff-len
+truncate truncated truncates truncating truncation cut cuts chopped clipped clips
 think thinks thinking thought reasoning chain-of-thought cot
 tag tags marks markers
 gibberish garbage nonsense rubbish junk garbled word-salad broken-text babble
@@ -63,10 +63,10 @@ mismatched mismatches
 resume resumes resumed resuming
 continue continues continued continuing keep-training train-further
 cpu processor laptop macbook
-twice double doubled
+twice double doubled duplicate duplicated duplicates
 slow slower slowly takes-forever take-forever took-forever
 gone vanished disappeared
-hours days weeks
+hours days weeks minutes seconds
 quantized quantised quantization quantisation quantize qlora nf4 4bit 4bits 4-bit 4-bits load-in-4bit
 16bit 16bits 16-bit 16-bits
 """.strip().splitlines()
@@ -92,8 +92,11 @@ _LONGEST = 20.0
 _CAUSE = 0.7
 # below this, nothing was said that any exhibit answers to
 _FAINTEST = 0.2
-# a good fit scores this much, and the words that it rests on weigh this much: no word does alone, and "loss" and "train" do not
-_GOOD, _EVIDENCE = 0.42, 4.2
+# a good fit scores this much, half its lead over the next one counted in (what fits two suspects alike says little of either), and
+# the words that it rests on weigh this much: no word does alone, and "loss" and "train" do not
+_GOOD, _EVIDENCE = 0.54, 4.2
+# what scores this much, by more than one word, is right too often to say that nothing fits
+_NEAR = 0.33
 # as a symptom that is said word for word does, whatever its words weigh
 _SAID = 0.8
 # so much better must fit what sounds like another subject
@@ -103,11 +106,12 @@ _FEW = 8
 
 
 class Match(NamedTuple):
-    """A suspect and how well the words fit it, 0 … about 1; `good` where that is more than a guess."""
+    """A suspect and how well the words fit it, 0 … about 1; `good` where that is more than a guess, `near` where it may be one."""
 
     suspect: Suspect
     score: float
     good: bool
+    near: bool
 
 
 def search(words: str) -> list[Match]:
@@ -121,13 +125,13 @@ def search(words: str) -> list[Match]:
     asked = {_known(stem, weight) for stem in said}
     # "overfitting" says it all; "loss" alone fits too many
     telling = len(asked) == 1 and all(spread[stem] <= _FEW for stem in asked)
-    good = _GOOD if said.isdisjoint(_ELSEWHERE_STEMS) else _GOOD + _FARTHER
+    farther = 0.0 if said.isdisjoint(_ELSEWHERE_STEMS) else _FARTHER
 
     def size(stems: Set[str]) -> float:
         # fsum: the same in whatever order a set hands its stems out
         return math.fsum(weight.get(stem, _UNKNOWN) for stem in stems)
 
-    matches, whole = [], min(size(asked), _LONGEST)
+    found, whole = [], min(size(asked), _LONGEST)
     for id, one in suspects().items():
         fits = [
             (counts * size(asked & each) / math.sqrt(whole * size(each)), size(asked & each))
@@ -136,11 +140,26 @@ def search(words: str) -> list[Match]:
         ]
         fit, evidence = max(fits, default=(0.0, 0.0))
         everywhere = size(asked & frozenset().union(*(each for each, _ in texts[id])))
-        score = 0.75 * fit + 0.25 * (min(everywhere / whole, 1.0) if whole else 0.0)
-        fits_well = (telling and evidence > 0) or (score >= good and evidence >= _EVIDENCE) or score >= _SAID
-        matches.append(Match(one, score, fits_well))
+        found.append((0.75 * fit + 0.25 * (min(everywhere / whole, 1.0) if whole else 0.0), evidence, one))
+    second, rarest = sorted(score for score, *_ in found)[-2], max(weight.values())
+    matches = []
+    for score, evidence, one in found:
+        lead = max(score - second, 0.0)
+        surely = evidence >= _EVIDENCE and score + lead / 2 >= _GOOD + farther
+        good = surely or score >= _SAID or (telling and evidence > 0)
+        near = evidence > rarest and score >= _NEAR + farther
+        matches.append(Match(one, score, good, near))
     likely = [match for match in matches if match.score >= _FAINTEST]
     return sorted(likely, key=lambda match: (-match.score, match.suspect.number))
+
+
+def doubt(matches: list[Match]) -> str:
+    """What to say before suspects of which none fits well; empty where one does."""
+    if any(match.good for match in matches):
+        return ""
+    if any(match.near for match in matches):
+        return "Not sure that any of these fits; nearest first:"
+    return "Nothing here fits well; nearest:"
 
 
 def as_data(match: Match) -> dict[str, Any]:
@@ -188,7 +207,8 @@ def _stems(text: str) -> frozenset[str]:
     text = re.sub(r"\d+\.\d+", " ", text)
     for phrase, canonical in _PHRASES:
         text = re.sub(rf"(?<![a-z]){phrase}(?![a-z])", canonical, text)
-    words = re.findall(r"[a-z0-9]+", text)
+    # a loss of 0 and labels of -100 are symptoms, other numbers are of one run alone, or a model's name
+    words = re.findall(r"\b(?:0|100|(?!\d+\b)[a-z0-9]+)\b", text.replace("_", " "))
     return frozenset(_SINGLE.get(word) or _stem(word) for word in words if word not in _EMPTY_WORDS)
 
 

@@ -11,7 +11,7 @@ import pytest
 from lora_lessons import cli
 from lora_lessons.course.lesson import lessons, notebook_of
 from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue, in_lessons, place, suspects
-from lora_lessons.lessons.l14_bug_museum.symptoms import search
+from lora_lessons.lessons.l14_bug_museum.symptoms import doubt, search
 from lora_lessons.paths import course_root
 from lora_lessons.run.lab import copy_lessons
 from workshop import symptoms_page
@@ -57,6 +57,14 @@ def test_an_exhibits_own_symptom_is_likeliest_its_own():
 @pytest.mark.parametrize("words", ["my cat is orange", "how do I cook rice", "", "the of and", "?!"])
 def test_words_that_fit_nothing_find_nothing(words):
     assert search(words) == []
+
+
+DENIED, UNSURE = "Nothing here fits well; nearest:", "Not sure that any of these fits; nearest first:"
+
+
+def said_of(words):
+    """What the command says before the three suspects; empty where one fits well."""
+    return doubt(search(words)[:3])
 
 
 ELSEWHERE = [
@@ -106,12 +114,51 @@ evaluation on MMLU needs too many hours
 def test_a_shared_word_or_another_subject_is_no_good_fit_and_the_command_says_so(words, capsys):
     assert not any(match.good for match in search(words))
     assert cli.main(["symptom", words]) == cli.EXIT_NO
-    assert capsys.readouterr().out.startswith("Nothing here fits well")
+    assert capsys.readouterr().out.startswith((DENIED, UNSURE))
+
+
+@pytest.mark.parametrize("words", ["banana bread recipe", "dpo loss is 0", "loss", "loss spikes"])
+def test_one_shared_word_is_denied(words):
+    assert said_of(words) == DENIED
 
 
 def doubted(words):
-    """Whether the command says first that nothing fits well."""
+    """Whether the command says first that nothing fits well, or that it is not sure."""
     return not any(match.good for match in search(words)[:3])
+
+
+# The suspect is right and its words are few or shared, or it is wrong and has many of them: who says that nothing fits, or that one
+# does, is wrong in every second case.
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train the LoRA with r=64 in SFTTrainer, and it can not stop during inference, there is no eos_token",
+        "GRPO logs loss 0.0 at every step, but grad_norm is not zero and the reward goes up",  # trl#3452
+        "the BOS token is missing from the prompt because add_special_tokens is False, the output is garbled",  # vllm#52304
+    ],
+)
+def test_what_may_fit_is_neither_denied_nor_believed(words, capsys):
+    assert said_of(words) == UNSURE
+    assert cli.main(["symptom", words]) == cli.EXIT_NO
+    assert capsys.readouterr().out.startswith(UNSURE)
+
+
+def test_what_fits_less_well_stands_behind_a_word_that_says_so(capsys):
+    assert cli.main(["symptom", "BOS is there twice at the beginning of the input ids"]) == 0
+    first, *rest = capsys.readouterr().out.split("Less likely:")
+    assert first.startswith("14.14") and first.count("Suspect: ") == 1 and len(rest) == 1
+
+
+def test_one_that_fits_as_well_as_the_next_is_surer_where_it_stands_alone():
+    one, other = search("GRPO logs loss 0.0 at every step, but grad_norm is not zero and the reward goes up")[:2]
+    alone = search("a QLoRA of gemma 4 26b a4b OOM at batch size 1 on 96GB VRAM, it should need 22GB")[0]
+    assert one.score > alone.score and one.score - other.score < 0.05
+    assert alone.good and not one.good and alone.suspect.id == "lesson 07"
+
+
+def test_numbers_of_one_run_and_of_a_models_name_say_nothing_and_zero_does():
+    assert search("gemma 4 at 1 gets 17 of 32") == search("gemma at gets of")
+    assert search("loss 0")[0].score > search("loss 7")[0].score
 
 
 def test_what_is_asked_of_other_things_is_doubted_in_nine_of_ten_cases():
@@ -120,7 +167,8 @@ def test_what_is_asked_of_other_things_is_doubted_in_nine_of_ten_cases():
 
 
 def test_most_complaints_fit_well_and_the_command_does_not_doubt_them(capsys):
-    assert sum(not doubted(words) for _, words in COMPLAINTS) >= 0.8 * len(COMPLAINTS)
+    assert sum(not doubted(words) for _, words in COMPLAINTS) >= 0.75 * len(COMPLAINTS)
+    assert sum(said_of(words) != DENIED for _, words in COMPLAINTS) >= 0.9 * len(COMPLAINTS)
     assert cli.main(["symptom", "training loss is great and the model has forgotten everything"]) == 0
     assert "fits well" not in capsys.readouterr().out
 
@@ -151,15 +199,18 @@ def test_the_complaints_of_threads_say_where_they_are_from_and_name_suspects_tha
         assert re.fullmatch(r"[\w.-]+/[\w.-]+#\d+", one["thread"]) and re.fullmatch(r"20\d\d-\d\d-\d\d", one["date"])
 
 
-# What was measured when the matching was done, of 57 each: 57 met and none wrong in silence, 52 and 3 (before: 43 and 3, 47 and 3).
-@pytest.mark.parametrize("half, least, silent", [(0, 55, 1), (1, 51, 3)], ids=["tuned on", "held back"])
-def test_complaints_from_threads_meet_their_suspect_or_the_doubt(half, least, silent):
+# What was measured when the matching was done, of 57 each: 57 met, none wrong in silence and none denied; 53, none and 3 (before:
+# 57, none and 3; 51, 3 and 4). Denied: the suspect is among the three, and the command says that nothing fits.
+@pytest.mark.parametrize("half, least, silent, denials", [(0, 56, 0, 0), (1, 52, 0, 3)], ids=["tuned on", "held back"])
+def test_complaints_from_threads_meet_their_suspect_or_the_doubt(half, least, silent, denials):
     some = halves()[half]
+    denied = [one["words"] for one in some if one["suspects"] and met(one) and said_of(one["words"]) == DENIED]
+    assert len(denied) <= denials, denied
     missed = [one["words"] for one in some if not met(one)]
     assert len(some) == 57 and len(some) - len(missed) >= least, missed
     assert sum(not doubted(words) for words in missed) <= silent, "a wrong suspect, and no word of doubt"
     ours = [one for one in some if one["suspects"]]
-    assert sum(not doubted(one["words"]) for one in ours) >= 0.7 * len(ours), "most are not doubted"
+    assert sum(not doubted(one["words"]) for one in ours) >= 0.6 * len(ours), "most are not doubted"
 
 
 @pytest.mark.parametrize("thread", ["bitsandbytes-foundation/bitsandbytes#1849", "unslothai/unsloth#5344"])
@@ -180,6 +231,13 @@ MET_SINCE = {
     "DataCollator leaves pad_token in the labels, padding is not -100 and the loss is computed on it": "lesson 03 (labels)",
     "the distilled reasoning model keeps thinking before each reply, my SFT set has plain chats": "lesson 15",
     "BOS is there twice at the beginning of the input ids": "14.14",
+    "the prompts are not masked out of the loss although assistant_only_loss is set": "lesson 03 (prompts)",  # PraisonAI#4358
+    "the MLX backend ignores train_on_responses_only and computes the loss over every token of the prompt": "lesson 03 (prompts)",  # Soup#733
+    "train_on_responses_only also supervises the tool output, up to the next user marker": "lesson 03 (prompts)",  # unsloth-zoo#1270
+    "train_on_responses_only masked every label to -100, so there is nothing to train on; the response marker was not found in any "
+    "sample": "lesson 03 (marker)",  # unsloth#11321
+    "ValueError: MiniCPMV4_6ForConditionalGeneration does not support LoRA yet, when I serve my adapter": "lesson 16 (refused)",  # vllm#46459
+    "Call to add_lora method failed: vLLM only supports modules_to_save being None": "lesson 16 (refused)",  # LlamaFactory#9545
 }
 
 

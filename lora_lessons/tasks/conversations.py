@@ -130,18 +130,21 @@ def chat_text(
         except ValueError:
             return ChatText(given, taught, only_last=ASKED_OTHERWISE)
         if not given.startswith(before + answer):
-            answer = _alone(tokenizer, answer)
+            answer = _alone(tokenizer, answer, given[len(before) :])
         if not given.startswith(before + answer):
             return ChatText(given, taught, only_last=REWRITES)
         places.append((len(before), len(before) + len(answer)))
     return ChatText(given, taught, tuple(places))
 
 
-def _alone(tokenizer: Any, answer: str) -> str:
-    """An answer up to its own end, without the end token that templates such as Phi-3's write behind the whole chat."""
+def _alone(tokenizer: Any, answer: str, standing: str) -> str:
+    """An answer up to its own end, where the whole chat closes with another token than it has where others follow it.
+
+    Phi-3's template puts its end token behind the whole; gpt-oss's ends the last answer with <|return|> and others with <|end|>.
+    """
     own = answer.removesuffix(tokenizer.eos_token).rstrip()
     marks = tuple(str(one) for one in getattr(tokenizer, "added_tokens_decoder", {}).values())
-    return own if own.endswith(marks) else answer
+    return own if own.endswith(marks) or standing.removeprefix(own).startswith(marks) else answer
 
 
 def answers_in(messages: Sequence[dict[str, Any]]) -> list[int]:

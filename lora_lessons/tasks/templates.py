@@ -15,6 +15,8 @@ from .jsonl import calls_in, function_of
 
 # What a template is shown beside the messages: TRL's names, as columns of a file.
 SHOWN_WITH = ("tools", "chat_template_kwargs")
+# how files call the thinking of a message
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 NO_THINKING = {"enable_thinking": False}
 # What a template raises at messages that it does not expect.
 REFUSALS = (jinja2.TemplateError, ArithmeticError, LookupError, TypeError)
@@ -155,6 +157,11 @@ def why_apart(
     if cut and cut[0].strip() not in whole:
         reason = "this chat template has the model think where it is asked, and cuts what stands between <think> and </think> out of an answer"
         return f"{reason}: use another template."
+    # LFM2.5 with <think> in the content, gpt-oss with the thinking of a tool call (both rendered)
+    bare = [*map(_without_thinking, messages[:-1]), messages[-1]]
+    if bare != [*messages] and _alike(tokenizer, bare, beside):
+        reason = "this chat template takes the thinking out of an earlier answer once another follows"
+        return f"{reason}: take it out of all but the last yourself, and write a line for each answer that is to think."
     lost = [one["role"] for one in messages[:-1] if (word := _longest(one)) in prompt and word not in whole]
     if lost:
         return (
@@ -167,21 +174,33 @@ def why_apart(
     # from the beginning of the mark in which they part
     inside = prompt.rfind("<", 0, same) > prompt.rfind(">", 0, same)
     asks = " ".join(prompt[prompt.rfind("<", 0, same) if inside else same :].split())[:40]
-    thinks = "<think>" in prompt[prompt.rfind(last) :]
-    reason = (
-        "this chat template has the model think where it is asked, and writes an answer without thinking otherwise"
-        if thinks
-        else f"this chat template writes {json.dumps(asks, ensure_ascii=False)} where it asks, and nothing of it before an answer"
-    )
+    opens, _, block = prompt[prompt.rfind(last) :].rpartition("<think>")
+    if not opens:
+        reason = f"this chat template writes {json.dumps(asks, ensure_ascii=False)} where it asks, and nothing of it before an answer"
+    elif "</think>" in block:
+        reason = (
+            "this chat template asks with an empty think block, for an answer at once, and does not begin this one so"
+        )
+    else:
+        reason = (
+            "this chat template has the model think where it is asked, and writes an answer without thinking otherwise"
+        )
     ways = [
-        f"add {json.dumps({'chat_template_kwargs': settings})[1:-1]} to the line"
+        f"add {json.dumps({'chat_template_kwargs': settings})[1:-1]} to the line, and ask it with that, too"
         for settings in (NO_THINKING, {"enable_thinking": True})
         if _alike(tokenizer, messages, {**beside, **settings})
     ]
     thought = {**messages[-1], "reasoning_content": "Thinking."}
     if not messages[-1].get("reasoning_content") and _alike(tokenizer, [*messages[:-1], thought], beside):
         ways.append("write its thinking into the message's reasoning_content")
-    return f"{reason}: {', or '.join(ways) or 'use another template, or a base whose template writes both alike'}."
+    return f"{reason}: {'; or '.join(ways) or 'use another template, or a base whose template writes both alike'}."
+
+
+def _without_thinking(message: Mapping[str, Any]) -> dict[str, Any]:
+    bare = {name: value for name, value in message.items() if name not in THOUGHTS}
+    if message["role"] == "assistant" and isinstance(said := message.get("content"), str):
+        bare["content"] = re.sub(r"<think>.*?</think>\s*", "", said, flags=re.S)
+    return bare
 
 
 def _longest(message: Mapping[str, Any]) -> str:
@@ -195,5 +214,8 @@ def longest_word(text: str) -> str:
 
 def _alike(tokenizer: Any, messages: Sequence[dict[str, Any]], beside: dict[str, Any]) -> bool:
     """Whether question and answer begin as the model is asked."""
-    asked, answered = written(tokenizer, messages, beside)
+    try:
+        asked, answered = written(tokenizer, messages, beside)
+    except REFUSALS:
+        return False
     return answered.startswith(asked)

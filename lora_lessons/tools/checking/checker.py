@@ -148,6 +148,7 @@ class _Check:
         self.likeness, self.questions, self.personal = Likeness(), AskedQuestions(), PersonalData()
         self.first: Example | None = None
         self.with_tools: Example | None = None
+        self.thinks: Example | None = None
         self.shown: tuple[int, int, Example] | None = None
 
     def run(self, progress: Progress | None) -> DataReport:
@@ -227,8 +228,10 @@ class _Check:
             self.likeness.add(line, messages)
         if self.held_out is not None:
             self.questions.add(line, asked(example))
-        self.first = self.first or example
+        if not self.first or not self.first["messages"][-1].get("content"):
+            self.first = example
         self.with_tools = self.with_tools or (example if example.get("tools") else None)
+        self.thinks = self.thinks or (example if "<think>" in said(example["messages"][-1]) else None)
         known = self.shown
         if not private and (not known or sizes.total <= SHORT < known[1]):
             self.shown = line, sizes.total, example
@@ -278,6 +281,9 @@ class _Check:
                 note(code, severity, None, sentence)
         if self.tokenizer and self.with_tools:
             for code, severity, sentence in template.of_tools(self.tokenizer, self.with_tools):
+                note(code, severity, None, sentence)
+        if self.tokenizer and self.thinks:
+            for code, severity, sentence in template.of_thinking(self.tokenizer, self.thinks):
                 note(code, severity, None, sentence)
         self._as_texts()
         # without a good line, what is wrong with each says it all

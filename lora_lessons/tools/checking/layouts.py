@@ -308,7 +308,7 @@ def _unknown(record: dict[str, Any]) -> Fault:
     if isinstance(text, str) and text.strip():
         reason = "its field text is text without turns: TRL's SFTTrainer learns all of it, and an end token behind it (continued pretraining)"
         return Fault(PLAIN, f"{reason}, and this course reads questions and answers. To teach answers, write {CHAT}.")
-    if record.get("prompt"):
+    if record.get("prompt") and "completions" not in record:
         reason = (
             f"{fields}: a prompt without its answer, as GRPO and RLOO take it, and fine-tuning (SFT) learns answers"
         )

@@ -12,9 +12,9 @@ import jinja2
 from ...models.chat_template import STUMBLES
 from ...models.configs import stop_tokens
 from ...tasks.jsonl import calls_in, shown
-from ...tasks.templates import REFUSALS, shown_with, written
+from ...tasks.templates import REFUSALS, THOUGHTS, shown_with, written
 from .problems import LOOK, NOTE, WRONG
-from .tokens import THOUGHTS, begins_twice
+from .tokens import begins_twice, where_it_stays
 
 Example = dict[str, Any]
 # code, severity, sentence
@@ -81,7 +81,9 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
     last = example["messages"][-1]
     answer = (last.get("content") or "").strip() or str(calls_in(last)[-1]["name"])
     after = whole.rpartition(answer)[2].strip()
-    yield from _end(tokenizer, after, end)
+    # what ends a call is often another token than what ends an answer
+    if (last.get("content") or "").strip():
+        yield from _end(tokenizer, asked, after, end)
     yield from _asks(tokenizer, example, asked, whole)
     yield from _merged(tokenizer, asked, whole)
     begin = getattr(tokenizer, "bos_token_id", None)
@@ -251,13 +253,25 @@ def of_tools(tokenizer: Any, example: Example) -> Iterator[Finding]:
         yield "tools_not_shown", LOOK, f"{reason}: describe the tools in a system message, or use another base."
 
 
-def _end(tokenizer: Any, after: str, end: str) -> Iterator[Finding]:
+def of_thinking(tokenizer: Any, example: Example) -> Iterator[Finding]:
+    """Whether an answer's <think> is plain words to a template whose model thinks in another way."""
+    todo = where_it_stays(tokenizer, example)
+    # fw-ai/cookbook#554 (2026-07-06) and lmstudio-bug-tracker#2013 (2026-06-05), of Gemma 4
+    if "<think>" not in str(tokenizer.chat_template) and "<think>" not in todo:
+        reason = "the thinking in answers stands between <think> and </think>, which this template writes as plain words, since its model thinks in another way"
+        yield "think_as_text", LOOK, f"{reason}: {todo}."
+
+
+def _end(tokenizer: Any, asked: str, after: str, end: str) -> Iterator[Finding]:
     """What is wrong with the text that the template writes `after` an answer."""
     stops = tokenizer.convert_ids_to_tokens(_stops(tokenizer))
     if any(one and one in after for one in (end, *stops)):
         return
     own = {str(one) for one in getattr(tokenizer, "added_tokens_decoder", {}).values() if one.special}
-    mark = next((mark for mark in (*marks_of(tokenizer), *sorted(own, key=after.find)) if mark in after), None)
+    marks = sorted((mark for mark in {*marks_of(tokenizer), *own} if mark in after), key=after.find)
+    last = max(marks, key=after.rfind, default=None)
+    # the last mark behind an answer ends it, unless the template opens a further answer there
+    mark = marks[0] if last and asked.rstrip().endswith(after[after.rfind(last) :]) else last
     reason = f"the template ends an answer with {mark}" if mark else "the template writes no end token after an answer"
     mend = f"Set eos_token to {mark}, or add {end} to the template." if mark else f"Add {end} to the template."
     yield (

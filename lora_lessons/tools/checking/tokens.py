@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ...tasks.conversations import IGNORED, ChatText, Encoded, answers_in, chat_text, tokenized
 from ...tasks.jsonl import Fault, calls_in, said
 from ...tasks.preferences import SIDES, both, is_pair
-from ...tasks.templates import NO_THINKING, SHOWN_WITH, longest_word, out_of_text
+from ...tasks.templates import NO_THINKING, SHOWN_WITH, THOUGHTS, longest_word, out_of_text
 
 # A batch of texts has so many of them, and so many characters, at most (but for one that is longer alone).
 BATCH, CHARACTERS = 256, 500_000
@@ -91,8 +91,7 @@ def _sizes(text: ChatText, encoded: Encoded, limit: int | None, example: Example
 REMARKS = {
     # seen by others: hiyouga/LlamaFactory#9092 (2025-09-08); in templates of TRL's own, huggingface/trl#6361 (2026-07-12)
     "empty_think_block": "the template begins its answer with an empty think block, which is learned, so the model learns not "
-    "to think (LlamaFactory#9092, trl#6361). Write the thinking into the message's reasoning_content; or, if it should answer at "
-    "once, {}.",
+    "to think (LlamaFactory#9092, trl#6361). {}.",
     # huggingface/transformers#44301 (2026-02-26); since then transformers hands the three names on to a template as one
     "thinking_left_out": "the template does not write the thinking that stands in a field of its answer, so it is not learned "
     "(transformers#44301): {}.",
@@ -120,42 +119,54 @@ REMARKS |= {
 }
 AT_ONCE = 'add "chat_template_kwargs": {"enable_thinking": false} to the line, and ask it with that, too'
 NOT_AT_ONCE = "train a base whose template has a setting for that, which this one has not"
-# how files call the thinking of a message
-THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+# between which marks models think whose templates write no <think>
+OWN_MARKS = (("<|channel>thought", "<channel|>"), ("[THINK]", "[/THINK]"))
 _THOUGHT = re.compile(r"<think>(.*?)</think>", re.S)
 _EMPTY = re.compile(r"\A\s*(?:<think>)?\s*</think>")
 
 
 def remark(code: str, tokenizer: Any, example: Example) -> str:
-    """The sentence of REMARKS for a line, and what helps there: a setting is advised only where the template reads it."""
+    """The sentence of REMARKS for a line, and what helps there: only what was tried with this template is advised."""
     if code == "thinking_left_out":
-        return REMARKS[code].format(_where_it_stays(tokenizer, example))
+        return REMARKS[code].format(where_it_stays(tokenizer, example))
     if code != "empty_think_block":
         return REMARKS[code]
-    settings = {**(example.get(SETTINGS) or {}), **NO_THINKING}
-    try:
-        at_once = not _EMPTY.match(chat_text(tokenizer, {**example, SETTINGS: settings}, last_only=True).taught)
-    except ValueError:
-        at_once = False
-    return REMARKS[code].format(AT_ONCE if at_once else NOT_AT_ONCE)
+    hows: list[tuple[Example, Example]] = [({"reasoning_content": "Thinking."}, {}), ({}, NO_THINKING)]
+    answers = [_answer(tokenizer, example, *how) for how in hows]
+    thinks, at_once = (bool(answer) and not _EMPTY.match(answer) for answer in answers)
+    ways = ["write the thinking into the message's reasoning_content"] if thinks else []
+    ways.append(f"if it should answer at once, {AT_ONCE if at_once else NOT_AT_ONCE}")
+    todo = "; or, ".join(ways)
+    return REMARKS[code].format(todo[0].upper() + todo[1:])
 
 
-def _where_it_stays(tokenizer: Any, example: Example) -> str:
-    """What to do with thinking that a template does not write: tried between the marks in which its model thinks."""
-    *before, last = example["messages"]
+def where_it_stays(tokenizer: Any, example: Example) -> str:
+    """What to do with thinking that a template does not write: the first of the usual ways that it takes."""
     template, word = str(getattr(tokenizer, "chat_template", "")), "thinkingofnothing"
-    begin, end = ("<|channel>thought", "<channel|>") if "<|channel>" in template else ("<think>", "</think>")
-    thinks = {**last, "content": f"{begin}\n{word}\n{end}\n{last.get('content') or ''}"}
+    begin, end = next((pair for pair in OWN_MARKS if pair[1] in template), ("<think>", "</think>"))
+    answer = example["messages"][-1].get("content") or ""
+    ways: dict[str, tuple[Example, Example]] = {
+        f"write it into the field {name}, which this template reads": ({name: word}, {}) for name in THOUGHTS
+    }
+    ways[AT_ONCE.replace("false", "true")] = ({"reasoning_content": word}, {"enable_thinking": True})
+    ways[f"write it into the content between {begin} and {end}, if this model thinks between these"] = (
+        {"content": f"{begin}\n{word}\n{end}\n{answer}"},
+        {},
+    )
+    last = "use a template that writes it, such as a newer one of this model"
+    return f"take it out, or {next((todo for todo, way in ways.items() if word in _answer(tokenizer, example, *way)), last)}"
+
+
+def _answer(tokenizer: Any, example: Example, fields: Example, settings: Example) -> str:
+    """The last answer as the template writes it with this thinking and these settings; "" where it refuses them."""
+    *before, last = example["messages"]
+    bare = {name: value for name, value in last.items() if name not in THOUGHTS}
+    settings = {**(example.get(SETTINGS) or {}), **settings}
     try:
-        kept = word in chat_text(tokenizer, {**example, "messages": [*before, thinks]}, last_only=True).taught
+        made = {**example, "messages": [*before, {**bare, **fields}], SETTINGS: settings}
+        return chat_text(tokenizer, made, last_only=True).taught
     except ValueError:
-        kept = False
-    # gpt-oss has channels of its own, which its template does not take in the content
-    if kept and "<|channel|>" not in template:
-        return (
-            f"take it out, or write it into the content between {begin} and {end}, if this model thinks between these"
-        )
-    return "take it out, or use a template that writes it, such as a newer one of this model"
+        return ""
 
 
 def _remarks(text: ChatText, messages: list[dict[str, Any]]) -> Iterator[str]:

@@ -108,8 +108,10 @@ def test_plain_answers_that_a_thinking_template_refuses_are_told_what_helps(code
 def test_a_setting_is_advised_only_where_the_template_reads_it(tmp_path, codes):
     (tmp_path / "x.jsonl").write_text(json.dumps({"messages": TALK}))
     said = {one.code: one.sentence for one in checking.check(tmp_path / "x.jsonl", tokenizer_of(QWEN_3)).problems}
+    assert "Write the thinking" not in said["empty_think_block"], "it would be left out"
     assert "enable_thinking" not in said["empty_think_block"] and "train a base whose" in said["empty_think_block"]
     asked = codes("qwen3", TALK)["empty_think_block"].sentence
+    assert "Write the thinking into the message's reasoning_content; or, if it should" in asked
     assert "enable_thinking" in asked and "train a base whose" not in asked
 
 
@@ -118,6 +120,78 @@ def test_a_template_that_never_writes_what_it_asks_with_says_so_and_no_setting_i
     (one,) = codes(name, TALK).values()
     assert one.code == "template_refuses" and "has the model think where it is asked" in one.sentence
     assert "enable_thinking" not in one.sentence
+
+
+def test_thinking_where_the_template_asks_for_an_answer_at_once_is_told_so(codes):
+    """Qwen3.5's small models (lemonade-sdk/lemonade#1290, 2026-03-04)."""
+    (one,) = codes("qwen3_5_nothink", [ASK, {**TALK[1], "reasoning_content": "Look it up."}]).values()
+    assert "asks with an empty think block" in one.sentence and "has the model think" not in one.sentence
+    assert '{"enable_thinking": true} to the line, and ask it with that, too.' in one.sentence
+
+
+THOUGHT = [ASK, {**TALK[1], "content": "<think>\nLook it up.\n</think>\n\nIt is 21 degrees."}]
+SAYS_THINK = CHATML.replace("{% for m", "Think in [THINK] and [/THINK].{% for m")
+
+
+@pytest.mark.parametrize(
+    ("name", "todo"),
+    [
+        ("gptoss", "write it into the field reasoning_content"),
+        ("gemma4_v5", "write it into the field reasoning_content"),
+        ("gemma4", "use a template that writes it, such as a newer one"),
+        (SAYS_THINK, "write it into the content between [THINK] and [/THINK]"),
+        *((name, "") for name in ("qwen2_5", "llama3_1", "qwen3", "qwen3_8", "gemma3")),
+    ],
+)
+def test_think_marks_that_are_plain_words_to_a_template_are_named_where_its_model_thinks_otherwise(
+    tmp_path, name, todo
+):
+    (tmp_path / "x.jsonl").write_text(json.dumps({"messages": THOUGHT}))
+    made = tokenizer_of(name, begin=False) if "{" in name else tokenizer(name)
+    found = {one.code: one.sentence for one in checking.check(tmp_path / "x.jsonl", made).problems}
+    assert todo in found.get("think_as_text", "") and ("think_as_text" in found) == bool(todo)
+    assert not todo or not_a_sentence(found["think_as_text"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("reads", "todo"),
+    [
+        # as Solar Open's
+        ("{{ m.reasoning if m.reasoning }}", "write it into the field reasoning, which this template reads"),
+        ("{{ m.reasoning_content if enable_thinking }}", 'add "chat_template_kwargs": {"enable_thinking": true}'),
+    ],
+)
+def test_thinking_that_is_left_out_is_told_the_field_or_the_setting_with_which_it_stays(tmp_path, reads, todo):
+    own = CHATML.replace("+ m.content", "}}" + reads + "{{ m.content")
+    (tmp_path / "x.jsonl").write_text(json.dumps({"messages": [ASK, {**TALK[1], "reasoning_content": "Look it up."}]}))
+    found = {one.code: one.sentence for one in checking.check(tmp_path / "x.jsonl", tokenizer_of(own)).problems}
+    assert f"take it out, or {todo}" in found["thinking_left_out"]
+
+
+KEEPS_LAST = (
+    "{% set ns = namespace(last=0) %}{% for m in messages if m.role == 'assistant' %}{% set ns.last = m %}{% endfor %}"
+)
+KEEPS_LAST += CHATML.replace(
+    "m.content +", "(m.content if m == ns.last or m.role == 'user' else m.content.split('</think>')[-1]) +"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "messages"),
+    [
+        # as LFM2.5-Instruct's
+        (
+            KEEPS_LAST,
+            [*THOUGHT, {"role": "user", "content": "And in Nice?"}, THOUGHT[1] | {"content": "<think>No.</think>25."}],
+        ),
+        ("gptoss", [ASK, call(thinking="Lookup."), {"role": "tool", "content": "21"}, TALK[1]]),
+    ],
+    ids=["content", "field"],
+)
+def test_thinking_that_the_template_takes_out_once_another_answer_follows_is_told_so(name, messages):
+    made = tokenizer_of(name, begin=False) if "{" in name else tokenizer(name)
+    with pytest.raises(ValueError, match="once another follows: take it out of all but the last"):
+        chat_text(made, {"messages": messages, "tools": TOOLS})
 
 
 def test_a_question_and_an_answer_whose_border_becomes_one_token_are_named():
@@ -337,6 +411,16 @@ def test_arguments_that_are_quoted_twice_are_named(codes, name):
     text = [ASK, call('{"city": "Paris"}')]
     assert set(codes(name, text, tools=TOOLS)) == {"arguments_as_text"}
     assert codes("qwen3_instruct_2507", text, tools=TOOLS) == {}, "this template takes text as it stands"
+
+
+def test_what_ends_a_call_is_not_taken_for_the_end_of_an_answer(tmp_path):
+    """gpt-oss ends a call with <|call|>, Gemma 4 with <tool_call|>: an answer's end is looked for in the first answer."""
+    made = tokenizer("gptoss")
+    made.eos_token = "<|im_end|>"
+    for lines, named in (([[ASK, call()]], False), ([[ASK, call()], TALK], True)):
+        (tmp_path / "x.jsonl").write_text("\n".join(json.dumps({"messages": one, "tools": TOOLS}) for one in lines))
+        found = [one.code for one in checking.check(tmp_path / "x.jsonl", made).problems]
+        assert ("eos_never_supervised" in found) == named
 
 
 def test_a_call_without_a_word_beside_it_may_say_null_or_nothing():

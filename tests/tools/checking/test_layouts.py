@@ -96,6 +96,8 @@ def test_roles_of_a_tool_call_that_other_trainers_have_are_read_as_one(good, tmp
     [
         ({"text": "The archive keeps maps."}, "plain_text", "text without turns"),
         ({"prompt": "Why?", "ground_truth": "So."}, "unknown_layout", "GRPO and RLOO"),
+        # TRL's stepwise layout, of process rewards
+        ({"prompt": "Why?", "completions": ["So."], "labels": [True]}, "unknown_layout", '"labels"]: expected'),
         ({"version": 1, "data": [{"messages": TALK}]}, "unknown_layout", "jq -c '.data[]' FILE"),
         ({"prompt": {"0": "Why?"}, "completion": {"0": "So."}}, "unknown_layout", 'orient="records"'),
         ({"prompt": ["Why?", "How?"], "completion": ["So.", "Thus."]}, "unknown_layout", "whole columns"),
@@ -104,7 +106,7 @@ def test_roles_of_a_tool_call_that_other_trainers_have_are_read_as_one(good, tmp
         ({"messages": [*TALK, ASK]}, "missing_role", "take off what follows it"),
         ({"messages": [{**ASK, "content": [{"type": "image"}]}, SAY]}, "no_text", 'a part of type "image"'),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_a_record_that_is_not_read_says_what_it_is(tmp_path, record, code, sentence):
     (tmp_path / "x.jsonl").write_text(json.dumps(record))

@@ -154,6 +154,15 @@ def test_an_end_token_that_the_template_does_not_write_is_said_with_the_one_it_d
     assert "Set eos_token to <|im_end|>" in sentence
 
 
+@pytest.mark.parametrize(("more", "mark"), [("<|eot_id|>", "<|eot_id|>"), ("<|im_start|>assistant\n", "<|im_end|>")])
+def test_of_several_marks_behind_an_answer_the_last_is_its_end_but_where_it_opens_a_further_one(more, mark):
+    """As Kimi-K3's, of whose four the last ends the message."""
+    several = CHATML.replace("<|im_end|>\\n", "<|im_end|>" + more.replace("\n", "\\n"))
+    asked = several.replace("<|im_start|>assistant\\n' }}{% endif", "' }}{% endif") if "start" in more else several
+    found = {code: said for code, _, said in template.of_the_template(whole(asked), {"messages": TALK})}
+    assert f"ends an answer with {mark}," in found["eos_never_supervised"]
+
+
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_the_tokens_counted_are_those_that_encode_makes(checked, name):
     tokenizer = whole(name)
@@ -217,6 +226,17 @@ def test_an_end_token_that_closes_the_whole_chat_makes_no_answer_another(checked
     assert (report.answers, report.learned, "only_last_answer" in codes(report)) == (3, learned, learned == 1)
     says = TALK[1]["content"] + end
     assert [span.text for span in report.example.spans if span.taught] == [says, says, f"{says}\n</s>"][-learned:]
+
+
+def test_an_earlier_answer_that_ends_in_another_token_than_the_last_is_learned_without_its_end(checked):
+    """As gpt-oss's: <|end|> behind every answer but the last, which ends in <|return|>."""
+    harmony = CHATML.replace(
+        "'<|im_end|>\\n'", "('<|im_end|>' if loop.last and m.role == 'assistant' else '<|eot_id|>\\n')"
+    )
+    report = checked(whole(harmony, eos_token="<|im_end|>"), TALK * 2)
+    assert (report.answers, report.learned, codes(report)) == (2, 2, MARKS_MISSING)
+    says = TALK[1]["content"]
+    assert [span.text for span in report.example.spans if span.taught] == [says, f"{says}<|im_end|>"]
 
 
 def test_an_answer_of_weight_0_is_not_counted_as_one_and_not_learned(checked):

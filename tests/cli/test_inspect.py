@@ -32,7 +32,7 @@ def test_the_adapter_that_it_went_on_from_is_named_with_before(adapter, tmp_path
     first = tmp_path / "first"
     adapter.rename(first)
     assert cli.main(["inspect", str(first), "--before", str(first)]) == cli.EXIT_NO
-    assert "✗ Every A and B is that of first, to the bit" in " ".join(capsys.readouterr().out.split())
+    assert "✗ Every number is that of first, to the bit" in " ".join(capsys.readouterr().out.split())
 
 
 def test_json_has_the_keys_that_its_docstring_promises(adapter, capsys):

@@ -24,6 +24,10 @@ PLAN = ["plan", "Llama-2-7B"]
         (["plan", "~nobody/at-all", "--gpu", "24"], "I don't know a model called '~nobody/at-all'"),
         (["plan", "qwen2.5-7b-instrct"], "'qwen2.5-7b-instrct': did you mean Qwen2.5-7B"),
         ([*PLAN, "--gpu", "GTX 1"], "I don't know a card called 'GTX 1': choose from RTX 3060"),
+        (
+            [*PLAN, "--gpu", "2xT4"],
+            "'2xT4' means several cards, and this plans one: say T4 where each holds the whole model",
+        ),
         ([*PLAN, "--gpu", "24", "--method", "dora"], "method 'dora' is not known: choose one of full, lora, qlora"),
         ([*PLAN, "--r", "0"], "r = 0: give a whole number of at least 1"),
         ([*PLAN, "--r", "5000"], "r = 5000 does not fit a 4096×"),

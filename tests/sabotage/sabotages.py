@@ -320,8 +320,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "an answer is learned that the template has rewritten",
-            "answer = _alone(tokenizer, answer)\n        if not given.startswith(before + answer):",
-            "answer = _alone(tokenizer, answer)\n        if False:",
+            "answer = _alone(tokenizer, answer, given[len(before) :])\n        if not given.startswith(before + answer):",
+            "answer = _alone(tokenizer, answer, given[len(before) :])\n        if False:",
             "tasks/test_conversations.py::test_a_template_that_rewrites_earlier_turns_trains_the_last_answer_and_says_so",
         ),
         (
@@ -2124,8 +2124,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "one shared word passes for a good fit",
-            "score >= good and evidence >= _EVIDENCE",
-            "score >= good",
+            "surely = evidence >= _EVIDENCE and score",
+            "surely = score",
             "lessons/l14_bug_museum/test_symptoms.py::test_a_shared_word_or_another_subject_is_no_good_fit_and_the_command_says_so",
         ),
     ),
@@ -2133,8 +2133,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/lessons/l14_bug_museum/symptoms.py",
         (
             "what sounds like another subject is believed as readily",
-            "good = _GOOD if said.isdisjoint(_ELSEWHERE_STEMS) else _GOOD + _FARTHER",
-            "good = _GOOD",
+            "farther = 0.0 if said.isdisjoint(_ELSEWHERE_STEMS) else _FARTHER",
+            "farther = 0.0",
             "lessons/l14_bug_museum/test_symptoms.py::test_a_shared_word_or_another_subject_is_no_good_fit_and_the_command_says_so",
         ),
         (
@@ -2310,8 +2310,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/tools/inspection/findings/of_before.py",
         (
             "a training that changed nothing is told as one that changed a part",
-            "if len(still) == len(shared):",
-            "if len(still) > len(shared):",
+            "if len(still) == len(alike):",
+            "if len(still) > len(alike):",
             "tools/inspection/test_architectures.py::test_a_training_that_changed_nothing_is_seen_beside_the_adapter_it_went_on_from",
         ),
     ),

@@ -141,9 +141,11 @@ def base_in_name(opened: AdapterFolder) -> str:
 
 
 def packed_by(config: dict[str, Any]) -> str:
-    """The quant_method of a base's config, such as bitsandbytes or gptq; "" where it has none."""
+    """The quant_method of a base's config, such as bitsandbytes or gptq; "mlx", which MLX leaves out; "" where it is not packed."""
     quantization = config.get("quantization_config")
-    return str(quantization.get("quant_method", "")) if isinstance(quantization, dict) else ""
+    if not isinstance(quantization, dict):
+        return ""
+    return str(quantization.get("quant_method", "mlx" if "group_size" in quantization else ""))
 
 
 def class_in(config: dict[str, Any]) -> str:

@@ -42,8 +42,8 @@ from .xray import (
     tokens_misfit,
 )
 
-# How a base may be packed, by its config's quant_method, in words.
-PACKED = {"bitsandbytes": "bitsandbytes", "gptq": "GPTQ", "awq": "AWQ", "fp8": "FP8"}
+# How a base may be packed, as its name says it in small letters: all but bnb are written in large ones.
+PACKED = re.compile(r"(?<![a-z])(bnb|gptq|awq|fp8|gguf|nvfp4|w[48]a\d+|mlx)(?![a-z])")
 
 # Where it was read that nothing but adapter_model.safetensors is opened.
 OPENS_ONE = "ktransformers#2146 (2026-08-08); run here with PEFT"
@@ -239,8 +239,8 @@ def _llama_cpp(
     if norms := [one for one in opened.tensors if is_norm(one)]:
         reason = f"it leaves trained norms out without a word, such as {last(norms)}: merge it first"
         yield "care", reason, "llama.cpp, src/llama-adapter.cpp"
-    if (packed := _packed(opened, against)) in ("bitsandbytes", "awq"):
-        reason = f"its converter stops at a base in {PACKED[packed]}: give it the 16-bit one that this was made from"
+    if (packed := _packed(opened, against)) in ("bitsandbytes", "AWQ", "MLX"):
+        reason = f"its converter stops at a base in {packed}: give it the 16-bit one that this was made from"
         yield "care", reason, "llama.cpp, conversion/base.py (2026)"
     yield from by_base
     ours, known = _our_exporters(opened, matrices, against)
@@ -309,8 +309,8 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
         yield "care", reason, "transformers#45127"
     if packed := _packed(opened, against):
         rounds = packed == "bitsandbytes"
-        does = "rounds what it merges into" if rounds else "does not merge into"
-        reason = f"PEFT {does} a base in {PACKED[packed]}: merge into the 16-bit one that this was made from"
+        does = "rounds what it merges into" if rounds else "cannot merge, or merges rounded, into"
+        reason = f"PEFT {does} a base in {packed}: merge into the 16-bit one that this was made from"
         yield "care", reason, "lesson 09's side trip" if rounds else "peft#1853; PEFT 0.21's own source"
     by_hand = "PEFT's merge_and_unload, then llama.cpp's converter"
     ours, known = _our_exporters(opened, matrices, against)
@@ -324,12 +324,16 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
 
 
 def _packed(opened: AdapterFolder, against: AgainstBase | None) -> str:
-    """Which of PACKED the base is in, by its config, or by its name where there is none here (unsloth/…-bnb-4bit); "" for none."""
+    """How the base is packed, by its config, or by its name where there is none here (unsloth/…-bnb-4bit); "" where it is not.
+
+    gpt-oss, which its makers packed (mxfp4), is unpacked to be trained.
+    """
     config = config_of(opened, against)
     if config is not None:
-        return next((one for one in PACKED if one == packed_by(config)), "")
-    named = re.search(r"(?<![a-z])(bnb|gptq|awq|fp8)(?![a-z])", base_in_name(opened))
-    return named[1].replace("bnb", "bitsandbytes") if named else ""
+        by = packed_by(config)
+        return by.upper() if PACKED.fullmatch(by) else by.replace("mxfp4", "")
+    named = PACKED.search(base_in_name(opened) + " mlx" * opened.settings.base_name.startswith("mlx-community/"))
+    return named[1].upper().replace("BNB", "bitsandbytes") if named else ""
 
 
 def _our_exporters(
@@ -352,7 +356,7 @@ def _our_exporters(
         return False, ""
     if against is not None:
         return not against.not_exported, ""
-    if architecture_of(opened).family is not None:
+    if architecture_of(opened).family is not None or _packed(opened, against):
         return False, ""
     *families, last = gguf.EXPORTED
     return True, "" if _is_ours(opened.settings.base_name) else f" (if its base is {', '.join(families)} or {last})"

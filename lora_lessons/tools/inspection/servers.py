@@ -110,8 +110,8 @@ def sglang(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Ag
         yield "unknown", "what it makes of this variant of LoRA was not looked at: merge it first", ""
     strange, halved = sorted(_leaves(matrices) - layers("sglang")), _halved(opened)
     if isinstance(settings.target_modules, str) and settings.target_modules not in ("all", "all-linear"):
-        named = ", ".join(f'"{leaf}"' for leaf in sorted(_leaves(matrices))[:4])
-        todo = f"write the names as a list into adapter_config.json, such as [{named}]"
+        named = ", ".join(f'"{leaf}"' for leaf in sorted(_leaves(matrices)))
+        todo = f"write the names as a list into adapter_config.json: [{named}]"
         if halved:
             todo = f"a list of the names does not help, because {halved}: merge it first"
         elif strange:

@@ -12,15 +12,15 @@ from typing import NamedTuple
 
 from ...memory.bill import GIB
 
-# Where the sizes below stand: the vendors' own pages and data sheets.
+# Where the sizes below stand: the vendors' own pages and data sheets. Those of L40, A30, RTX 4500 Ada and RTX PRO are also Hugging
+# Face's (huggingface.js, hardware-nvidia.ts, read in November 2026).
 GEFORCE = "https://www.nvidia.com/en-us/geforce/graphics-cards/compare/"
 GEFORCE_10 = "https://www.nvidia.com/en-us/geforce/10-series/"
 GEFORCE_LAPTOP = "https://www.nvidia.com/en-us/geforce/gaming-laptops/compare/"
 DATA_CENTER = "https://www.nvidia.com/en-us/data-center/"
 WORKSTATION = "https://www.nvidia.com/en-us/design-visualization/desktop-graphics/"
 AWS_G5 = "https://aws.amazon.com/ec2/instance-types/g5/"
-INSTINCT = "https://www.amd.com/en/products/accelerators/instinct.html"
-RADEON = "https://www.amd.com/en/products/graphics/desktops/radeon.html"
+ROCM = "https://rocm.docs.amd.com/en/latest/reference/gpu-specs.html"
 
 
 class GraphicsCard(NamedTuple):
@@ -144,8 +144,11 @@ KNOWN_CARDS = [
             "RTX PRO 6000": 96,
         },
     ),
-    *_cards(INSTINCT, {"MI210": 64, "MI300X": 192, "MI325X": 256, "MI350X": 288, "MI355X": 288}),
-    *_cards(RADEON, {"RX 7800 XT": 16, "RX 7900 XT": 20, "RX 7900 XTX": 24, "RX 9070": 16, "RX 9070 XT": 16}),
+    *_cards(ROCM, {"MI210": 64, "MI300X": 192, "MI325X": 256, "MI350X": 288, "MI355X": 288}),
+    *_cards(
+        ROCM,
+        {"AI PRO R9700": 32, "RX 7800 XT": 16, "RX 7900 XT": 20, "RX 7900 XTX": 24, "RX 9070": 16, "RX 9070 XT": 16},
+    ),
 ]
 
 # What lessons and widgets offer, and what a plan without a card names.
@@ -163,7 +166,7 @@ CARDS: dict[str, float] = {
 }
 
 # A number alone is a size in GB up to here, and beyond it a card's name: no single card holds more, and none has a smaller name.
-LARGEST_BARE = 200
+LARGEST_BARE = max(size for card in KNOWN_CARDS for size in card.sizes)
 # Words around a card's name, and how it is built, which say nothing of its memory.
 _MAKERS = r"nvidia|geforce|quadro|tesla|amd|radeon|instinct|rtx|gtx|rx"
 _BUILT = r"graphics|gpu|card|generation|server|workstation|edition|blackwell|sxm\d?|pcie|hbm\d?e?|gddr\d\w?"
@@ -188,6 +191,12 @@ def find_card(card: str | float) -> tuple[str, float]:
     if gb and 0 < float(gb[1]) <= most:
         return f"A card of {float(gb[1]):g} GB", float(gb[1]) * GIB
     name = str(card).strip()
+    if _SEVERAL.fullmatch(name):
+        number, one = cards_of(name)
+        raise ValueError(
+            f"{name!r} means several cards, and this plans one: say {one} where each holds the whole model (DDP), or "
+            f'`lora-lessons plan` with --cards "{number}x{one}" where they share it (FSDP).'
+        )
     near = [_NAMES[plain].name for plain in difflib.get_close_matches(_plain(name), _NAMES, n=4, cutoff=0.7)]
     meant = f"did you mean {' or '.join(near)}? Otherwise give" if near else f"choose from {', '.join(CARDS)}, or give"
     raise ValueError(f"I don't know a card called {name!r}: {meant} its GB, such as 24.")
@@ -214,12 +223,15 @@ def computes_in(card: str | float) -> str:
     return "fp16" if match and _NO_BF16.match(match[0].name) else "bf16"
 
 
+_SEVERAL = re.compile(r"\s*(?:(\d{1,9})\s*[x×*]\s*(\S.*)|(\S.*?)\s[x×*]\s?(\d{1,9})\s*)", re.IGNORECASE | re.DOTALL)
+
+
 def cards_of(said: str) -> tuple[int, str]:
-    """How many cards "2x24" or "4 x A100 (80 GB)" means, and which. Raises ValueError for what is neither."""
-    match = re.fullmatch(r"\s*(\d{1,9})\s*[x×*]\s*(\S.*)", said, re.IGNORECASE | re.DOTALL)
+    """How many cards "2x24", "4 x A100 (80 GB)" or "T4 x2" means, and which. Raises ValueError for what is none of these."""
+    match = _SEVERAL.fullmatch(said)
     if match is None:
         raise ValueError(f"{said!r} names no cards: give their number, an x and their GB or name, such as 2x24.")
-    return int(match[1]), match[2].strip()
+    return int(match[1] or match[4]), (match[2] or match[3]).strip()
 
 
 def card_bytes(card: str | float) -> float:
@@ -249,7 +261,7 @@ def _plain(name: str | float) -> str:
     """A name without maker, make and spaces: "NVIDIA GeForce RTX 4060 Laptop GPU" is 4060laptop."""
     text = f"{name:g}" if isinstance(name, int | float) else str(name).strip().lower()
     text = re.sub(rf"{_ASIDE}|(?<![a-z0-9])(?:{_MAKERS}|{_BUILT})(?![a-z])", " ", text)
-    laptop = bool(re.search(_LAPTOP, text))
+    laptop = "workstation" not in str(name).lower() and bool(re.search(_LAPTOP, text))
     text = re.sub(rf"{_LAPTOP}|[\s_:/-]|gi?b\b", "", text)
     return text + "laptop" * laptop
 

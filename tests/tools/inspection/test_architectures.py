@@ -269,13 +269,29 @@ def test_a_training_that_changed_nothing_is_seen_beside_the_adapter_it_went_on_f
         ]
     ((severity, sentence),) = seen["frozen"]
     assert (
-        severity == "wrong" and "Every A and B is that of first, to the bit" in sentence and "is_trainable" in sentence
+        severity == "wrong" and "Every number is that of first, to the bit" in sentence and "is_trainable" in sentence
     )
     (severity, sentence), changed = seen["partly"]
     assert severity == "look" and "in 1 of 4 matrices, such as model.layers.0.self_attn" in sentence
     assert changed[0] == "note" and "changed in 3 of 4 matrices, such as model.layers.0.self_attn" in changed[1]
-    assert seen["trained"] == [("note", "Beside first, A or B changed in all 4 matrices.")]
+    assert seen["trained"] == [("note", "Beside first, numbers changed in all 4 matrices.")]
     wider = adapter(tmp_path / "wider", "qwen3_moe", target_modules=[*QV, "k_proj"])
     assert "Others stand in one of the two alone." in inspection.inspect(wider, before=place).findings[-1].sentence
     other = adapter(tmp_path / "other", "gpt_oss", target_modules=["o_proj"])
     assert "another_adapter" in inspection.inspect(other, before=place).codes
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"), [("modules_to_save", "lm_head"), ("dora", "magnitude"), ("tokens", "tokens_delta")]
+)
+def test_what_is_trained_beside_a_and_b_is_compared_too(zoo, tmp_path, kind, part):
+    def grown(tensors):
+        return {key: one + (part in key) for key, one in tensors.items()}
+
+    first, moved = zoo[kind].place, edited(zoo[kind], tmp_path / "it", grown)
+    said = [
+        one.sentence for one in inspection.inspect(moved, before=first).findings if one.code in ("unchanged", "changed")
+    ]
+    assert any("numbers changed in" in one for one in said) and not any("changed nothing. PEFT" in one for one in said)
+    (same,) = [one for one in inspection.inspect(first, before=first).findings if one.code == "unchanged"]
+    assert same.severity == "wrong"

@@ -99,6 +99,21 @@ def test_of_an_a_at_its_start_all_matrices_are_counted(zoo, tmp_path):
     assert "the 3 of 4 matrices in which that can be seen" in found["a_never_moved"] and "b_never_moved" in found
 
 
+def test_experts_are_counted_among_the_matrices_whose_a_is_at_its_start(zoo, tmp_path):
+    """PEFT draws the A of stacked experts as it draws every other."""
+
+    def at_start(tensors):
+        return {
+            key: (torch.rand_like(t) * 2 - 1) / t.shape[1] ** 0.5 if "lora_A" in key else t
+            for key, t in tensors.items()
+        }
+
+    xray = inspection.inspect(edited(zoo["experts"], tmp_path / "it", at_start))
+    assert any(one.experts > 1 for one in xray.matrices)
+    (found,) = [one.sentence for one in xray.findings if one.code == "a_never_moved"]
+    assert f"in all {len(xray.matrices)} matrices" in found
+
+
 def test_an_a_that_grew_as_much_as_training_makes_it_is_not_said_to_be_far(zoo, tmp_path):
     assert inspection.inspect(edited(zoo["plain"], tmp_path / "it", every("lora_A", lambda A: 2 * A))).codes == ()
 

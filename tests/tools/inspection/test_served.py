@@ -81,6 +81,8 @@ def test_sglang_stops_at_a_pattern_and_not_at_the_word_for_all_and_knows_no_laye
         place = edited(zoo["plain"], tmp_path / loads / str(targets)[:3], target_modules=targets)
         assert answers(place)["SGLang"].loads == loads
     assert '["q_proj", "v_proj"]' in answers(tmp_path / "no" / ".*\\")["SGLang"].reason
+    wide = edited(zoo["all_linear"], tmp_path / "wide", target_modules=".*_proj")
+    assert '"gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]' in answers(wide)["SGLang"].reason
     # a list is no help where SGLang stops at what it would name
     lacking = {"v_proj": "o_proj"}, "stops where one layer adapts q_proj and no v_proj: merge it first"
     strange = {"q_proj": "my_own_proj", "v_proj": "o_proj"}, "know no my_own_proj: merge it first"

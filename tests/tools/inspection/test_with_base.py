@@ -114,6 +114,10 @@ PACKED = {
     "awq": ("Qwen/Qwen2.5-14B-Instruct-AWQ", True),
     "gptq": ("Qwen/Qwen2.5-7B-Instruct-GPTQ-Int4", False),
     "fp8": ("Qwen/Qwen3-8B-FP8", False),
+    "compressed-tensors": ("RedHatAI/Qwen3-8B-quantized.w4a16", False),
+    "mlx": ("mlx-community/Qwen3-8B-4bit", True),
+    "modelopt": ("nvidia/Qwen3-8B-NVFP4", False),
+    "gguf": ("unsloth/Qwen3-8B-GGUF", False),
     "mxfp4": ("Qwen/Qwen3-8B", None),
 }
 
@@ -123,7 +127,8 @@ def test_a_base_that_is_packed_is_not_the_one_to_convert_or_merge(zoo, base_fold
     name, converter_stops = PACKED[packed]
     shutil.copytree(base_folder, tmp_path / "base")
     config = json.loads((base_folder / "config.json").read_text())
-    config["quantization_config"] = {"quant_method": packed}
+    # MLX names no method
+    config["quantization_config"] = {"group_size": 64} if packed == "mlx" else {"quant_method": packed}
     (tmp_path / "base" / "config.json").write_text(json.dumps(config))
     named = edited(zoo["plain"], tmp_path / "it", base_model_name_or_path=name)
     for xray in (inspection.inspect(zoo["plain"].place, str(tmp_path / "base")), inspection.inspect(named)):

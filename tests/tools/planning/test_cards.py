@@ -50,6 +50,9 @@ def test_a_card_holds_gib():
         ("rtx3060 12 GB VRAM", "RTX 3060", 12),
         ("11 GiB", "A card of 11 GB", 11),
         ("256 GB", "A card of 256 GB", 256),
+        ("288", "A card of 288 GB", 288),
+        ("Radeon AI PRO R9700", "AI PRO R9700", 32),
+        ("NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition", "RTX PRO 6000", 96),
         (24.0, "A card of 24 GB", 24),
         (6, "A card of 6 GB", 6),
     ],
@@ -71,11 +74,13 @@ def test_every_known_card_is_found_by_its_name_and_names_its_vendor():
         for size in card.sizes:
             assert planning.card_bytes(f"{card.name} {size:g}") == size * 2**30, card
         assert planning.card_bytes(card.name) == card.sizes[0] * 2**30
-        assert card.source.startswith(("https://www.nvidia.com/", "https://www.amd.com/", "https://aws.amazon.com/"))
+        assert card.source.startswith(
+            ("https://www.nvidia.com/", "https://rocm.docs.amd.com/", "https://aws.amazon.com/")
+        )
     assert all(planning.card_bytes(name) == size * 2**30 for name, size in planning.CARDS.items())
 
 
-@pytest.mark.parametrize("said", ["GTX 1", "RTX 24", "201", "", "0", "-4", "24 TB", "nan", "inf", None, 0.0])
+@pytest.mark.parametrize("said", ["GTX 1", "RTX 24", "289", "", "0", "-4", "24 TB", "nan", "inf", None, 0.0])
 def test_what_is_no_card_is_refused(said):
     with pytest.raises(ValueError, match="I don't know a card called .*: choose from RTX 3060, .*, or give its GB"):
         planning.card_bytes(said)
@@ -85,3 +90,12 @@ def test_what_is_no_card_is_refused(said):
 def test_what_is_nearly_a_card_names_those_that_it_may_be(said, near):
     with pytest.raises(ValueError, match=f"did you mean .*{near}"):
         planning.card_bytes(said)
+
+
+@pytest.mark.parametrize(
+    "said, cards, one", [("2xT4", 2, "T4"), ("T4 x2", 2, "T4"), ("4 x RTX 3090", 4, "RTX 3090"), ("2x24", 2, "24")]
+)
+def test_several_cards_are_no_card_and_the_way_to_plan_them_is_named(said, cards, one):
+    assert planning.cards_of(said) == (cards, one)
+    with pytest.raises(ValueError, match=f'means several cards.*say {one} where each.*--cards "{cards}x{one}" where'):
+        planning.find_card(said)

@@ -117,7 +117,7 @@ def _at_its_start(one: AdaptedMatrix, a_first: bool) -> bool:
 
 def _where_a_is(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     """Only for PEFT's usual start, A uniform within ±1/√k; which start it was is the configuration's word."""
-    seen = [one for one in matrices if one.moves and one.a_reach is not None and one.experts == 1]
+    seen = [one for one in matrices if one.moves and one.a_reach is not None]
     if opened.settings.init_lora_weights or not seen:
         return
     within = [one.module for one in seen if (one.a_reach or 0) <= 1]

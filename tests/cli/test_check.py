@@ -78,7 +78,7 @@ def test_what_concerns_other_trainers_is_one_line_and_the_page_explains_it(data,
     page = tmp_path / "page.html"
     assert cli.main(["check", str(data), "--base", str(base), "--html", str(page)]) == 0
     said = capsys.readouterr().out
-    assert said.count("no_generation_marks") == 1 and "For other trainers, such as TRL's: no_generation_marks" in said
+    assert said.count("no_generation_marks") == 1 and "no_generation_marks: assistant_only_loss=True stops" in said
     assert "{% generation %}" not in said and "{% generation %}" in page.read_text(encoding="utf-8")
 
 

@@ -97,17 +97,6 @@ def photograph(photo: Tensor) -> None:
     record("photo.break_even_rank", lowrank.break_even_rank(*photo.shape), "directions")
 
 
-def rivals(ranks: Sequence[int], errors: Mapping[str, Sequence[float]]) -> None:
-    """Each rival's error against its rank; the best rival's at rank 20 is recorded as a multiple of the SVD's."""
-    at20 = {name: line[ranks.index(20)] for name, line in errors.items()}
-    best_other = min(e for name, e in at20.items() if name != "SVD")
-    record("rivals.best_other_over_svd", best_other / at20["SVD"], "times the error, at rank 20")
-    listed = ", ".join(f"{name} {e:.3f}" for name, e in at20.items())
-    show(
-        pictures.error_of_rivals(ranks, errors), f"the SVD lies below every rival. Relative error at rank 20: {listed}."
-    )
-
-
 def two_beside_noise(S: Mapping[str, Tensor], S_noise: Mapping[str, Tensor]) -> None:
     """How many directions hold 90% of the energy of two matrices of block 15, and of noise."""
     ranks = {kind: (lowrank.rank_for_energy(S[kind], 0.9), lowrank.rank_for_energy(S_noise[kind], 0.9)) for kind in S}

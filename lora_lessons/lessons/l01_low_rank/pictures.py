@@ -11,7 +11,7 @@ from matplotlib.image import imread
 from torch import Tensor
 
 from ... import lowrank
-from ...drawing import BLUE, GREEN, GREY, ORANGE, VERMILION, label, show
+from ...drawing import BLUE, GREEN, GREY, VERMILION, label, show
 from ...paths import course_root
 
 
@@ -44,23 +44,6 @@ def show_photos(photo: Tensor, ranks: Sequence[int]) -> None:
         f"{min(d, k)}, they are larger."
     )
     show(photos_at_ranks(photo, lowrank.svd(photo), ranks), caption)
-
-
-def error_of_rivals(ranks: Sequence[int], errors: Mapping[str, Sequence[float]]) -> Figure:
-    """Relative error against rank, one line for each way to choose the directions."""
-    figure = Figure(figsize=(7.2, 3.6))
-    ax = figure.subplots()
-    for (name, line), color in zip(errors.items(), (BLUE, ORANGE, GREEN, VERMILION), strict=False):
-        ax.plot(ranks, line, color=color)
-        label(ax, ranks[-1], line[-1], name, color)
-    ax.set(xlabel="rank r (all four store equally many numbers)", ylabel="relative error (log)", yscale="log")
-    ax.set_xlim(0, ranks[-1] * 1.5)  # room for the names
-    low, high = min(map(min, errors.values())), max(map(max, errors.values()))
-    ticks = [t for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1) if low <= t <= high]
-    ax.set_yticks(ticks, [str(t) for t in ticks])
-    ax.minorticks_off()
-    ax.set_title("The error of four ways to choose B")
-    return figure
 
 
 def energy_beside_noise(curves: Mapping[str, tuple[Tensor, Tensor]], share: float = 0.9) -> Figure:

@@ -67,11 +67,6 @@ def pack(codes: Tensor) -> Tensor:
     return codes[::2] * 16 + codes[1::2]
 
 
-def unpack(packed: Tensor) -> Tensor:
-    """The codes in their order, two from each byte."""
-    return torch.stack([packed >> 4, packed & 0xF], dim=1).flatten()
-
-
 def double_quantize(absmax: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Scales in 8 bits: a row of codes for every 256, each row's absmax, and the mean of all."""
     mean = absmax.mean()
@@ -89,12 +84,11 @@ class Pieces(NamedTuple):
     nf4_levels: Callable[[float], Tensor]
     to_codes: Callable[[Tensor, Tensor], Tensor]
     pack: Callable[[Tensor], Tensor]
-    unpack: Callable[[Tensor], Tensor]
     double_quantize: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
-OURS = Pieces(nf4_levels, to_codes, pack, unpack, double_quantize)
-ASKED_IN = dict(zip(Pieces._fields, ("06.5", "06.6", "06.7", "06.8", "06.9"), strict=True))
+OURS = Pieces(nf4_levels, to_codes, pack, double_quantize)
+ASKED_IN = dict(zip(Pieces._fields, ("06.5", "06.6", "06.7", "06.9"), strict=True))
 
 
 class ByHand(NamedTuple):
@@ -135,7 +129,7 @@ def dequantized_by(made: Pieces, q: ByHand) -> Tensor:
     marks = quant.dynamic_levels().to(q.packed.device)
     absmax = (in_blocks(marks[q.codes.long()], 256) * q.scale[:, None]).flatten()[: len(q.codes)] + q.mean
     # what each of the 256 bytes stands for, made once: half the look-ups
-    pairs = made.nf4_levels(OUTERMOST)[made.unpack(torch.arange(256, dtype=torch.uint8)).long()].view(256, 2)
+    pairs = made.nf4_levels(OUTERMOST)[quant.unpack(torch.arange(256, dtype=torch.uint8)).long()].view(256, 2)
     W = embedding(q.packed.int(), pairs.to(q.packed.device)).view(-1, 64).mul_(absmax[:, None])
     return W.flatten()[: prod(q.shape)].view(q.shape)
 
@@ -171,7 +165,7 @@ def _whose(read: dict[str, Any], files: dict[str, Path | None]) -> str:
     """Which pieces are the learner's; and of a file that cannot be used, why."""
     open_ones = [name for name, one in read.items() if isinstance(one, str)]
     if not open_ones:
-        return "NF4 is put together from your own five pieces."
+        return "NF4 is put together from your own four pieces."
     broken = [read[name] for name in open_ones if files[name]]
     yours = [name for name in read if name not in open_ones]
     solve = ", ".join(ASKED_IN[name] for name in open_ones)

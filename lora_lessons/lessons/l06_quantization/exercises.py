@@ -1,4 +1,4 @@
-"""Exercises of lesson 06: NF4 in five steps. Even marks in blocks, the bell's marks, codes, bytes and back, smaller scales."""
+"""Exercises of lesson 06: NF4 in five steps. Even marks in blocks, the bell's marks, codes, bytes, smaller scales."""
 
 from __future__ import annotations
 
@@ -245,7 +245,7 @@ def _for_other_blocks(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | Non
     return None
 
 
-# ---- 4: bytes, and back ----
+# ---- 4: bytes ----
 
 
 @exercise("06.7", "Two marks a byte", difficulty=1, minutes=5, keeps="pack")
@@ -272,36 +272,6 @@ def exercise_06_7(pack: Callable[[Tensor], Tensor]) -> str | None:
     if len(got) != 3:
         return f"Six codes fill three bytes; you gave {len(got)}."
     return named.get(tuple(got)) or f"The codes 2, 11, 15, 0, 7, 10 make {right}: 43 is 16 · 2 + 11. You gave {got}."
-
-
-@exercise("06.8", "Two marks from a byte", difficulty=2, minutes=5, keeps="unpack")
-def exercise_06_8(unpack: Callable[[Tensor], Tensor]) -> str | None:
-    packed, right = torch.tensor([0x12, 0xF0, 0x7A], dtype=torch.uint8), [1, 2, 15, 0, 7, 10]
-    returned = answered(unpack(packed.clone()))
-    if advice := _not_a_tensor(returned, "codes"):
-        return advice
-    got = [int(code) for code in returned.flatten()]
-    if got == right:
-        if returned.ndim != 1:
-            return f"Right order, in shape {tuple(returned.shape)}: make it one row (flatten())."
-        every = torch.arange(256, dtype=torch.uint8)
-        codes = [int(code) for code in unpack(every.clone())]
-        if codes == quant.unpack(every).tolist():
-            return None
-        wrong = next((byte for byte in range(256) if codes[2 * byte : 2 * byte + 2] != [byte >> 4, byte & 0xF]), 0)
-        theirs = codes[2 * wrong : 2 * wrong + 2]
-        return f"Right for three bytes, but 0x{wrong:02X} holds {[wrong >> 4, wrong & 0xF]}; you gave {theirs}."
-    if got == [2, 1, 0, 15, 10, 7]:
-        return "The halves are swapped: the first code is in the upper half of the byte (packed >> 4)."
-    if got in ([2, 0, 10, 1, 15, 7], [1, 15, 7, 2, 0, 10]):
-        return "All of one half stand before all of the other, and they must take turns: stack them along a new last dimension."
-    if got == [0x10, 2, 0xF0, 0, 0x70, 10]:
-        return "You left the upper half in its place: shift it down (packed >> 4)."
-    if len(got) == len(right) and got[::2] == right[::2]:
-        return "The upper halves are right. The lower half of a byte is what `& 0xF` leaves."
-    if len(got) != len(right):
-        return f"{len(packed)} bytes hold {len(right)} codes; you gave {len(got)}."
-    return f"The bytes 0x12, 0xF0, 0x7A hold {right}; you gave {got}."
 
 
 # ---- 5: the scales ----

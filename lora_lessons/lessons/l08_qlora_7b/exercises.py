@@ -1,4 +1,4 @@
-"""Exercises of lesson 08: the longest row that fits, hours of training."""
+"""Exercises of lesson 08: the longest row that fits."""
 
 from __future__ import annotations
 
@@ -46,26 +46,3 @@ def exercise_08_1(longest: Callable[[float, float, float], int]) -> str | None:
     if got == 0:
         return "0 says that no row fits, but the fixed part leaves 6.9 GB, and a token takes 1.5 MB: (room − fixed) / per_token."
     return f"With a fixed part of 6 GB, 1.5 MB per token and room for 12.9 GB, 4,600 tokens fit; you gave {got:g}."
-
-
-@exercise("08.2", "How long will it take?", difficulty=1, minutes=4)
-def exercise_08_2(hours: Callable[[int, int, float], float]) -> str | None:
-    got = answered(hours(3_600_000, 2, 500.0))
-    if advice := not_a_number(got):
-        return advice
-    if math.isclose(got, 4.0):
-        if math.isclose(hours(900_000, 3, 250.0), 3.0):
-            if math.isclose(hours(900_000, 3, 500.0), 1.5):
-                return None
-            return "Do not round: 900,000 tokens, three times through, at 500 tokens per second, take 1.5 hours."
-        return "Right for these numbers and wrong for others: use all three arguments."
-    for wrong, advice in (
-        (2.0, "Each epoch goes through all tokens once more, so multiply by `epochs`."),
-        (14400.0, "Those are seconds: an hour has 3,600 of them."),
-        (240.0, "Those are minutes: an hour has 60 of them."),
-        (500 / 7.2e6 / 3600, "Turned round: tokens divided by tokens per second are seconds."),
-        (1.0, "More epochs take longer, so multiply; do not divide."),
-    ):
-        if math.isclose(got, wrong, rel_tol=1e-6):
-            return advice
-    return f"3,600,000 tokens, twice through, at 500 tokens per second, take 4 hours; you gave {got:g}."

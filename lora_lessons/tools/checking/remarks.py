@@ -78,7 +78,8 @@ def _order(roles: list[str]) -> Iterator[Remark]:
 
 def _answers(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
     *before, last = messages
-    if not re.search(r"\w", said(last)):
+    # an empty list is an answer where answers are JSON
+    if not re.search(r"\w", said(last)) and said(last).strip() not in ("[]", "{}"):
         yield "empty_answer", "the answer has no letter and no digit: write one, or take the line out."
     if any(not said(message).strip() for message in before):
         yield "empty_message", "the question, or another message before the answer, is empty: fill it, or take it out."

@@ -29,7 +29,11 @@ OF_TEXTS = "Not used here, where turns are read: TRL and Unsloth train on such t
 
 
 # What is no fault of the file, and matters only where something else than this course trains on it.
-FOR_OTHER_TRAINERS = ("no_generation_marks", "pad_is_eos", "prompt_is_no_prefix")
+FOR_OTHER_TRAINERS = {
+    "no_generation_marks": "assistant_only_loss=True stops, unless TRL has a marked template for this model",
+    "pad_is_eos": "a trainer that masks padding by its token masks every end, too",
+    "prompt_is_no_prefix": "the prompt's tokens do not begin those of the whole",
+}
 REJECTED = "With the rejected answer, which is to become less likely beside it:"
 HIDDEN = "No line is shown as the model will see it: every line that can be used seems to hold personal data."
 
@@ -186,7 +190,8 @@ def in_words(report: DataReport, colour: bool = False) -> str:
     if elsewhere := [one.code for one in report.problems if one.code in FOR_OTHER_TRAINERS]:
         parts += [
             "",
-            f"For other trainers, such as TRL's: {', '.join(elsewhere)} (--json and --html say what that means).",
+            "For other trainers, such as TRL's (--json and --html say what to do)",
+            *(f"  {code}: {FOR_OTHER_TRAINERS[code]}" for code in elsewhere),
         ]
     if report.hidden:
         parts += ["", HIDDEN]

@@ -314,13 +314,8 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
         yield "care", reason, "lesson 09's side trip" if rounds else "peft#1853; PEFT 0.21's own source"
     by_hand = "PEFT's merge_and_unload, then llama.cpp's converter"
     ours, known = _our_exporters(opened, matrices, against)
-    if ours:
-        yield (
-            "yes",
-            f"by `lora-lessons export ollama`{known}{f', otherwise by {by_hand}' if known else ''}",
-            "lesson 10",
-        )
-    yield "yes", f"by {by_hand}", "lesson 10"
+    how = f"`lora-lessons export ollama`{known}{f', otherwise by {by_hand}' if known else ''}" if ours else by_hand
+    yield "yes", f"by {how}; from 0.34.1 on Ollama takes no ADAPTER", "lesson 10, ollama#14969"
 
 
 def _packed(opened: AdapterFolder, against: AgainstBase | None) -> str:

@@ -54,21 +54,21 @@ def test_the_learners_pieces_are_used_and_said_once(capsys):
     for name in ("pack", "double_quantize"):
         keep(name, SOLVED[name])
     assert torch.equal(by_hand.back(by_hand.nf4(W)), by_hand.back(ours))
-    said = "Your own: pack, double_quantize. The course's: nf4_levels, to_codes, unpack; to use your own, solve 06.5, 06.6, 06.8.\n"
+    said = "Your own: pack, double_quantize. The course's: nf4_levels, to_codes; to use your own, solve 06.5, 06.6.\n"
     assert capsys.readouterr().out == said
-    for name in ("nf4_levels", "to_codes", "unpack"):
+    for name in ("nf4_levels", "to_codes"):
         keep(name, SOLVED[name])
     assert torch.equal(by_hand.nf4(W).packed, ours.packed)
-    assert capsys.readouterr().out == "NF4 is put together from your own five pieces.\n"
+    assert capsys.readouterr().out == "NF4 is put together from your own four pieces.\n"
     assert by_hand.pieces().to_codes is not by_hand.to_codes
     keep("pack", SOLVED["pack"].replace("* 16", "* 8"))
     assert not torch.equal(by_hand.nf4(W).packed, ours.packed), "the newest is used"
 
 
 def test_a_file_that_cannot_be_used_gets_its_sentence_and_the_courses_is_used(capsys):
-    keep("unpack", "def unpack(packed:\n")
-    assert by_hand.pieces().unpack is by_hand.unpack
-    assert capsys.readouterr().out.startswith("Your unpack.py stopped with SyntaxError")
+    keep("pack", "def pack(codes:\n")
+    assert by_hand.pieces().pack is by_hand.pack
+    assert capsys.readouterr().out.startswith("Your pack.py stopped with SyntaxError")
 
 
 def test_distances_are_right_and_learn_where_borders_are_better():

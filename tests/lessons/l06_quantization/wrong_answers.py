@@ -19,7 +19,6 @@ CODES = """def to_codes(blocks, levels):
 SCALED = "def to_codes(blocks, levels):\n    x = {}\n    return (x[..., None] - levels).abs().argmin(-1)"
 DIVIDED = SCALED.format("blocks / blocks.abs().amax(1, keepdim=True)")
 PACK = "def pack(codes):\n    return {}"
-UNPACK = "def unpack(packed):\n    return {}"
 DOUBLE = """def double_quantize(absmax):
     mean = absmax.mean()
     blocks = in_blocks(absmax - mean, 256)
@@ -117,18 +116,6 @@ WRONG = {
         (PACK.format("codes[::2] * 8 + codes[1::2]"), "43 is 16 · 2 + 11"),
         (PACK.format("codes[::2].clamp(min=1) * 16 + codes[1::2]"), "wrong for others"),
         (PACK.format("[43, 240, 122]"), "Return a tensor"),
-    ],
-    "06.8": [
-        (UNPACK.format("torch.cat([packed & 0xF, packed >> 4])"), "take turns"),
-        (UNPACK.format("torch.cat([packed >> 4, packed & 0xF])"), "take turns"),
-        (UNPACK.format("torch.stack([packed & 0xF, packed >> 4], 1).flatten()"), "swapped"),
-        (UNPACK.format("torch.stack([packed >> 4, packed], 1).flatten()"), "& 0xF"),
-        (UNPACK.format("torch.stack([packed >> 4, packed & 0xF], 1)"), "one row"),
-        (UNPACK.format("torch.stack([packed & 0xF0, packed & 0xF], 1).flatten()"), "shift it down"),
-        (UNPACK.format("torch.stack([packed >> 4, packed & 0xE], 1).flatten()"), "0x01 holds [0, 1]; you gave [0, 0]"),
-        (UNPACK.format("torch.stack([packed[:3] >> 4, packed[:3] & 0xF], 1).flatten()"), "0x03 holds [0, 3]; you gave []"),
-        (UNPACK.format("packed >> 4"), "hold 6 codes"),
-        (UNPACK.format("[1, 2, 15, 0, 7, 10]"), "Return a tensor"),
     ],
     "06.9": [
         (DOUBLE.replace("absmax - mean", "absmax"), "Subtract the mean first"),

@@ -1,19 +1,8 @@
 """Plausible wrong answers to lesson 08's exercises, each with a piece of the sentence that must name it."""
 
-HOURS = "def hours(tokens, epochs, tokens_per_second): return {}"
 LONGEST = "def longest(fixed, per_token, room): return {}"
 
 WRONG = {
-    "08.2": [
-        (HOURS.format("tokens / tokens_per_second / 3600"), "once more"),
-        (HOURS.format("tokens * epochs / tokens_per_second"), "Those are seconds"),
-        (HOURS.format("tokens * epochs / tokens_per_second / 60"), "Those are minutes"),
-        (HOURS.format("tokens_per_second / (tokens * epochs) / 3600"), "Turned round"),
-        (HOURS.format("tokens / epochs / tokens_per_second / 3600"), "do not divide"),
-        (HOURS.format("tokens * epochs / tokens_per_second // 3600"), "Do not round"),
-        (HOURS.format("4.0"), "use all three"),
-        (HOURS.format("tokens / 900_000"), "use all three"),
-    ],
     "08.1": [
         (LONGEST.format("int(room // per_token)"), "takes its room first"),
         (LONGEST.format("int(room // per_token - fixed)"), "subtracted bytes from tokens"),

@@ -231,6 +231,7 @@ MET_SINCE = {
     "DataCollator leaves pad_token in the labels, padding is not -100 and the loss is computed on it": "lesson 03 (labels)",
     "the distilled reasoning model keeps thinking before each reply, my SFT set has plain chats": "lesson 15",
     "BOS is there twice at the beginning of the input ids": "14.14",
+    "My LoRA adapter is almost as large as the model, over 3 GB for a 1B": "lesson 04",  # unsloth#1093
     "the prompts are not masked out of the loss although assistant_only_loss is set": "lesson 03 (prompts)",  # PraisonAI#4358
     "the MLX backend ignores train_on_responses_only and computes the loss over every token of the prompt": "lesson 03 (prompts)",  # Soup#733
     "train_on_responses_only also supervises the tool output, up to the next user marker": "lesson 03 (prompts)",  # unsloth-zoo#1270

@@ -201,6 +201,7 @@ def test_a_turn_of_sharegpt_that_is_not_to_be_learned_stays_so(tmp_path):
         talk("Which?", r"In $\theta=\nu$, $x\nu+\nu$, $a\neq\nabla$.", prompt_id=7),
         talk("Which folder?", r"C:\new\next, D:\n\nine; what \n and \t mean."),
         talk("How?", r"Split the text at \n, join it with \n and end it with \n."),
+        talk("Which places, as JSON?", "[]"),
         talk("Table?", "| a | b |\n|---|---|\n| x<br>y | z<br>w |\nភាសា\u200bខ្មែរ"),
         talk(
             "How does it answer?", "### Response:\na list.\n### Input time\nUSER: is a word; 👩‍👩‍👧, می‌خواهم, a\xa0b."
@@ -214,7 +215,7 @@ def test_a_turn_of_sharegpt_that_is_not_to_be_learned_stays_so(tmp_path):
             '"That one."', '"That one.", "weight": 1, "loss_scale": 1.0, "name": "bot", "prefix": true'
         ),
     ],
-    ids=range(19),
+    ids=range(20),
 )
 def test_what_is_no_mistake_is_not_named(checked, line):
     assert severities(checked(line)) == {}

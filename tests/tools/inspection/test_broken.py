@@ -48,10 +48,20 @@ BARE = renamed(lambda key: key.removeprefix("base_model.model."))
 NAMED = renamed(lambda key: key.replace(".weight", ".default.weight"))
 COMPILED = renamed(lambda key: key.replace("base_model.model.", "base_model.model._orig_mod."))
 
+
+def of_a_tower(tensors):
+    """The first layer's as those of a part that sees, each B at zero: trained on texts alone."""
+    still = {k: torch.zeros_like(t) if "lora_B" in k else t for k, t in tensors.items() if ".layers.0." in k}
+    return {k.replace(".layers.", ".vision_tower.layers."): t for k, t in still.items()} | {
+        k: t for k, t in tensors.items() if k not in still
+    }
+
+
 # what is broken: the change of the tensors, the settings, the code, the severity, a part of the sentence
 BROKEN = {
     "B never moved": (every("lora_B", torch.zeros_like), {}, "b_never_moved", "wrong", "all 4 matrices"),
     "one B never moved": (one(torch.zeros_like), {}, "b_never_moved", "wrong", "1 of 4 matrices, such as model.layers.0"),
+    "B of a tower never moved": (of_a_tower, {}, "b_never_moved", "note", "sees or hears"),
     "A and B at zero": (every("lora_", torch.zeros_like), {}, "ab_both_zero", "wrong", "neither can ever move"),
     "NaN": (one(with_nan), {}, "not_finite", "wrong", "such as model.layers.0.self_attn.q_proj"),
     "A at its start": (every("lora_A", lambda A: torch.rand_like(A) * 2 / 32**0.5 - 1 / 32**0.5), {}, "a_never_moved", "look", "±1/√k"),

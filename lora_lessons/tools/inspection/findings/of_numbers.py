@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import median
 
+from ..architectures import TOWERS
 from ..reading import FLOATS, AdapterFolder
 from ..xray import AdaptedMatrix, Finding
 
@@ -96,14 +97,18 @@ def _at_zero(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterat
     if not still:
         return
     all_still = len(still) == len(matrices)
+    # halo's agent-docs/optimization/peft.md (September 2026)
+    of_towers = all(not TOWERS.isdisjoint(module.split(".")) for module in still) and not all_still
     yield Finding(
         "b_never_moved",
-        "wrong",
+        "note" if of_towers else "wrong",
         f"{'A' if mica else 'B (on an embedding, A)' if any(one.on_embedding for one in matrices) else 'B'} is zero in "
         f"{named(still, len(matrices))}: B·A adds nothing there. "
         + (
             "The adapter was saved before it had learned, or its B's never got a gradient."
             if all_still
+            else "These belong to what sees or hears, which gets no gradient from texts alone; the others learned."
+            if of_towers
             else "These layers were frozen, or got no gradient, while the others learned."
         ),
         "open-unlearning#178, peft#137, lesson 14",

@@ -236,7 +236,7 @@ def p10(e: Evidence) -> Judged:
         pass
     if below(mask):
         return SEEN, values
-    return (NOT_SEEN, values) if above(mask) else (CONDITION, values | {"condition": "As good as LoRA, not better."})
+    return (NOT_SEEN, values) if above(mask) else (CONDITION, values | {"condition": "It was not told apart from LoRA."})
 
 
 def p11(e: Evidence) -> Judged:

@@ -190,7 +190,7 @@ def in_words(report: DataReport, colour: bool = False) -> str:
     if elsewhere := [one.code for one in report.problems if one.code in FOR_OTHER_TRAINERS]:
         parts += [
             "",
-            "For other trainers, such as TRL's (--json and --html say what to do)",
+            "For other trainers, such as TRL's (--json and --html say what to do):",
             *(f"  {code}: {FOR_OTHER_TRAINERS[code]}" for code in elsewhere),
         ]
     if report.hidden:

@@ -87,10 +87,10 @@ def test_few_cells_are_exempt():
 
 
 def test_an_exempt_verdict_is_still_compared_by_its_label_and_its_words():
-    exempt = [cell for cell in code(read("08_qlora_7b")) if IGNORE in tags(cell) and "verdict(" in cell.source]
+    exempt = [cell for cell in code(read("03_train_lora")) if IGNORE in tags(cell) and "verdict(" in cell.source]
     (cell,) = exempt
     right = frame(cell.outputs)
-    for before, after in (("Verdict: holds with a condition", "Verdict: holds"), ("fell from", "rose from")):
+    for before, after in (("Verdict: holds with a condition", "Verdict: holds"), ("it nearly is", "it is not")):
         wrong = copy.deepcopy(cell.outputs)
         for output in wrong:
             output.data["text/html"] = output.data["text/html"].replace(before, after)

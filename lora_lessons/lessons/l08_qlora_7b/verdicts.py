@@ -45,19 +45,6 @@ def g03(measured: Mapping[str, Any]) -> str | None:
 
 
 @claim(
-    "G05",
-    "08_qlora_7b",
-    says="A typical LoRA for a 7B model has 20–30 million trainable parameters",
-    written_for=CONDITION,
-    sentence="On all linear layers of Qwen2.5-7B it is {seven.trains_r8:.1f} million at r = 8 and {seven.trains_r16:.1f} million at r = 16. There is no typical number: once you "
-    "name the rank and the targets, it follows.",
-)
-def g05(measured: Mapping[str, Any]) -> str | None:
-    in_band = [20 <= measured[f"seven.trains_{rank}"] <= 30 for rank in ("r8", "r16")]
-    return HOLDS if all(in_band) else CONDITION if any(in_band) else CORRECTED
-
-
-@claim(
     "G06",
     "08_qlora_7b",
     says="Fine-tuning (7B) is possible on one RTX 3090 or 4090",
@@ -78,22 +65,6 @@ def g06(measured: Mapping[str, Any]) -> str | None:
     long_texts_fit = measured["longest.rtx_4090"] > measured["longest.hf_rtx_4090"] > 2048
     plan_is_near = max(measured["published.low"], measured["published.high"]) < 0.3
     return CONDITION if lora_fits and qlora_fits_well and long_texts_fit and plan_is_near else None
-
-
-@claim(
-    "G11",
-    "08_qlora_7b",
-    says="Adapters are small files, typically 50–500 MB, that modify the base model's behaviour",
-    written_for=CONDITION,
-    sentence="For Qwen2.5-7B it is {seven.file_r8:.0f} to {seven.file_r16:.0f} MB in 16 bits at r = 8 to 16 on all linear layers, and twice that in 32 bits. The file that we wrote "
-    "for the small base {file.as_promised:has|does not have} the size its numbers promise, and it changed the model: the loss on held-out topics fell from {loss.before:.2f} to {loss.after:.2f}.",
-)
-def g11(measured: Mapping[str, Any]) -> str | None:
-    changed_the_model = measured["loss.after"] < measured["loss.before"]
-    if not (measured["file.as_promised"] and changed_the_model):
-        return None
-    in_band = [50 <= measured[f"seven.file_{rank}"] <= 500 for rank in ("r8", "r16")]
-    return HOLDS if all(in_band) else CONDITION if any(in_band) else CORRECTED
 
 
 @claim(

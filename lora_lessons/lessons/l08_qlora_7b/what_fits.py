@@ -379,7 +379,6 @@ def record_file(written: int, promised: int, millions: Mapping[int, float]) -> N
     """Whether the adapter's file has the bytes that its numbers promise, and those of a 7B's adapters by rank."""
     record("file.as_promised", abs(written / promised - 1) < 0.02)
     for rank, trained in millions.items():
-        record(f"seven.trains_r{rank}", trained, "million, Qwen2.5-7B, all linear layers")
         record(f"seven.file_r{rank}", 2 * trained, "MB in 16-bit; twice that as this course writes it")
 
 

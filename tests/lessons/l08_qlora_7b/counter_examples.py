@@ -18,12 +18,6 @@ EXAMPLES = {
         ({"needs.full_bf16": 40.0}, None),
         ({"needs.full_fp32": 91.0}, None),
     ],
-    ("G05", "08_qlora_7b"): [
-        ({}, CONDITION),
-        ({"seven.trains_r8": 19.9}, CORRECTED),
-        ({"seven.trains_r8": 30.1}, CORRECTED),
-        ({"seven.trains_r16": 30.0}, HOLDS),
-    ],
     ("G06", "08_qlora_7b"): [
         ({}, CONDITION),
         ({"room.qlora": 0.9}, CORRECTED),
@@ -35,14 +29,6 @@ EXAMPLES = {
         ({"longest.hf_rtx_4090": 2000}, None),
         ({"published.low": 0.31}, None),
         ({"published.high": 0.31}, None),
-    ],
-    ("G11", "08_qlora_7b"): [
-        ({}, CONDITION),
-        ({"seven.file_r8": 51.0}, HOLDS),
-        ({"seven.file_r16": 501.0}, CORRECTED),
-        ({"file.as_promised": False}, None),
-        ({"loss.before": 3.5}, None),
-        ({"loss.after": 5.2}, None),
     ],
     ("G17", "08_qlora_7b"): [
         ({}, NOT_TESTED),

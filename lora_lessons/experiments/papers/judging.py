@@ -236,9 +236,9 @@ def p10(e: Evidence) -> Judged:
         pass
     if below(mask):
         return SEEN, values
-    return (
-        (NOT_SEEN, values) if above(mask) else (CONDITION, values | {"condition": "It was not told apart from LoRA."})
-    )
+    if above(mask):
+        return NOT_SEEN, values
+    return CONDITION, values | {"condition": "It was not told apart from LoRA."}
 
 
 def p11(e: Evidence) -> Judged:

@@ -276,15 +276,14 @@ class _Check:
             note(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{self.unit} {alike.other}"))
         if self.held_out is not None:
             self._leaks(self.held_out)
-        if self.tokenizer and self.first:
-            for code, severity, sentence in template.of_the_template(self.tokenizer, self.first):
-                note(code, severity, None, sentence)
-        if self.tokenizer and self.with_tools:
-            for code, severity, sentence in template.of_tools(self.tokenizer, self.with_tools):
-                note(code, severity, None, sentence)
-        if self.tokenizer and self.thinks:
-            for code, severity, sentence in template.of_thinking(self.tokenizer, self.thinks):
-                note(code, severity, None, sentence)
+        for look, example in (
+            (template.of_the_template, self.first),
+            (template.of_tools, self.with_tools),
+            (template.of_thinking, self.thinks),
+        ):
+            if self.tokenizer and example:
+                for code, severity, sentence in look(self.tokenizer, example):
+                    note(code, severity, None, sentence)
         self._as_texts()
         # without a good line, what is wrong with each says it all
         if 0 < (few := self.good) < FEW:

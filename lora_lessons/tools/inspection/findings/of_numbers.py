@@ -7,7 +7,7 @@ from statistics import median
 
 from ..architectures import TOWERS
 from ..reading import FLOATS, AdapterFolder
-from ..xray import AdaptedMatrix, Finding
+from ..xray import AdaptedMatrix, Finding, Severity
 
 # One matrix with more than half of ‖ΔW‖² among at least so many.
 DOMINATES, AMONG = 0.5, 8
@@ -96,21 +96,20 @@ def _at_zero(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterat
     still = [one.module for one in matrices if _at_its_start(one, a_first=mica or one.on_embedding)]
     if not still:
         return
-    all_still = len(still) == len(matrices)
-    # halo's agent-docs/optimization/peft.md (September 2026)
-    of_towers = all(not TOWERS.isdisjoint(module.split(".")) for module in still) and not all_still
+    severity: Severity = "wrong"
+    if len(still) == len(matrices):
+        reason = "The adapter was saved before it had learned, or its B's never got a gradient."
+    elif all(not TOWERS.isdisjoint(module.split(".")) for module in still):
+        # halo's agent-docs/optimization/peft.md (September 2026)
+        severity = "note"
+        reason = "These belong to what sees or hears, which gets no gradient from texts alone; the others learned."
+    else:
+        reason = "These layers were frozen, or got no gradient, while the others learned."
     yield Finding(
         "b_never_moved",
-        "note" if of_towers else "wrong",
+        severity,
         f"{'A' if mica else 'B (on an embedding, A)' if any(one.on_embedding for one in matrices) else 'B'} is zero in "
-        f"{named(still, len(matrices))}: B·A adds nothing there. "
-        + (
-            "The adapter was saved before it had learned, or its B's never got a gradient."
-            if all_still
-            else "These belong to what sees or hears, which gets no gradient from texts alone; the others learned."
-            if of_towers
-            else "These layers were frozen, or got no gradient, while the others learned."
-        ),
+        f"{named(still, len(matrices))}: B·A adds nothing there. {reason}",
         "open-unlearning#178, peft#137, lesson 14",
     )
 

@@ -72,9 +72,9 @@ class Route(NamedTuple):
 
 MAIN = tuple(SYLLABUS)[:9]
 WAYS = (
-    Route("An evening", ("00", "02", "03", "05", "08"), "2", "1", "1"),
-    Route("Two afternoons", MAIN, "3", "2", "1½"),
-    Route("All of it", tuple(SYLLABUS), "6½", "2", "5"),
+    Route("An evening", ("00", "02", "03", "05", "08"), "1½", "½", "½"),
+    Route("An afternoon", MAIN, "2½", "1½", "½"),
+    Route("All of it", tuple(SYLLABUS), "6", "1½", "4"),
 )
 
 # Estimates: readers took so long to read a lesson with its code, pictures and outputs.

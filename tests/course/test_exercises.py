@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import nbformat
-import numpy
 import pytest
 import torch
 
@@ -206,7 +205,7 @@ def test_what_is_not_a_number_is_named(one_exercise):
 
 def test_an_answer_that_a_check_stumbles_over_is_not_called_code_that_stopped():
     for id, answer, said in (
-        ("04.1", lambda config: None if config.get("use_rslora") else 2, "must be real number, not NoneType"),
+        ("04.3", lambda keys, names: keys if keys[0].startswith("module.") else None, "object is not iterable"),
         ("00.1", lambda n: 2000, "takes 1 positional argument but 2 were given"),
     ):
         state, sentence = exercises.judge(id, answer)
@@ -215,7 +214,7 @@ def test_an_answer_that_a_check_stumbles_over_is_not_called_code_that_stopped():
             and sentence.startswith("The check cannot use your answer. TypeError: ")
             and said in sentence
         )
-    assert exercises.judge("05.1", lambda *_: quant.dequantize(None))[1].startswith("Your code stopped with an error.")
+    assert exercises.judge("00.1", lambda *_: quant.dequantize(None))[1].startswith("Your code stopped with an error.")
 
 
 def double_svd(W, r):
@@ -248,11 +247,6 @@ def by_closure(model, batches, learning_rate):
 ])  # fmt: skip
 def test_a_right_answer_in_other_words_is_right(id, answer):
     assert exercises.judge(id, answer)[0] == "solved"
-
-
-def test_numpys_true_is_an_answer():
-    fits = exercises.judge("00.3", lambda n, bits, card_gib: numpy.bool_(n * bits / 8 <= card_gib * 2**30))
-    assert fits[0] == "solved"
 
 
 def test_my_folder_is_where_an_absolute_path_says(tmp_path):

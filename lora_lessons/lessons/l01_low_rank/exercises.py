@@ -1,4 +1,4 @@
-"""Exercises of lesson 01: a cut by hand, break-even storage, the best rank-r approximation, a mistake to find."""
+"""Exercises of lesson 01: a cut on paper, and the best rank-r approximation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ... import lowrank
-from ...course.exercises import answered, exercise, not_a_number
+from ...course.exercises import answered, exercise
 
 
 @exercise("01.1", "A cut by hand", difficulty=1, minutes=3)
@@ -49,44 +49,6 @@ def exercise_01_1(answer: Callable[[], Any]) -> str | None:
             return sentence
     if not torch.allclose(cut, pets, atol=1e-3):
         return "Multiply the column (1, 1, 0) by the row (1, 1, 0), which gives nine numbers, and each of them by 3."
-    return None
-
-
-@exercise("01.2", "Where storage breaks even", difficulty=1, minutes=4)
-def exercise_01_2(answer: Callable[[int, int], int]) -> str | None:
-    value = answered(answer(576, 576))
-    if advice := not_a_number(value):
-        return advice
-    if isinstance(value, float) and not value.is_integer():
-        return (
-            f"A rank is a whole number; you have {value:.4g}. Which is the last whole rank that still saves something?"
-        )
-    if value == 288 and answer(576, 1536) in (288, 768):
-        return (
-            "You take half of a side. For 576×576, r = 288 saves nothing, and for 576×1536 the limit is half of neither "
-            "side: solve r·(d + k) < d·k for r."
-        )
-    mistakes = {
-        288: "At r = 288, B and A hold exactly as many numbers as a 576×576 W: nothing is saved. Go one lower there."
-        + " (And a rank is a whole number: divide with //.)" * isinstance(value, float),
-        576: "That is the full rank. There B and A hold r·(d + k) numbers, twice what a square W has.",
-        575: "You seem to have counted B (d×r) alone. A (r×k) is stored too: r·(d + k) numbers in all.",
-        331776: "That is d·k, the size of W. For which r does r·(d + k) stay below it?",
-        1152: "That is d + k, the numbers one direction costs. How many of those fit into d·k?",
-    }
-    if value in mistakes:
-        return mistakes[value]
-    for d, k in ((576, 576), (576, 1536), (1536, 576), (3, 7), (300, 451)):
-        value, right = answer(d, k), lowrank.break_even_rank(d, k)
-        if value == right:
-            continue
-        if value in (min(d, k) // 2, d // 2, k // 2, (min(d, k) - 1) // 2):
-            return f"Half of a side is right only for square matrices. Try {d}×{k}: r·(d + k) < d·k."
-        if value != int(value):
-            return f"A rank is a whole number, and you return {value:g}: divide with //."
-        if lowrank.stored_numbers(d, k, int(value)) < d * k:
-            return f"For {d}×{k}, r = {value} does save numbers, and so does r = {right}: return the largest such r."
-        return f"For {d}×{k}, B and A of rank {value} are no smaller than W: r·(d + k) must stay below d·k = {d * k:,}."
     return None
 
 
@@ -134,48 +96,3 @@ def exercise_01_3(answer: Callable[[Tensor, int], Tensor]) -> str | None:
     if not torch.allclose(answer(tall.clone(), 2).to(W.dtype), lowrank.truncate(tall, 2), atol=1e-4):
         return "That is right for W of 12×20 and r = 4, and wrong for W of 9×5 and r = 2: use `r` as given."
     return None
-
-
-@exercise("01.4", "The rank that keeps enough energy", difficulty=2, minutes=5)
-def exercise_01_4(answer: Callable[[Tensor, float], int]) -> str | None:
-    Q1, Q2 = torch.linalg.qr(torch.randn(2, 4, 4, generator=torch.Generator().manual_seed(1))).Q
-    W = Q1 @ torch.diag(torch.tensor([3.0, 2.0, 1.0, 1.0])) @ Q2  # energies 9, 4, 1, 1 of 15
-    shares = (0.5, 0.65, 0.8, 0.9, 0.95)
-    values = tuple(answered(answer(W.clone(), share)) for share in shares)
-    for value in values:
-        if advice := not_a_number(value):
-            return advice
-    right = (1, 2, 2, 3, 4)
-    entries = torch.linalg.svdvals(W**2)
-    squared_entries = tuple(int((entries.cumsum(0) / entries.sum() < share).sum()) + 1 for share in shares)
-    never, always = (5,) * 5, (1,) * 5
-    mistakes = {
-        (
-            2,
-            2,
-            3,
-            4,
-            4,
-        ): "That is still the colleague's answer. Energy is a sum of squares; what does the second line sum?",
-        (
-            1,
-            2,
-            2,
-            2,
-            2,
-        ): "You added up first, and squared the sums. Square each singular value first, then add them up.",
-        (2, 3, 4, 4, 4): "You squared the share at the end. Square each singular value first, then add them up.",
-        (1, 1, 2, 3, 4): "You squared `share`, the limit. Square each singular value, and leave `share` as it is.",
-        (2, 3, 3, 4, 4): "You took the root of each singular value. Energy is a sum of squares.",
-        (1, 1, 2, 3, 3): "The `+ 1` was right: keep it. Energy is a sum of squares; what does the second line sum?",
-        (0, 1, 1, 2, 3): "Off by one: `kept < share` counts the ranks that do not suffice. The next one does.",
-        (1, 1, 2, 2, 3): "You took a square root: that is the share of the norm ‖W‖, not of the energy ‖W‖².",
-        (4, 3, 3, 2, 1): "You count the ranks that suffice. Count those that do not, and take the next.",
-        never: "No rank ever suffices in your version: divide by the sum of the squares, so that the curve ends at 1.",
-        always: "One direction always suffices in your version: divide by the sum of the squares, so that the curve ends at 1.",
-        squared_entries: "You squared W's entries before the SVD. Take W's own singular values, and square those.",
-    }
-    if values == right:
-        return None
-    other = f"For singular values 3, 2, 1, 1 the shares {shares} need ranks {right}; you have {values}."
-    return mistakes.get(values, other)

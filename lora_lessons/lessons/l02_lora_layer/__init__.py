@@ -5,6 +5,5 @@ After it, the learner can write the LoRA layer and count what it trains.
 
 # Imported here because they register themselves.
 from . import check_my_lora as check_my_lora
-from . import exercises as exercises
 from . import verdicts as verdicts
 from . import widget as widget

@@ -1,4 +1,4 @@
-"""The training loop by hand: labels, the loss of the answers, ten lines. And whose layer and loop train in lesson 03.
+"""The training loop by hand: the loss of the answers, ten lines. And whose layer and loop train in lesson 03.
 
 What stands first is what the lesson's exercises ask for, as the course writes it.
 """
@@ -19,11 +19,6 @@ from ...tasks import IGNORED
 
 LARGEST = 4  # how many times 1/√k the numbers of A may be at the start, in the root of their mean square
 RISEN = 1.0  # nats above the first step's loss; batches differ by about half of it
-
-
-def labels(ids: Sequence[int], answer_start: int) -> list[int]:
-    """One label per token: the token itself from `answer_start` on, -100 before it."""
-    return [IGNORED] * answer_start + list(ids[answer_start:])
 
 
 def answer_loss(logits: Tensor, labels: Tensor) -> Tensor:

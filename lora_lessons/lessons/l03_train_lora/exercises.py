@@ -1,8 +1,8 @@
-"""Exercises of lesson 03: the training loop in three steps (labels, the loss, the loop), and what training holds."""
+"""Exercises of lesson 03: the training loop in two steps, the loss and the loop."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,91 +10,17 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ... import lora
-from ...course.exercises import Remark, Unsolved, answered, exercise, not_a_number
+from ...course.exercises import Remark, Unsolved, answered, exercise
 from ...errors import first_line
 from ...tasks import IGNORED
 from . import by_hand
-
-
-@exercise("03.1", "Only the answer teaches", difficulty=1, minutes=6)
-def exercise_03_1(labels: Callable[[list[int], int], list[int]]) -> str | None:
-    returned = answered(labels([11, 12, 13, 14, 2], 3))
-    if not isinstance(returned, Iterable) or isinstance(returned, (str, dict)):
-        return f"Return a list with one label for each token, and no {type(returned).__name__}."
-    if None in list(returned):
-        return "Where nothing is taught the label is -100, not None: a label is a whole number."
-    got = [int(label) for label in returned]
-    if got == [-100, -100, -100, 14, 2]:
-        if list(labels([5, 6], 1)) != [-100, 6]:
-            return "This is right for one example and wrong for another: use `answer_start`, not a fixed place."
-        if list(labels([7, 8, 7, 2], 2)) != [-100, -100, 7, 2]:
-            return "A token of the question may come again in the answer, where it is taught: go by its place, not by its number."
-        return None
-    if got == [11, 12, 13, 14, 2]:
-        return "You hid nothing, so the model would also learn to write the user's questions. Put -100 before `answer_start`."
-    if got == [11, 12, 13, -100, -100]:
-        return "This is turned round: you hid the answer and taught the question."
-    if got in ([-100, -100, -100, 14, -100], [-100, -100, -100, 14]):
-        return "The end token is missing or hidden. A model that never sees its end token never learns to stop."
-    if got in (
-        [-100, -100, -100, 2, -100],
-        [-100, -100, 14, 2, -100],
-        [-100, -100, 14, 2],
-        [-100, -100, -100, -100, 14],
-    ):
-        return "Your labels are shifted by one. The model does the shift itself, so label i belongs to token i."
-    if got == [-100] * 5:
-        return "You hid every token, so nothing is taught. From `answer_start` on, the label is the token itself."
-    if got == [-100, -100, -100, -100, 2]:
-        return "The answer's first token is hidden: it stands at `answer_start` and is taught, too."
-    if got == [-100, -100, 13, 14, 2]:
-        return "The question's last token is taught: `answer_start` is the first place that is, so hide everything before it."
-    if got in ([0, 0, 0, 1, 1], [1, 1, 1, 0, 0]):
-        return "That is a mask, which says where something is taught. A label says what: the token itself, or -100."
-    if got[:3] == [0, 0, 0] and got[3:] == [14, 2]:
-        return "0 is a real token. The label that cross-entropy skips is -100."
-    if len(set(got[:3])) == 1 and got[3:] == [14, 2]:
-        return f"The label that cross-entropy skips is -100, and nothing else; you put {got[0]}."
-    if got == [-100, -100, -100, 11, 12, 13, 14, 2]:
-        return "After the hidden places comes only the answer: ids[answer_start:], not all of `ids`."
-    if len(got) != 5:
-        return f"Every token needs one label: 5 tokens came in and {len(got)} labels came out."
-    return f"Put -100 before `answer_start` and the tokens themselves after it. For [11, 12, 13, 14, 2] and 3 you gave {got}."
-
-
-@exercise("03.2", "What training must hold", difficulty=2, minutes=8)
-def exercise_03_2(training_bytes: Callable[[int, int], int]) -> str | None:
-    P, T = 1_000, 10
-    got, right = answered(training_bytes(P, T)), 4 * P + 12 * T
-    if advice := not_a_number(got):
-        return advice
-    if got == right:
-        if training_bytes(P, P) != 16 * P:
-            return "This is right for LoRA. Full fine-tuning is the case in which every parameter is trainable."
-        if training_bytes(5 * P, T) != 20 * P + 12 * T:
-            return "This is right for 1,000 parameters and wrong for 5,000: use `parameters` as given."
-        return None
-    named = {
-        8 * P + 8 * T: "Only what trains has moments and a gradient: a frozen parameter has none.",
-        16 * P: "You gave every parameter a gradient and moments. A frozen parameter has neither.",
-        4 * P
-        + 8 * T: "One of the three is missing: a gradient and AdamW's two moments, 4 bytes each, for what trains.",
-        4 * P + 4 * T: "The gradients are there; AdamW also keeps two moments, 4 bytes each, for what trains.",
-        16 * T: "You left out the frozen weights: each of them takes 4 bytes, too.",
-        12 * T: "The frozen weights must be held too, because the forward pass uses them.",
-        4 * P + 16 * T: "You counted the trainable weights twice: `parameters` includes them.",
-        P + 3 * T: "You counted numbers, not bytes: an fp32 number takes 4 bytes.",
-    }
-    return named.get(
-        int(got), f"For 1,000 parameters of which 10 train, training holds {right:,} bytes; you gave {got:,}."
-    )
 
 
 @exercise(
     "03.4",
     "The loss of an answer",
     difficulty=2,
-    minutes=12,
+    minutes=10,
     keeps="answer_loss",
     imports="from torch.nn.functional import cross_entropy\n",
 )
@@ -209,7 +135,7 @@ RATE = 0.05
     "03.5",
     "The training loop",
     difficulty=3,
-    minutes=20,
+    minutes=15,
     keeps="train_by_hand",
     imports="""
 from lora_lessons.course.own_code import own

@@ -1,51 +1,10 @@
-"""Exercises of lesson 04: an adapter file's size, its scale, keys that found no place."""
+"""The exercise of lesson 04: keys that found no place."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from ...course.exercises import answered, exercise
-
-
-@exercise("04.1", "The scale that an adapter asks for", difficulty=2, minutes=6)
-def exercise_04_1(answer: Callable[[Mapping[str, Any]], float]) -> str | None:
-    config = {"r": 9, "lora_alpha": 18}
-    plain = answered(answer(config | {"use_rslora": False}))
-    mistakes = {
-        18.0: "That is α alone. The scale is α/r.",
-        0.5: "That is r/α, upside down. The scale is α/r.",
-        162.0: "You multiplied by r. The scale is α/r.",
-        6.0: "You divided by √r although `use_rslora` is false.",
-    }
-    if plain in mistakes:
-        return mistakes[plain]
-    if plain != 2:
-        return f"For r = 9, lora_alpha = 18 and no rsLoRA the scale is 2; you have {plain}."
-    rs = answer(config | {"use_rslora": True})
-    mistakes = {
-        2.0: "You ignore `use_rslora`. An rsLoRA adapter loaded like this is too weak by a factor of √r.",
-        54.0: "You multiplied by √r. rsLoRA's scale is α/√r.",
-        2 / 3: "You divided by r and by √r. rsLoRA divides by √r instead of r.",
-        math.sqrt(2): "You took the root of the whole α/r. Only r stands under it: α/√r.",
-    }
-    for wrong, sentence in mistakes.items():
-        if math.isclose(rs, wrong, rel_tol=1e-6):
-            return sentence
-    if not math.isclose(rs, 6, rel_tol=1e-6):
-        return f"With use_rslora true, r = 9 and lora_alpha = 18 the scale is α/√r = 6; you have {rs}."
-    try:
-        old = answer(config)
-    except KeyError:
-        return "Right, until an older file comes that has no `use_rslora` at all: read it with `config.get(...)`."
-    if old != 2:
-        return "A file without `use_rslora` is plain LoRA: its scale is α/r."
-    if (other := answer({"r": 16, "lora_alpha": 8, "use_rslora": False})) != 0.5:
-        return (
-            f"That is right for r = 9 and α = 18 alone. For r = 16 and α = 8 the scale is 0.5, not {other}: read both."
-        )
-    return None
 
 
 @exercise("04.3", "Find the mistake: an adapter that loads as absent", difficulty=2, minutes=8)

@@ -1,32 +1,10 @@
-"""Exercises of lesson 05: the scale, and when one result is better than another."""
+"""The exercise of lesson 05: when one result is better than another."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
-from ...course.exercises import Unsolved, answered, exercise, not_a_number
-
-
-@exercise("05.1", "Keep the scale at another rank", difficulty=1, minutes=4)
-def exercise_05_1(alpha_for: Callable[[float, int, bool], float]) -> str | None:
-    plain, rs = answered(alpha_for(2, 16, False)), alpha_for(2, 16, True)
-    for got in (plain, rs):
-        if advice := not_a_number(got):
-            return advice
-    if math.isclose(plain, 32) and math.isclose(rs, 8):
-        if math.isclose(alpha_for(0.5, 9, True), 1.5) and math.isclose(alpha_for(0.5, 9, False), 4.5):
-            return None
-        return "That is right for scale 2 but wrong for another scale: use `scale` and `r`."
-    if math.isclose(plain, 2 / 16):
-        return "Turned round: the scale is α/r, so α is scale · r."
-    if math.isclose(plain, 32) and math.isclose(rs, 32):
-        return "That is right for LoRA. But rsLoRA divides α by √r, not by r."
-    if math.isclose(plain, 8) and math.isclose(rs, 32):
-        return "You swapped the two cases: √r belongs to rsLoRA."
-    if math.isclose(rs, 512):
-        return "r² is too much: rsLoRA divides by √r, which is r ** 0.5."
-    return f"At scale 2 and r = 16, LoRA needs α = 32 and rsLoRA α = 8; you gave {plain:g} and {rs:g}."
+from ...course.exercises import Unsolved, exercise
 
 
 @exercise("05.2", "Is it better, or only lower?", difficulty=2, minutes=8)

@@ -79,7 +79,7 @@ def exercise_06_4(rounded: Callable[[Tensor], Tensor]) -> str | None:
 # ---- 2: the bell's marks ----
 
 
-@exercise("06.5", "The bell's sixteen marks", difficulty=2, minutes=10, keeps="nf4_levels", imports="""
+@exercise("06.5", "The bell's sixteen marks", difficulty=2, minutes=7, keeps="nf4_levels", imports="""
 from lora_lessons.lessons.l06_quantization.by_hand import quantiles
 """)  # fmt: skip
 def exercise_06_5(levels: Callable[[float], Tensor]) -> str | None:
@@ -277,7 +277,7 @@ def exercise_06_7(pack: Callable[[Tensor], Tensor]) -> str | None:
 # ---- 5: the scales ----
 
 
-@exercise("06.9", "The scales, rounded again", difficulty=3, minutes=10, keeps="double_quantize", imports="""
+@exercise("06.9", "The scales, rounded again", difficulty=3, minutes=7, keeps="double_quantize", imports="""
 from lora_lessons import quant
 from lora_lessons.lessons.l06_quantization.by_hand import in_blocks
 """)  # fmt: skip

@@ -173,7 +173,7 @@ class Seen(NamedTuple):
     "07.5",
     "Your QLoRA layer",
     difficulty=3,
-    minutes=15,
+    minutes=12,
     keeps="my_qlora",
     imports="""
 from lora_lessons.course.own_code import own

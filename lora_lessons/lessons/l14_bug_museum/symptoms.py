@@ -22,10 +22,10 @@ flat stuck plateau plateaus constant does-not-fall doesnt-fall not-falling does-
 rises rise rising rose increases climbs climbing goes-up going-up went-up
 gradient gradients grad grads
 text answer answers answered output outputs reply replies response responses generation generations completion completions says
-same unchanged identical unaffected no-effect not-applied never-applied isnt-applied no-op noop takes-no-effect never-take-effect never-takes-effect no-difference changes-nothing nothing-changes nothing-changed does-nothing did-nothing no-change
+same unchanged identical unaffected no-effect not-applied never-applied isnt-applied no-op noop takes-no-effect never-take-effect never-takes-effect no-difference changes-nothing nothing-changes nothing-changed does-nothing did-nothing no-change as-if-untrained as-if-never-trained as-if-it-had-never-been-trained
 weak weaker barely hardly faint little slightly tiny-effect almost-nothing
 strong stronger exaggerated overreacts overdone
-endless never-stops never-stop never-ends never-end goes-on doesnt-stop does-not-stop not-stop wont-stop will-not-stop learn-to-stop learned-to-stop learns-to-stop when-to-stop how-to-stop keeps-talking keeps-going keeps-generating rambles forever endlessly nonstop cannot-terminate never-terminates does-not-terminate never-learned-to-stop past-the-end
+endless never-stops never-stop never-ends never-end goes-on doesnt-stop does-not-stop not-stop wont-stop will-not-stop learn-to-stop learned-to-stop learns-to-stop when-to-stop how-to-stop keeps-talking keeps-going keeps-generating rambles forever endlessly nonstop cannot-terminate never-terminates does-not-terminate never-learned-to-stop past-the-end not-stopping isnt-stopping
 bos bos-token begin-of-text beginning-of-text begin-of-sequence beginning-of-sequence
 eos eos-token end-token end-of-turn end-of-text end-of-sequence eot
 max-length max-seq-length max-sequence-length max-seq-len seq-length seq-len cutoff-len
@@ -52,7 +52,7 @@ rate lr learning-rate
 alpha lora-alpha
 target targets target-modules
 expert experts moe mixture mixture-of-experts mixtral qwen-moe gpt-oss deepseek a3b a4b a10b a22b
-llamacpp llama.cpp gguf ollama lm-studio lmstudio koboldcpp
+llamacpp llama.cpp gguf ollama lm-studio lmstudio koboldcpp open-webui openwebui
 python transformers huggingface hugging-face
 vllm sglang tgi
 wrong weird strange odd
@@ -94,9 +94,9 @@ _CAUSE = 0.7
 _FAINTEST = 0.2
 # a good fit scores this much, half its lead over the next one counted in (what fits two suspects alike says little of either), and
 # the words that it rests on weigh this much: no word does alone, and "loss" and "train" do not
-_GOOD, _EVIDENCE = 0.54, 4.2
+_GOOD, _EVIDENCE = 0.56, 4.2
 # what scores this much, by more than one word, is right too often to say that nothing fits
-_NEAR = 0.33
+_NEAR = 0.32
 # as a symptom that is said word for word does, whatever its words weigh
 _SAID = 0.8
 # so much better must fit what sounds like another subject

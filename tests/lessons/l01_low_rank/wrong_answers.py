@@ -1,10 +1,6 @@
 """Plausible wrong answers to lesson 01's exercises, each with words that its check's sentence must hold."""
 
-_EVEN = "def break_even(d, k):\n    return "
 _BEST = "def best_rank_r(W, r):\n    U, S, Vh = torch.linalg.svd(W, full_matrices=False)\n    return "
-_MEND = "def mended_rank(W, share):\n    S = torch.linalg.svdvals(W)\n    "
-_COUNT = "\n    return int((kept < share).sum()) + 1"
-
 _HAND = "def rank_one():\n    return "
 
 WRONG = {
@@ -24,19 +20,6 @@ WRONG = {
         (_HAND + "6", "one number"),
         (_HAND + "'3 3 0'", "three rows of three numbers"),
     ],
-    "01.2": [
-        (_EVEN + "d * k // (d + k)", "exactly as many numbers"),
-        (_EVEN + "min(d, k) // 2", "half of a side"),
-        (_EVEN + "d * k / (d + k)", "divide with //"),
-        (_EVEN + "min(d, k)", "full rank"),
-        (_EVEN + "d * k / (d + k) - 0.5", "whole number"),
-        (_EVEN + "k - 1", "B (d×r) alone"),
-        (_EVEN + "(min(d, k) - 1) // 2", "only for square matrices"),
-        (_EVEN + "287 if d == k else 5", "return the largest"),
-        (_EVEN + "[287]", "Return one number"),
-        (_EVEN + "d * k", "the size of W"),
-        (_EVEN + "d + k", "one direction costs"),
-    ],
     "01.3": [
         (_BEST + "U[:r] * S[:r] @ Vh[:, :r]", "columns of U and the rows of Vh"),
         (_BEST + "U[:, :r] @ Vh[:r]", "left the singular values out"),
@@ -53,20 +36,5 @@ WRONG = {
         (_BEST + "lowrank.truncate(W, r - 1)", "r − 1 directions"),
         (_BEST + "W * (torch.arange(W.shape[1]) < r)", "the best matrix of rank 4"),
         (_BEST + "U[:, :4] * S[:4] @ Vh[:4]", "use `r` as given"),
-    ],
-    "01.4": [
-        (_MEND + "kept = S.cumsum(0) / S.sum()" + _COUNT, "still the colleague's answer"),
-        (_MEND + "kept = (S.cumsum(0) / S.sum()) ** 2" + _COUNT, "Square each singular value first"),
-        (_MEND + "kept = (S**2).cumsum(0) / (S**2).sum()\n    return int((kept < share).sum())", "Off by one"),
-        (_MEND + "kept = S.cumsum(0) / S.sum()\n    return int((kept < share).sum())", "The `+ 1` was right"),
-        (_MEND + "kept = ((S**2).cumsum(0) / (S**2).sum()).sqrt()" + _COUNT, "square root"),
-        (_MEND + "S = torch.linalg.svdvals(W**2)\n    kept = S.cumsum(0) / S.sum()" + _COUNT, "squared W's entries"),
-        (_MEND + "kept = S.cumsum(0) / S.sum()\n    share = share**2" + _COUNT, "squared `share`"),
-        (_MEND + "S = S.sqrt()\n    kept = S.cumsum(0) / S.sum()" + _COUNT, "root of each singular value"),
-        (
-            _MEND + "kept = (S**2).cumsum(0) / (S**2).sum()\n    return [int((kept < share).sum()) + 1]",
-            "Return one number",
-        ),
-        (_MEND + "kept = (S**2).cumsum(0) / S.sum()" + _COUNT, "divide by the sum of the squares"),
     ],
 }

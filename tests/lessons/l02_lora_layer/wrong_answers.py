@@ -125,36 +125,4 @@ WRONG = {
         ("MyLoRA = lora.LoRALinear(nn.Linear(4, 5), 3, 13.0)", "the class itself"),
         ("def MyLoRA(x):\n    return x", "inherits from nn.Module"),
     ],
-    "02.2": [
-        ("def trainable(shapes, r):\n    return sum(r * d * k for d, k in shapes)", "add their sizes"),
-        ("def trainable(shapes, r):\n    return sum(d * k for d, k in shapes)", "counted W itself"),
-        ("def trainable(shapes, r):\n    return sum(d * k + r * (d + k) for d, k in shapes)", "counted W as well"),
-        ("def trainable(shapes, r):\n    return sum(d + k for d, k in shapes)", "Each of the r directions"),
-        ("def trainable(shapes, r):\n    return sum(2 * r * d for d, k in shapes)", "only where d = k"),
-        ("def trainable(shapes, r):\n    return sum(r * d for d, k in shapes)", "A (r×k) trains too"),
-        ("def trainable(shapes, r):\n    d, k = shapes[0]\n    return r * (d + k)", "first one's count"),
-        ("def trainable(shapes, r):\n    d, k = shapes[0]\n    return len(shapes) * r * (d + k)", "three times"),
-        ("def trainable(shapes, r):\n    return [r * (d + k) for d, k in shapes]", "Return one number"),
-        ("def trainable(shapes, r):\n    return sum(2 * (d + k) for d, k in shapes)", "use `r` as given"),
-        ("def trainable(shapes, r):\n    return sum(r * (d + k) for d, k in shapes[:2])", "expect 58, not 36"),
-    ],
-    "02.3": [
-        ('def diagnose(layer):\n    return "healthy"', "every layer"),
-        ('def diagnose(layer):\n    return "not a no-op" if layer.lora_B.any() else "healthy"', "neither moves"),
-        (
-            "def diagnose(layer):\n"
-            '    if layer.lora_B.any():\n        return "not a no-op"\n'
-            '    if not layer.lora_A.any():\n        return "never learns"\n'
-            '    return "healthy" if layer.scaling == layer.lora_alpha / layer.r else "wrong scale"',
-            "one zero is enough",
-        ),
-        (
-            "def diagnose(layer):\n"
-            '    if layer.lora_A.any() and layer.lora_B.any():\n        return "not a no-op"\n'
-            '    if not layer.lora_A.any() and not layer.lora_B.any():\n        return "never learns"\n'
-            '    return "wrong scale" if layer.scaling == 1 else "healthy"',
-            "Compare with α/r",
-        ),
-        ('def diagnose(layer):\n    return "ill"', "Answer with one of"),
-    ],
 }

@@ -1,19 +1,8 @@
-"""Plausible wrong answers to lesson 04's exercises, each with words that its check's sentence must hold."""
+"""Plausible wrong answers to lesson 04's exercise, each with words that its check's sentence must hold."""
 
-_MB = "def adapter_mb(shapes, r, bytes_per_number):\n    return "
-_SCALE = "def scale(config):\n    return "
 _LOST = "def not_loaded(file_keys, model_names):\n    "
 
 WRONG = {
-    "04.1": [
-        (_SCALE + "config['lora_alpha'] / config['r']", "ignore `use_rslora`"),
-        (_SCALE + "config['lora_alpha'] / config['r'] ** 0.5", "although `use_rslora` is false"),
-        (_SCALE + "config['r'] / config['lora_alpha']", "upside down"),
-        (_SCALE + "config['lora_alpha']", "α alone"),
-        (_SCALE + "(config['lora_alpha'] / config['r']) ** (0.5 if config['use_rslora'] else 1)", "root of the whole"),
-        (_SCALE + "config['lora_alpha'] / config['r'] ** (0.5 if config['use_rslora'] else 1)", "older file"),
-        (_SCALE + "6.0 if config.get('use_rslora') else 2.0", "read both"),
-    ],
     "04.3": [
         (_LOST + "return [k for k in file_keys if k not in model_names]", "healthy file lost"),
         (_LOST + "return [n for n in model_names if n not in file_keys]", "names of the model"),

@@ -8,15 +8,6 @@ INTERVAL = (
 RIGHT = "'a' if lb > ha else 'b' if la > hb else None"
 
 WRONG = {
-    "05.1": [
-        ("def alpha_for(scale, r, use_rslora): return scale / r", "Turned round"),
-        ("def alpha_for(scale, r, use_rslora): return scale * r", "divides α by √r"),
-        ("def alpha_for(scale, r, use_rslora): return scale * (r if use_rslora else r**0.5)", "You swapped"),
-        ("def alpha_for(scale, r, use_rslora): return scale * (r**2 if use_rslora else r)", "r² is too much"),
-        ("def alpha_for(scale, r, use_rslora): return 2 * (r**0.5 if use_rslora else r)", "wrong for another"),
-        ("def alpha_for(scale, r, use_rslora): return scale * r**0.5 if use_rslora else 2 * r", "wrong for another"),
-        ("def alpha_for(scale, r, use_rslora): return '32'", "Return one number"),
-    ],
     "05.2": [
         ("def better(a, b): return 'a' if sum(a) < sum(b) else 'b'", "by the means"),
         (INTERVAL.format(w="2.484", result="'b' if lb > ha else 'a' if la > hb else None"), "Turned round"),

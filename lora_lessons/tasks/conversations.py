@@ -15,8 +15,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ..errors import first_line
 from ..paths import course_root
-from .jsonl import calls_in, read_jsonl
-from .templates import REFUSALS, instead, shown_with, why_apart, written
+from .jsonl import APART, Fault, calls_in, read_jsonl
+from .templates import REFUSALS, instead, shown_with, why_apart, without_thinking, written
 
 # the label that cross-entropy skips
 IGNORED = -100
@@ -168,11 +168,13 @@ def _up_to_an_answer(tokenizer: Any, messages: Sequence[dict[str, Any]], beside:
             f"this chat template refuses the conversation ({first_line(error)}): {instead(tokenizer, messages, beside)}, or use another template."
         ) from error
     if not whole.startswith(prompt):
-        raise ValueError(why_apart(tokenizer, messages, beside, prompt, whole))
-    answer, words = whole[len(prompt) :].rstrip(), str(messages[-1].get("content") or "").split()
+        raise Fault(APART, why_apart(tokenizer, messages, beside, prompt, whole))
+    # a template may write the marks of thinking in another way
+    answer, words = whole[len(prompt) :].rstrip(), str(without_thinking(messages[-1]).get("content") or "").split()
     if words and words[-1] not in answer:
         raise ValueError(
-            "this chat template leaves out what the answer says (some take lists of parts and no text): use another template."
+            "this chat template leaves out what the answer says (those of models that see take lists of parts, which TRL's trainers make, and "
+            "no text): use another template, or such a trainer."
         )
     if any(str(call.get("name")) not in answer for call in calls_in(messages[-1])):
         raise ValueError(

@@ -18,6 +18,8 @@ ROLES = ("system", "user", "assistant", "tool")
 LONGEST_LINE = 1_000_000
 MOST_NAMED = 20
 CHAT = '{"messages": [...]}'
+# the code of a line whose question a chat template writes otherwise once it is answered
+APART = "answer_apart"
 
 
 class Fault(ValueError):

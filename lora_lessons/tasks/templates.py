@@ -11,13 +11,15 @@ from typing import Any
 
 import jinja2
 
-from .jsonl import calls_in, function_of
+from .jsonl import calls_in, function_of, said
 
 # What a template is shown beside the messages: TRL's names, as columns of a file.
 SHOWN_WITH = ("tools", "chat_template_kwargs")
 # how files call the thinking of a message
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 NO_THINKING = {"enable_thinking": False}
+# thinking in the content, and all that stands between it and the answer
+THOUGHT = re.compile(r"<think>(.*?)</think>\s*", re.S)
 # What a template raises at messages that it does not expect.
 REFUSALS = (jinja2.TemplateError, ArithmeticError, LookupError, TypeError)
 
@@ -59,6 +61,8 @@ def instead(tokenizer: Any, messages: Sequence[dict[str, Any]], beside: dict[str
     ways += [
         ("make one message of those that the same role says one after the other", _joined(messages)),
         ("call one tool in a message, with its answer behind it", _one_call_each(messages)),
+        # Gemma's first templates and Cohere's know no tools
+        ("write its calls into the content, and what a tool answers into a message of the user", _told(messages)),
     ]
     if messages[0]["role"] == "system":
         ways.insert(0, ("put what the system says into the user's message", [*messages[1:]]))
@@ -103,6 +107,11 @@ def _one_call_each(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             if one["role"] == "tool" and waiting:
                 made.append(waiting.pop(0))
     return made
+
+
+def _told(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages, with what is called and what a tool answers as text."""
+    return [{"role": "user" if one["role"] == "tool" else one["role"], "content": said(one)} for one in messages]
 
 
 def _of_harmony(message: dict[str, Any]) -> dict[str, Any]:
@@ -153,12 +162,21 @@ def why_apart(
         (n for n, (a, b) in enumerate(zip(prompt, whole, strict=False)) if a != b), min(len(prompt), len(whole))
     )
     last = _longest(messages[-2]) if len(messages) > 1 else ""
-    cut = re.findall(r"<think>(.*?)</think>", str(messages[-1].get("content") or ""), re.S)
-    if cut and cut[0].strip() not in whole:
-        reason = "this chat template has the model think where it is asked, and cuts what stands between <think> and </think> out of an answer"
-        return f"{reason}: use another template."
+    cut = THOUGHT.findall(str(messages[-1].get("content") or ""))
+    thoughts = [*cut, *(str(messages[-1][name]) for name in THOUGHTS if messages[-1].get(name))]
+    if thoughts and thoughts[0].strip() not in whole:
+        does, todo = "cuts what stands between <think> and </think> out of an answer", "use a template that keeps it"
+        if not cut:
+            does, todo = (
+                "does not write that field",
+                f"write it between <think> and </think> in the content, and {todo}",
+            )
+        # trl#6766 (2026-08-15); with TRL 1.16's file the thinking is learned (run, here and there)
+        reason = f"this chat template has the model think where it is asked, and {does}, so the thinking is lost"
+        own = "deepseek_r1_distill_training.jinja, which assistant_only_loss=True takes for a distilled DeepSeek-R1"
+        return f"{reason}: {todo}, such as TRL's {own}."
     # LFM2.5 with <think> in the content, gpt-oss with the thinking of a tool call (both rendered)
-    bare = [*map(_without_thinking, messages[:-1]), messages[-1]]
+    bare = [*map(without_thinking, messages[:-1]), messages[-1]]
     if bare != [*messages] and _alike(tokenizer, bare, beside):
         reason = "this chat template takes the thinking out of an earlier answer once another follows"
         return f"{reason}: take it out of all but the last yourself, and write a line for each answer that is to think."
@@ -196,10 +214,11 @@ def why_apart(
     return f"{reason}: {'; or '.join(ways) or 'use another template, or a base whose template writes both alike'}."
 
 
-def _without_thinking(message: Mapping[str, Any]) -> dict[str, Any]:
+def without_thinking(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The message without the thinking that stands in a field of it, or in an answer's content."""
     bare = {name: value for name, value in message.items() if name not in THOUGHTS}
     if message["role"] == "assistant" and isinstance(said := message.get("content"), str):
-        bare["content"] = re.sub(r"<think>.*?</think>\s*", "", said, flags=re.S)
+        bare["content"] = THOUGHT.sub("", said)
     return bare
 
 

@@ -503,8 +503,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "against an empty think block a setting is advised that its template does not read",
-            "AT_ONCE if at_once else NOT_AT_ONCE",
-            "AT_ONCE",
+            'f", or {AT_ONCE}" if at_once else ""',
+            'f", or {AT_ONCE}"',
             "tools/checking/test_families.py::test_a_setting_is_advised_only_where_the_template_reads_it",
         ),
     ),

@@ -14,13 +14,13 @@ from ...tasks.jsonl import Fault, said
 from ...tasks.preferences import SIDES, is_pair
 from ...tasks.splitting import LEAST
 from . import template, tokens
-from .layouts import GUESSED, KNOWN, RENDERED, TEXTS, conversation, written_otherwise
+from .layouts import GUESSED, KNOWN, TEXTS, conversation, for_trl, written_otherwise
 from .likeness import ALIKE, AskedQuestions, Likeness, leaks
 from .pairs import Compared
 from .problems import LOOK, NOTE, WRONG, Found, PersonalData
 from .records import Progress, delimiter, has_mark, records, unit
 from .remarks import MARKS, PICTURE_LEARNS, of_calls, remarks
-from .report import DataReport, as_seen, in_longest_tenth, lengths
+from .report import DataReport, as_seen, lengths
 from .unread import SEEN_OR_HEARD, unlearned, unread_fields, verdict
 
 Example = dict[str, Any]
@@ -30,6 +30,15 @@ FEW, SHORT = 100, 400
 ONE_ANSWER = 0.9
 # TRL's max_length where nobody sets it, of SFTConfig and of DPOConfig (1.16, trainer/sft_config.py and dpo_config.py)
 TRL_CUTS = 1024
+# What is sound in many files, and worth a word all the same.
+MILD = ("empty_think_block", "greeting", "says_nothing", "picture_beside")
+# What TRL takes as it stands where prompt and completion are text: it puts no template around them.
+OF_TEMPLATES = ("special_token_in_text", "old_form")
+# TRL 1.16 and Unsloth: of "messages", all that the template writes is learned, or with assistant_only_loss all answers in it
+EARLIER_ONES = (
+    "Trainers that learn all that the template writes, as TRL's, learn what it writes of the others, too. For each to be learned as it will be "
+    "asked, write a line for each answer."
+)
 # What is said of an answer because it is to be learned, and not of one that is there to be bad.
 OF_GOOD_ONES = ("boilerplate", "in_circles", "question_in_answer")
 
@@ -93,6 +102,8 @@ def _good(
                 texts.setdefault(fault.code, record.value["text"])
         else:
             layouts[layout.name] += 1
+            for code, sentence in for_trl(layout, record.value):
+                problems.add(code, NOTE, record.line, sentence)
             if "prompt" in layout.needs and all(isinstance(record.value[name], str) for name in layout.needs):
                 texts.setdefault(layout.name, record.value["prompt"])
             yield record.line, example
@@ -183,10 +194,8 @@ class _Check:
         self.answers += answers
         self.learned += sizes.answers
         if sizes.only_last:
-            reason = (
-                f"of its {answers} answers only the last is learned: {sizes.only_last}. Write a line for each answer"
-            )
-            self.found.add("only_last_answer", LOOK, line, f"{reason}, or train another base.")
+            reason = f"of its {answers} answers only the last is learned here: {sizes.only_last}"
+            self.found.add("only_last_answer", NOTE, line, f"{reason}. {EARLIER_ONES}")
         found = dict(self._remarks(messages, example))
         if pair and _spaced_apart(example):
             reason = "its two answers differ in white space alone, so the model would learn that and nothing else"
@@ -199,7 +208,8 @@ class _Check:
             found = {code: sentence for code, sentence in found.items() if code not in OF_GOOD_ONES}
         found |= {code: self._of_template(code, tokens.conversations_in(example)[0]) for code in sizes.remarks}
         for code, sentence in found.items():
-            self.found.add(code, LOOK, line, sentence)
+            mild = code in MILD or (code in OF_TEMPLATES and self.texts.keys() - set(TEXTS))
+            self.found.add(code, NOTE if mild else LOOK, line, sentence)
         longest = max(sizes.total, sizes.rejected.total if sizes.rejected else 0)
         if self.tokenizer and longest > TRL_CUTS:
             cut = f"it has {longest:,} tokens, of which TRL's trainers keep the first {TRL_CUTS:,} and say nothing"
@@ -207,13 +217,11 @@ class _Check:
         if not pair and (weight := unlearned(messages)):
             self.found.add("weight_0", NOTE, line, weight)
         if judged and not pair:
-            reason = f"its field {judged[0]} says whether the answer is a good one, as trainers of KTO read it (TRL's takes prompt, completion and label)"
-            self.found.add(
-                "kto_label",
-                NOTE,
-                line,
-                f"{reason}. Here every answer is one to learn: for SFT, take out the lines where it is false.",
+            reason = f"its field {judged[0]} seems to say whether the answer is good, as KTO's trainers read it (TRL's with prompt, completion and label)"
+            todo = (
+                "for KTO, leave it so; here and in SFT all answers are learned, so take out the lines where it is false"
             )
+            self.found.add("kto_label", NOTE, line, f"{reason}: {todo}.")
         for code, written in written_otherwise(example).items():
             if code not in self.otherwise:
                 self.otherwise[code] = template.of_what_is_written(self.tokenizer, code, example, written)
@@ -225,7 +233,7 @@ class _Check:
         if pair:
             self.likeness.add_pair(line, example["prompt"], example["chosen"], example["rejected"])
         else:
-            self.likeness.add(line, messages)
+            self.likeness.add(line, messages, judged=bool(judged))
         if self.held_out is not None:
             self.questions.add(line, asked(example))
         if not self.first or not self.first["messages"][-1].get("content"):
@@ -243,13 +251,15 @@ class _Check:
         return self.of_template[code]
 
     def _remarks(self, messages: list[dict[str, Any]], example: Example) -> Iterator[tuple[str, str]]:
-        for code, sentence in remarks(messages, self.marks):
-            thinks = {**example, "messages": messages}
-            if code != "think_block_open" or not (self.tokenizer and template.repairs_thinking(self.tokenizer, thinks)):
-                yield code, sentence
-        yield from of_calls(messages, example.get("tools"))
+        # a base that does not refuse it writes it where it stands, or system_left_out says so
+        settled = ["misplaced_system", "greeting"] if self.tokenizer else []
         if any(example.get(name) for name in SEEN_OR_HEARD):
-            yield "picture_in_text", PICTURE_LEARNS
+            settled.append("picture_in_text")
+            yield "picture_beside", PICTURE_LEARNS
+        if self.tokenizer and template.repairs_thinking(self.tokenizer, {**example, "messages": messages}):
+            settled.append("think_block_open")
+        yield from ((code, sentence) for code, sentence in remarks(messages, self.marks) if code not in settled)
+        yield from of_calls(messages, example.get("tools"))
 
     def _whole_file(self) -> None:
         """What only all lines together show."""
@@ -265,10 +275,10 @@ class _Check:
             words = ", ".join(f"{count:,} as {name}" for name, count in self.layouts.most_common())
             note("mixed_layouts", LOOK, None, f"the lines are in several layouts ({words}): use one.")
         if GUESSED.name in self.layouts:
-            reason = "what both texts of a pair begin with was taken for the prompt, so an answer may begin within a sentence"
-            note("prompt_guessed", LOOK, None, f"{reason}: write the prompt into a field of its own.")
+            reason = "what both texts of a pair begin with was taken for the prompt, as TRL does, so an answer may begin within a sentence"
+            note("prompt_guessed", NOTE, None, f"{reason}: write the prompt into a field of its own.")
         if self.compared.shortcut:
-            note("length_shortcut", LOOK, None, self.compared.shortcut)
+            note("length_shortcut", NOTE, None, self.compared.shortcut)
         if (share := self.likeness.commonest()) >= ONE_ANSWER:
             reason = f"{share:.0%} of its questions have one and the same answer, so the model learns to give it whatever is asked"
             note("one_answer", LOOK, None, f"{reason}: add lines with others, or look whether a column was mixed up.")
@@ -288,9 +298,6 @@ class _Check:
         # without a good line, what is wrong with each says it all
         if 0 < (few := self.good) < FEW:
             note("too_few", LOOK if few < LEAST else NOTE, None, _few(few))
-        if not self.compared.pairs and (share := in_longest_tenth(self.taught)) > 0.5:
-            words = f"the longest tenth of the answers holds {share:.0%} of what is learned"
-            note("unbalanced", NOTE, None, f"{words}, so the loss is mostly theirs: shorten or split them.")
 
     def _as_texts(self) -> None:
         """What TRL does to texts that it takes as they stand, on this base."""
@@ -299,21 +306,17 @@ class _Check:
             self.found.reword("no_template", LOOK, f"{template.NO_TEMPLATE} {template.TEXTS_AS_THEY_ARE}")
         elif self.tokenizer and pairs:
             self.found.add("texts_without_template", NOTE, None, template.TEXTS_WITHOUT_TEMPLATE)
-        if RENDERED in self.texts and tokens.begins_twice(self.base, self.texts[RENDERED]):
+        if self.base and any(tokens.begins_twice(self.base, text) for text in self.texts.values()):
             bos = self.base.bos_token
             reason = f"the text begins with {bos}, and the tokenizer puts another before it, so TRL trains on both"
-            self.found.add(
-                "bos_in_text",
-                LOOK,
-                None,
-                f"{reason}: where you train on the texts as they are, take {bos} off the beginning of each.",
-            )
+            todo = f"where you train on the texts as they are, take {bos} off the beginning of each"
+            self.found.add("bos_in_text", LOOK, None, f"{reason}: {todo}.")
 
     def _leaks(self, held_out: Path | str) -> None:
         questions, faults, their = AskedQuestions(), Found(), unit(held_out)
         for line, example in _good(held_out, faults, Counter()):
             questions.add(line, asked(example))
-        for problem in faults.sorted():
+        for problem in (one for one in faults.sorted() if one.severity == WRONG):
             sentence = f"of the held-out file cannot be used, so nothing was compared with it: {problem.sentence}"
             several = f"{problem.count:,} {their}s (first {problem.line}) "
             place = f"{their} {problem.line} " if problem.count == 1 else several

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
-from ...tasks.jsonl import CHAT, Fault, check_messages, shown
+from ...tasks.jsonl import APART, CHAT, Fault, check_messages, shown
 from ...tasks.preferences import SIDES, parted
 from ...tasks.templates import out_of_text
 from .traces import OLD_FORM
@@ -174,8 +174,10 @@ def _unprompted(record: dict[str, Any]) -> Both:
     sides = [record[side] for side in SIDES]
     chosen, rejected = (_spoken(side) if isinstance(side, str) else _turns(side) for side in sides)
     if not (_asks(chosen) and _asks(rejected)) and (field := _question_in(record)):
+        # its prompt_strategies/dpo/chat_template.py (read in November 2026)
+        code, who = (OTHERS, ", as axolotl does") if isinstance(record[field], list) else ("prompt_not_shared", "")
         reason = f"its fields are {shown(list(record))}: the question stands in {field[:40]}, where neither TRL nor this course looks"
-        raise Fault("prompt_not_shared", f"{reason} for that of a preference. Rename this field to prompt.")
+        raise Fault(code, f"{reason} for that of a preference{who}. Rename this field to prompt.")
     if not isinstance(sides[0], str) or (chosen and rejected):
         return chosen, rejected
     begins = re.sub(r"\S*\Z", "", os.path.commonprefix(sides))
@@ -277,8 +279,9 @@ def layout_of(fields: Collection[str]) -> Layout | None:
 
 
 def known_columns(names: Collection[str]) -> bool:
-    """Whether a table with these columns can be read."""
-    return layout_of({name.strip().lower() for name in names}) is not None
+    """Whether a table with these columns can be read, or it can be said of each row why not."""
+    columns = {name.strip().lower() for name in names}
+    return layout_of(columns) is not None or not columns.isdisjoint(("text", "prompt"))
 
 
 # How templates open a turn; with OLD_FORM, what tells a chat that a template has written from other text.
@@ -294,8 +297,21 @@ def rendered_text(record: dict[str, Any]) -> str:
     return text if isinstance(text, str) and (_OPENS.search(text) or OLD_FORM.search(text)) else ""
 
 
-# What TRL takes as a text to learn whole, and this course does not read.
+# What TRL takes as a text to learn whole, and this course does not read; and all that other trainers take and this course leaves out.
 TEXTS = RENDERED, PLAIN = "rendered_text", "plain_text"
+PROMPTS, SEEN, OTHERS = "prompt_alone", "picture_part", "other_layout"
+ELSEWHERE = (*TEXTS, PROMPTS, SEEN, OTHERS, APART)
+# Fields that only other trainers or services read (their pages on data, November 2026): whose, and what to write for this course and TRL.
+_RENAME = "write what stands in input as prompt, and the two outputs as chosen and rejected"
+_ELSEWHERE: dict[tuple[str, ...], tuple[str, str]] = {
+    ("input", "preferred_output", "non_preferred_output"): ("preferences for OpenAI, Together or Fireworks", _RENAME),
+    ("segments",): ("axolotl's type input_output, whose segments say what is learned", f"write turns as {CHAT}"),
+    ("input_ids",): ("tokens already, which TRL and axolotl take as they are", "give the text instead"),
+    ("prompt", "completions", "labels"): (
+        "steps judged one by one, for a PRM trainer",
+        "write the answer as completion",
+    ),
+}
 
 
 def _unknown(record: dict[str, Any]) -> Fault:
@@ -308,16 +324,28 @@ def _unknown(record: dict[str, Any]) -> Fault:
     if isinstance(text, str) and text.strip():
         reason = "its field text is text without turns: TRL's SFTTrainer learns all of it, and an end token behind it (continued pretraining)"
         return Fault(PLAIN, f"{reason}, and this course reads questions and answers. To teach answers, write {CHAT}.")
+    for names, (whose, todo) in _ELSEWHERE.items():
+        if set(names) <= record.keys() and isinstance(record[names[-1]], list):
+            return Fault(OTHERS, f"{fields}: {whose}. For this course and TRL's usual trainers, {todo}.")
     if record.get("prompt") and "completions" not in record:
-        reason = (
-            f"{fields}: a prompt without its answer, as GRPO and RLOO take it, and fine-tuning (SFT) learns answers"
-        )
-        return Fault("unknown_layout", f"{reason}. Write them into a field completion.")
+        reason = f"{fields}: a prompt without its answer, as GRPO and RLOO take it (other columns go to the reward)"
+        return Fault(PROMPTS, f"{reason}. Fine-tuning (SFT) learns answers: write them into a field completion.")
     for name, value in record.items():
         if isinstance(value, list) and value and isinstance(value[0], dict) and layout_of(value[0]):
             todo = f"write each in a line of its own, as `jq -c '.{name[:40]}[]' FILE` does"
             return Fault("unknown_layout", f"the examples stand in a list in its field {name[:40]}: {todo}.")
     return Fault("unknown_layout", f"{fields}: expected {KNOWN}.")
+
+
+def for_trl(layout: Layout, record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(code, sentence) of what is read here and TRL passes over: its SFTTrainer, 1.16, and `maybe_convert_to_chatml` (run)."""
+    turns = record["conversations"] if "conversations" in layout.needs else ()
+    if any(isinstance(turn, dict) and str(turn.get("from")) in SPEAKERS for turn in turns):
+        reason = "TRL hands its roles, human and gpt, to the chat template as they are, and few know them: Qwen's writes nothing of such a turn"
+        yield "sharegpt_roles", f"{reason}. For TRL, write user and assistant; LLaMA-Factory knows both."
+    if record.get("system") and "system" in layout.may and {"prompt", "conversations"} & record.keys():
+        reason = "its system message stands in a field of its own, which LLaMA-Factory reads, and TRL does not"
+        yield "system_beside", f"{reason}: for TRL, make it the first message."
 
 
 def _check_fields(layout: Layout, record: dict[str, Any]) -> None:
@@ -343,8 +371,8 @@ def _is_column(value: Any) -> bool:
 
 # ---- what some trainers and programs write otherwise than chat templates take it ----
 
-# LLaMA-Factory's and ms-swift's roles of a tool call and its answer (their pages on data, 2026)
-CALLS, ANSWERED = ("function_call", "tool_call"), ("observation", "tool_response")
+# LLaMA-Factory's and ms-swift's roles of a tool call and its answer (their pages on data, 2026), Llama 3's and OpenAI's old one
+CALLS, ANSWERED = ("function_call", "tool_call"), ("observation", "tool_response", "ipython", "function")
 # OpenAI's name for the system message
 DEVELOPER = "developer"
 # The field in which a conversation keeps its messages as they stand in the file, where they were read otherwise.
@@ -371,9 +399,9 @@ def _one_taken(number: int, message: Any) -> Any:
             part["type"] for part in content if part["type"] != "text" or not isinstance(part.get("text"), str)
         ]:
             reason = f"message {number} holds a part of type {shown(other[0])}, and text alone is read here"
-            raise Fault(
-                "no_text", f"{reason}: train a model that sees or hears, with a trainer for one, or take it out."
-            )
+            seen = re.search("image|video|audio", str(other[0]))
+            who = ", while TRL and others train models on it that see or hear" if seen else ""
+            raise Fault(SEEN if seen else "no_text", f"{reason}{who}. For this course, take it out.")
         message = {**message, "content": "".join(part["text"] for part in content)}
     roles = {DEVELOPER: "system", **dict.fromkeys(ANSWERED, "tool")}
     return {**message, "role": roles[role]} if isinstance(role, str) and role in roles else message

@@ -57,10 +57,11 @@ class Likeness:
         # whether a line is a pair
         self._paired = array("B")
 
-    def add(self, line: int, messages: Messages) -> None:
-        """Keep what a conversation is known by."""
+    def add(self, line: int, messages: Messages, judged: bool = False) -> None:
+        """Keep what a conversation is known by; of `judged` ones, as KTO has them, a question may have several answers."""
         question, answer = before_the_answer(messages), plain(said(messages[-1]))
-        self._keep(line, [messages], question, answer, f"{question}\n{answer}", question[-END:] + answer[:END])
+        text = f"{question}\n{answer}"
+        self._keep(line, [messages], text if judged else question, answer, text, question[-END:] + answer[:END])
 
     def add_pair(self, line: int, prompt: Messages, chosen: Messages, rejected: Messages) -> None:
         """Keep what a pair is known by: its prompt with both answers, in either order, and which of them is chosen."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...tasks.conversations import answers_in
 from ...tasks.jsonl import calls_in, function_of, said, shown
-from ...tasks.templates import out_of_text
+from ...tasks.templates import THOUGHTS, out_of_text
 from .traces import Remark, traces
 from .unread import unread_mask
 
@@ -20,7 +20,7 @@ MARKS = (
 # How templates write marks of their own, whatever they are called: <|channel|>, <｜User｜>
 ANY_MARK = re.compile(r"<[|｜][A-Za-z][A-Za-z0-9_▁]{1,30}[|｜]>")
 # What pandas and Python write for a cell in which nothing stands
-NOTHING = ("nan", "none", "null", "<na>", "nat", "undefined")
+NOTHING = ("nan", "<na>", "nat", *(MAY_BE_MEANT := ("none", "null", "undefined")))
 # Words of a question from which on an answer does not begin with it by chance
 LONG_ENOUGH = 5
 BOILERPLATE = re.compile(
@@ -42,7 +42,8 @@ def remarks(messages: Sequence[dict[str, Any]], marks: Sequence[str] = MARKS) ->
         re.sub(r"</?think>", "", said(one)) if one["role"] == "assistant" else said(one) for one in messages
     )
     if marked := [mark for mark in marks if mark in bare] or ANY_MARK.findall(bare):
-        yield "special_token_in_text", f"{marked[0]} stands in the text, where the template writes it: take it out."
+        reason = f"{marked[0]} stands in the text, where a chat template writes marks of its own"
+        yield "special_token_in_text", f"{reason}: take it out, unless you train on this text without a template."
     if PICTURE.search(text):
         yield "picture_in_text", PICTURE_LEARNS
     if mask := unread_mask(messages):
@@ -51,8 +52,8 @@ def remarks(messages: Sequence[dict[str, Any]], marks: Sequence[str] = MARKS) ->
 
 
 PICTURE_LEARNS = (
-    "it is about a picture or a sound, which nobody sees or hears here: only its words would be learned. Take the line out, or train "
-    "a model that sees or hears, with a trainer for one."
+    "it is about a picture or a sound, which nobody sees or hears here: only its words would be learned. Train a model that sees or "
+    "hears, with a trainer for one (TRL's is), or take the line out."
 )
 
 
@@ -65,39 +66,39 @@ def _order(roles: list[str]) -> Iterator[Remark]:
     if turns == ["assistant"]:
         yield "missing_role", "nobody asks anything before its answer: put a message of the user before it."
     elif turns[0] == "assistant":
-        sentence = "it begins with the assistant, so that turn is not learned: put the user's message before it."
-        yield "missing_role", sentence
+        reason = "it begins with the assistant, as with a greeting: that turn is not learned here, and some chat templates refuse it"
+        yield "greeting", f"{reason}. See with --base, or put the user's message before it."
     for one, next_one in zip(turns, turns[1:], strict=False):
         if one == next_one and one != "tool":
-            yield (
-                "doubled_role",
-                f"two messages of the {one} follow each other: make one of them, or add what is missing.",
-            )
+            reason = f"two messages of the {one} follow each other, which some chat templates refuse"
+            yield "doubled_role", f"{reason}: make one of them, or add what is missing."
             return
 
 
 def _answers(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
     *before, last = messages
-    # an empty list is an answer where answers are JSON
-    if not re.search(r"\w", said(last)) and said(last).strip() not in ("[]", "{}"):
-        yield "empty_answer", "the answer has no letter and no digit: write one, or take the line out."
-    if any(not said(message).strip() for message in before):
+    # an empty list, a sign and a smiley may be answers
+    if re.fullmatch(r"[\s.…,;:!_*–—'\"`/|]+", said(last)):
+        yield "empty_answer", "the answer is nothing but punctuation: write one, or take the line out."
+    # a system message and a tool's answer may be empty, and an answer that only thinks
+    speak = [one for one in before if one["role"] in ("user", "assistant") and not any(map(one.get, THOUGHTS))]
+    if any(not said(message).strip() for message in speak):
         yield "empty_message", "the question, or another message before the answer, is empty: fill it, or take it out."
-    if empty := [one for one in map(said, messages) if one.strip().lower() in NOTHING]:
-        yield (
-            "empty_cell",
-            f"a message says {shown(empty[0].strip())} and nothing else, as where a cell was empty: fill it, or take it out.",
-        )
+    if empty := [one for one in messages if one["role"] != "tool" and said(one).strip().lower() in NOTHING]:
+        # "None" may be what there is to find, and "nan" hardly
+        meant = all(one["role"] == "assistant" and said(one).strip().lower() in MAY_BE_MEANT for one in empty)
+        reason = f"a message says {shown(said(empty[0]).strip())} and nothing else, as where a cell was empty"
+        yield "says_nothing" if meant else "empty_cell", f"{reason}: fill it, or take it out, unless it is meant."
     if any(said(messages[n]).count("<think>") != said(messages[n]).count("</think>") for n in answers_in(messages)):
-        yield "think_block_open", "an answer opens or closes a think block alone: write both <think> and </think>."
+        reason = "an answer opens or closes a think block alone"
+        yield "think_block_open", f"{reason}: write both <think> and </think>, unless your template writes the other."
     question = next((said(one).strip() for one in reversed(before) if one["role"] == "user"), "")
     if len(question.split()) >= LONG_ENOUGH and said(last).strip().startswith(question):
-        yield (
-            "question_in_answer",
-            "the answer begins with the question, so the model learns to repeat it: take it out.",
-        )
+        reason = "the answer begins with the question, so the model learns to repeat it"
+        yield "question_in_answer", f"{reason}: take it out, unless that is the task."
     if any(BOILERPLATE.search(messages[n].get("content") or "") for n in answers_in(messages)):
-        yield "boilerplate", "an answer is a refusal or a stock phrase of another model: write what yours should say."
+        reason = "an answer is a refusal or a stock phrase of another model"
+        yield "boilerplate", f"{reason}: write what yours should say, unless it is just that."
 
 
 def of_calls(messages: Sequence[dict[str, Any]], tools: Any) -> Iterator[Remark]:
@@ -107,25 +108,16 @@ def of_calls(messages: Sequence[dict[str, Any]], tools: Any) -> Iterator[Remark]
     listed = listed if isinstance(listed, list) else []
     known = {str(function_of(tool).get("name")) for tool in listed if isinstance(tool, dict)}
     if called and not tools and messages[0]["role"] != "system":
-        yield (
-            "tools_missing",
-            (
-                "it calls a tool, and nothing says which there are, so the model learns to call what it is not shown: add a field "
-                "tools, as a list of their descriptions."
-            ),
-        )
+        reason = "it calls a tool, and nothing says which there are, so the model learns to call what it is not shown"
+        yield "tools_missing", f"{reason}: add a field tools, as a list of their descriptions."
     elif known and (unknown := [name for name in called if name not in known]):
-        yield (
-            "unknown_tool",
-            f"it calls {shown(unknown[0])}, which its tools do not have: correct the name, or add it there.",
-        )
+        reason = f"it calls {shown(unknown[0])}, which its tools do not have"
+        yield "unknown_tool", f"{reason}: correct the name, or add it there."
     if odd := next(_strange_arguments(messages, listed), None):
         yield "unknown_argument", odd
     if broken := [one for message in messages for one in _arguments(message) if not isinstance(out_of_text(one), dict)]:
-        yield (
-            "bad_arguments",
-            f"the arguments of a tool call are {shown(broken[0])}, which is no JSON object: write one.",
-        )
+        reason = f"the arguments of a tool call are {shown(broken[0])}, which is no JSON object"
+        yield "bad_arguments", f"{reason}: write one."
     calls = [call for message in messages for call in message.get("tool_calls") or () if isinstance(call, dict)]
     ids = [call["id"] for call in calls if call.get("id") is not None]
     answered = [
@@ -137,10 +129,8 @@ def of_calls(messages: Sequence[dict[str, Any]], tools: Any) -> Iterator[Remark]
     for message in messages:
         asked = 0 if message["role"] == "user" else asked + len(calls_in(message)) - (message["role"] == "tool")
         if called and asked < 0:
-            yield (
-                "answer_without_call",
-                "a tool answers more often than it is called: add the call, or take its answer out.",
-            )
+            reason = "a tool answers more often than it is called"
+            yield "answer_without_call", f"{reason}: add the call, or take its answer out."
             return
 
 

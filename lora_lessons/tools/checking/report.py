@@ -15,7 +15,7 @@ import numpy as np
 
 from ...outside import in_attribute, in_html, in_line, visible
 from ...tasks.conversations import IGNORED, chat_text, tokenized
-from .layouts import TEXTS
+from .layouts import ELSEWHERE
 from .pairs import Compared
 from .problems import LINE, LOOK, NOTE, SEVERITIES, WRONG, Problem, in_lines
 from .tokens import conversations_in
@@ -25,15 +25,11 @@ HEADINGS = {
     LOOK: "Look: probably a mistake",
     NOTE: "Note: good to know",
 }
-OF_TEXTS = "Not used here, where turns are read: TRL and Unsloth train on such texts as they stand"
-
-
+NOT_HERE = "Not used in this course, which learns answers to text: other trainers take these lines"
+OF_OTHERS = "For other trainers, such as TRL's: nothing to change for this course"
 # What is no fault of the file, and matters only where something else than this course trains on it.
-FOR_OTHER_TRAINERS = {
-    "no_generation_marks": "assistant_only_loss=True stops, unless TRL has a marked template for this model",
-    "pad_is_eos": "a trainer that masks padding by its token masks every end, too",
-    "prompt_is_no_prefix": "the prompt's tokens do not begin those of the whole",
-}
+FOR_OTHERS = ("no_generation_marks", "pad_is_eos", "prompt_is_no_prefix", "sharegpt_roles", "system_beside")
+UNDER = dict.fromkeys(ELSEWHERE, NOT_HERE) | dict.fromkeys(FOR_OTHERS, OF_OTHERS)
 REJECTED = "With the rejected answer, which is to become less likely beside it:"
 HIDDEN = "No line is shown as the model will see it: every line that can be used seems to hold personal data."
 
@@ -116,23 +112,13 @@ def lengths(given: array[int], taught: array[int]) -> tuple[Lengths | None, floa
     return Lengths(int(middle), int(most), int(totals.max()), total), sum(taught) / total
 
 
-def in_longest_tenth(taught: array[int]) -> float:
-    """The share of all that is learned which the longest tenth of the answers holds; 0 where there are fewer than 20."""
-    if len(taught) < 20:
-        return 0.0
-    sizes = np.sort(np.array(taught, np.int64))
-    return float(sizes[-len(sizes) // 10 :].sum() / sizes.sum())
-
-
 def counts(report: DataReport) -> list[str]:
     """One or two sentences of numbers."""
     layouts = ", ".join(f"{count:,} as {name}" for name, count in report.layouts.items())
     lines = report.unit if report.lines == 1 else f"{report.unit}s"
     sentences = [f"{report.good:,} of {report.lines:,} {lines} can be used{f' ({layouts})' if layouts else ''}."]
-    if texts := sum(one.count for one in report.problems if one.code in TEXTS):
-        sentences[0] += (
-            f" {texts:,} {'is a text' if texts == 1 else 'are texts'}: TRL and Unsloth train on {'it' if texts == 1 else 'them'}, this course does not."
-        )
+    if others := sum(one.count for one in report.problems if one.code in ELSEWHERE):
+        sentences[0] += f" This course leaves out {others:,} that other trainers take: see below."
     if report.tokens and report.supervised is not None:
         sizes = report.tokens
         what, learns = "line", f"The model learns to write {report.supervised:.0%} of them."
@@ -175,24 +161,17 @@ def sentence(problem: Problem, unit: str = LINE) -> str:
 
 def _under_headings(report: DataReport) -> Iterator[tuple[str, list[Problem]]]:
     for severity in SEVERITIES:
-        problems = report.of(severity)
-        yield HEADINGS[severity], [one for one in problems if one.code not in TEXTS]
-        yield OF_TEXTS, [one for one in problems if one.code in TEXTS]
+        for heading in (usual := HEADINGS[severity], NOT_HERE, OF_OTHERS):
+            yield heading, [one for one in report.of(severity) if UNDER.get(one.code, usual) == heading]
 
 
 def in_words(report: DataReport, colour: bool = False) -> str:
     """The report for a terminal."""
     parts = [f"{in_line(report.path)}: {counts(report)[0]}", *counts(report)[1:]]
-    for heading, found in _under_headings(report):
-        if problems := [one for one in found if one.code not in FOR_OTHER_TRAINERS]:
+    for heading, problems in _under_headings(report):
+        if problems:
             parts += ["", heading]
             parts += [f"  {one.code} ({place(one, report.unit)})\n    {sentence(one, report.unit)}" for one in problems]
-    if elsewhere := [one.code for one in report.problems if one.code in FOR_OTHER_TRAINERS]:
-        parts += [
-            "",
-            "For other trainers, such as TRL's (--json and --html say what to do):",
-            *(f"  {code}: {FOR_OTHER_TRAINERS[code]}" for code in elsewhere),
-        ]
     if report.hidden:
         parts += ["", HIDDEN]
     if report.example:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,8 @@ import jinja2
 
 from ...models.chat_template import STUMBLES
 from ...models.configs import stop_tokens
-from ...tasks.jsonl import calls_in, shown
-from ...tasks.templates import REFUSALS, THOUGHTS, shown_with, written
+from ...tasks.jsonl import calls_in, function_of, said, shown
+from ...tasks.templates import REFUSALS, THOUGHTS, longest_word, shown_with, without_thinking, written
 from .problems import LOOK, NOTE, WRONG
 from .tokens import begins_twice, where_it_stays
 
@@ -79,10 +81,12 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
     end = tokenizer.eos_token
     asked, whole = written(tokenizer, example["messages"], shown_with(tokenizer, example))
     last = example["messages"][-1]
-    answer = (last.get("content") or "").strip() or str(calls_in(last)[-1]["name"])
+    # a template may write its thinking in another way
+    says = (without_thinking(last).get("content") or "").strip()
+    answer = says or str(next((call["name"] for call in calls_in(last)), last.get("content"))).strip()
     after = whole.rpartition(answer)[2].strip()
     # what ends a call is often another token than what ends an answer
-    if (last.get("content") or "").strip():
+    if says and says in whole:
         yield from _end(tokenizer, asked, after, end)
     yield from _asks(tokenizer, example, asked, whole)
     yield from _merged(tokenizer, asked, whole)
@@ -91,41 +95,41 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
     # unslothai/notebooks#251 (2026-04-21)
     if begins == [begin] != list(tokenizer(whole, add_special_tokens=False)["input_ids"][:1]):
         reason = f"the tokenizer puts {tokenizer.bos_token} before every text, and the template writes none"
-        yield (
-            "bos_missing",
-            NOTE,
-            f"{reason}: TRL and this course train on what the template writes, so without it (transformers#27634). If the base was "
-            "trained with it, begin the template with {{ bos_token }}.",
-        )
+        does = "TRL and this course train on what the template writes, so without it (transformers#27634)"
+        todo = "If the base was trained with it, begin the template with {{ bos_token }}"
+        yield "bos_missing", NOTE, f"{reason}: {does}. {todo}."
     if begins_twice(tokenizer, whole):
         reason = f"the template writes {tokenizer.bos_token}, and the tokenizer puts another before any text"
-        yield (
-            "bos_twice",
-            NOTE,
-            f"{reason}: where you tokenize the template's text yourself, pass add_special_tokens=False, as TRL and this course do.",
+        todo = (
+            "where you tokenize the template's text yourself, pass add_special_tokens=False, as TRL and this course do"
         )
+        yield "bos_twice", NOTE, f"{reason}: {todo}."
     template = getattr(tokenizer, "chat_template", "") or ""
     if isinstance(template, str) and re.search(r"\{%-?\s*generation\b", template):
         yield from _marked(tokenizer, example, asked, answer, after)
     elif isinstance(template, str):
-        reason = (
-            "the template has no {% generation %} marks: with assistant_only_loss=True older versions of TRL learn nothing, and "
-            "1.16 takes a marked template of its own or stops"
-        )
-        yield (
-            "no_generation_marks",
-            NOTE,
-            f"{reason}: use prompt and completion, or add the marks. This course needs none.",
-        )
+        reason = "the template has no {% generation %} marks"
+        yield "no_generation_marks", NOTE, f"{reason}: with assistant_only_loss=True, {_of_trl(template)}."
     pad = getattr(tokenizer, "pad_token", None)
-    if pad is None or pad == end:
+    # Phi-3 ends an answer with another token, and the whole with this one
+    if (pad is None or pad == end) and after.startswith(end):
         reason = "padding has no token of its own" if pad is None else f"padding and end are the same token, {end}"
-        yield (
-            "pad_is_eos",
-            NOTE,
-            f"{reason}: a trainer that masks padding by its token masks every end, and the model never stops. "
-            "Set another pad token there; this course masks by position.",
-        )
+        other = "transformers' DataCollatorForLanguageModeling masks by the token, every end as well, and the model never stops"
+        todo = f"TRL and this course mask padding by position, so nothing is lost. {other}: set another pad token there"
+        yield "pad_is_eos", NOTE, f"{reason}: {todo}."
+
+
+def _of_trl(template: str) -> str:
+    """What TRL makes of assistant_only_loss with this unmarked template (`get_training_chat_template`, 1.16): it knows some by their text."""
+    todo = "use prompt and completion, of which the completion alone is learned, or add the marks"
+    found = find_spec("trl")
+    if not (found and found.origin):
+        return f"TRL takes a marked copy where it has one of this very template, and stops where it has none: {todo}"
+    marked = Path(found.origin).parent.glob("chat_templates/*_training.jinja")
+    originals = (path.with_name(path.name.replace("_training", "")) for path in marked)
+    if any(path.is_file() and path.read_text(encoding="utf-8") == template for path in originals):
+        return "TRL takes its own marked copy of it"
+    return f"TRL {version('trl')} stops, since it has no marked copy of it: {todo}"
 
 
 def _asks(tokenizer: Any, example: Example, asked: str, whole: str) -> Iterator[Finding]:
@@ -133,7 +137,9 @@ def _asks(tokenizer: Any, example: Example, asked: str, whole: str) -> Iterator[
     *before, last = example["messages"]
     said, beside = (last.get("content") or "").strip(), shown_with(tokenizer, example)
     answered = whole[len(asked) :]
-    if not said or said not in answered or any(last.get(name) for name in THOUGHTS):
+    thinks = any(last.get(name) for name in THOUGHTS)
+    # after a tool's answer some go on in the same turn
+    if not said or said not in answered or thinks or before[-1]["role"] == "tool":
         return
     if tokenizer.apply_chat_template(before, tokenize=False, **beside) != asked:
         return
@@ -149,9 +155,7 @@ def _asks(tokenizer: Any, example: Example, asked: str, whole: str) -> Iterator[
             "under {% if add_generation_prompt %}, too.",
         )
     elif behind and asked.rstrip().endswith(behind):
-        reason = (
-            f"the template opens a further answer behind each, with {behind}: it does not look at add_generation_prompt"
-        )
+        reason = f"the template opens a further answer behind each, with {behind}: it ignores add_generation_prompt"
         yield (
             "asks_always",
             LOOK,
@@ -168,18 +172,14 @@ def _marked(tokenizer: Any, example: Example, asked: str, answer: str, after: st
         return
     learned = tokenizer.decode([one for one, on in zip(made["input_ids"], made["assistant_masks"], strict=True) if on])
     mark = min((mark for mark in marks_of(tokenizer) if mark in after), key=after.find, default="")
-    if answer not in learned:
-        reason = (
-            "the template's {% generation %} marks leave the answer out, so assistant_only_loss=True does not teach it"
-        )
+    # whose white space a tokenizer may have changed
+    if longest_word(answer) not in learned:
+        reason = "the template's {% generation %} marks leave the answer out, so assistant_only_loss=True teaches none"
         yield "generation_marks", LOOK, f"{reason}: put them around what the assistant says and its end."
     elif mark and mark not in learned.rpartition(answer)[2]:
         reason = f"the template's {{% generation %}} marks leave {mark} out, so with assistant_only_loss=True the model never learns to stop"
-        yield (
-            "generation_marks",
-            LOOK,
-            f"{reason} (trl#5988): put {{% endgeneration %}} behind it. This course teaches it.",
-        )
+        todo = "put {% endgeneration %} behind it. This course teaches it"
+        yield "generation_marks", LOOK, f"{reason} (trl#5988): {todo}."
     elif header := _learned_before(tokenizer, asked, made["input_ids"], made["assistant_masks"]):
         reason = f"the template's {{% generation %}} marks take in {shown(header)}, which the model is given where it is asked"
         yield (
@@ -206,18 +206,18 @@ def _learned_before(tokenizer: Any, asked: str, ids: list[int], masks: list[int]
 
 def repairs_thinking(tokenizer: Any, example: Example) -> bool:
     """Whether the template writes answers that only close a think block as if they opened it, and keeps their thinking."""
+    thoughts = [one["content"].partition("</think>")[0].strip() for one in example["messages"] if _closes_alone(one)]
+    if not thoughts:
+        return False
     messages = [
         {**one, "content": f"<think>\n{one['content']}"} if _closes_alone(one) else one for one in example["messages"]
     ]
     try:
         beside = shown_with(tokenizer, example)
         _, whole = written(tokenizer, example["messages"], beside)
-        if whole != written(tokenizer, messages, beside)[1]:
-            return False
+        return whole == written(tokenizer, messages, beside)[1] and all(thought in whole for thought in thoughts)
     except (*REFUSALS, ValueError):
         return False
-    thoughts = [one["content"].partition("</think>")[0].strip() for one in example["messages"] if _closes_alone(one)]
-    return bool(thoughts) and all(thought in whole for thought in thoughts)
 
 
 def _closes_alone(message: dict[str, Any]) -> bool:
@@ -248,7 +248,9 @@ def of_tools(tokenizer: Any, example: Example) -> Iterator[Finding]:
         same = written(tokenizer, example["messages"], beside) == written(tokenizer, example["messages"], without)
     except (jinja2.TemplateError, *STUMBLES):  # it cannot do without them
         same = False
-    if same:
+    told = "\n".join(said(one) for one in example["messages"] if one["role"] == "system")
+    names = [str(function_of(tool).get("name")) for tool in beside["tools"]]
+    if same and not all(name in told for name in names):
         reason = "the template does not show what the field tools says, so the model would not know what it can call"
         yield "tools_not_shown", LOOK, f"{reason}: describe the tools in a system message, or use another base."
 
@@ -273,13 +275,15 @@ def _end(tokenizer: Any, asked: str, after: str, end: str) -> Iterator[Finding]:
     # the last mark behind an answer ends it, unless the template opens a further answer there
     mark = marks[0] if last and asked.rstrip().endswith(after[after.rfind(last) :]) else last
     reason = f"the template ends an answer with {mark}" if mark else "the template writes no end token after an answer"
+    does = f"and generation stops at {end}: a trainer that takes the template as it stands never teaches that"
     mend = f"Set eos_token to {mark}, or add {end} to the template." if mark else f"Add {end} to the template."
-    yield (
-        "eos_never_supervised",
-        LOOK,
-        f"{reason}, and generation stops at {end}: a trainer that takes the template as it stands never teaches that. "
-        f"{mend} This course adds it.",
-    )
+    # whether mark ends an answer, too, stands in a file that is not here
+    if unknown := mark and not stops:
+        does = f"and the tokenizer's end token is {end}: that is well where the model's generation_config.json names {mark}, too, as Gemma's does"
+        mend = (
+            f"Where not, set eos_token to {mark} (in TRL, SFTConfig(eos_token=...)), or the model does not stop there."
+        )
+    yield "eos_never_supervised", NOTE if unknown else LOOK, f"{reason}, {does}. {mend} This course adds {end}."
 
 
 def _stops(tokenizer: Any) -> list[int]:

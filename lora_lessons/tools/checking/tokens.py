@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ...tasks.conversations import IGNORED, ChatText, Encoded, answers_in, chat_text, tokenized
-from ...tasks.jsonl import Fault, calls_in, said
+from ...tasks.jsonl import APART, Fault, calls_in, said
 from ...tasks.preferences import SIDES, both, is_pair
-from ...tasks.templates import NO_THINKING, SHOWN_WITH, THOUGHTS, longest_word, out_of_text
+from ...tasks.templates import NO_THINKING, SHOWN_WITH, THOUGHT, THOUGHTS, longest_word, out_of_text, without_thinking
 
 # A batch of texts has so many of them, and so many characters, at most (but for one that is longer alone).
 BATCH, CHARACTERS = 256, 500_000
@@ -18,6 +18,11 @@ BATCH, CHARACTERS = 256, 500_000
 LONG_CHAT = 100
 Example = dict[str, Any]
 SETTINGS = SHOWN_WITH[1]
+# TRL 1.16, trainer/sft_trainer.py: of prompt and completion it warns, of messages it says nothing
+TRAINED_ELSEWHERE = (
+    "This course leaves the line out, since it would learn the answer behind another text than the model is asked with; TRL and Unsloth train "
+    "on what the template writes."
+)
 
 
 class LineSizes(NamedTuple):
@@ -90,8 +95,8 @@ def _sizes(text: ChatText, encoded: Encoded, limit: int | None, example: Example
 # What a template makes of an answer, by the line.
 REMARKS = {
     # seen by others: hiyouga/LlamaFactory#9092 (2025-09-08); in templates of TRL's own, huggingface/trl#6361 (2026-07-12)
-    "empty_think_block": "the template begins its answer with an empty think block, which is learned, so the model learns not "
-    "to think (LlamaFactory#9092, trl#6361). {}.",
+    "empty_think_block": "the template begins its answer with an empty think block, which is learned, so the model learns to answer "
+    "without thinking, also where it is asked to think (LlamaFactory#9092, trl#6361). {}.",
     # huggingface/transformers#44301 (2026-02-26); since then transformers hands the three names on to a template as one
     "thinking_left_out": "the template does not write the thinking that stands in a field of its answer, so it is not learned "
     "(transformers#44301): {}.",
@@ -99,11 +104,11 @@ REMARKS = {
     "earlier_thinking_left_out": "the template leaves the thinking of an earlier answer out, and keeps the last one's alone (verl#6854): write a "
     "line for each answer, so that each thinks where it is the last.",
     "thinking_cut_out": "the template cuts what stands between <think> and </think> out of the answer, so the thinking is not learned (trl#6766): "
-    "use another template.",
+    "use a template that keeps it.",
     "think_left_open": "the template opens a think block where it asks, and the answer does not close it, so the model learns to answer inside "
     "its thinking: write the thinking and </think> before the answer, or ask for none in the way that this template knows.",
-    "arguments_as_text": "the arguments of a tool call are text, which this template quotes once more: give an object in their "
-    "place.",
+    "arguments_as_text": "the arguments of a tool call are text, which this template quotes once more: for this template, give an object "
+    "in their place.",
 }
 # What a template passes over without a word, by whose it is, and what to do.
 _PASSED_OVER = {
@@ -118,10 +123,8 @@ REMARKS |= {
     for whose, (what, todo) in _PASSED_OVER.items()
 }
 AT_ONCE = 'add "chat_template_kwargs": {"enable_thinking": false} to the line, and ask it with that, too'
-NOT_AT_ONCE = "train a base whose template has a setting for that, which this one has not"
 # between which marks models think whose templates write no <think>
 OWN_MARKS = (("<|channel>thought", "<channel|>"), ("[THINK]", "[/THINK]"))
-_THOUGHT = re.compile(r"<think>(.*?)</think>", re.S)
 _EMPTY = re.compile(r"\A\s*(?:<think>)?\s*</think>")
 
 
@@ -134,10 +137,9 @@ def remark(code: str, tokenizer: Any, example: Example) -> str:
     hows: list[tuple[Example, Example]] = [({"reasoning_content": "Thinking."}, {}), ({}, NO_THINKING)]
     answers = [_answer(tokenizer, example, *how) for how in hows]
     thinks, at_once = (bool(answer) and not _EMPTY.match(answer) for answer in answers)
-    ways = ["write the thinking into the message's reasoning_content"] if thinks else []
-    ways.append(f"if it should answer at once, {AT_ONCE if at_once else NOT_AT_ONCE}")
-    todo = "; or, ".join(ways)
-    return REMARKS[code].format(todo[0].upper() + todo[1:])
+    todo = "Where it should answer at once, leave it so" + (f", or {AT_ONCE}" if at_once else "")
+    keep = "; to keep it thinking, write the thinking into the message's reasoning_content" if thinks else ""
+    return REMARKS[code].format(todo + keep)
 
 
 def where_it_stays(tokenizer: Any, example: Example) -> str:
@@ -160,10 +162,9 @@ def where_it_stays(tokenizer: Any, example: Example) -> str:
 def _answer(tokenizer: Any, example: Example, fields: Example, settings: Example) -> str:
     """The last answer as the template writes it with this thinking and these settings; "" where it refuses them."""
     *before, last = example["messages"]
-    bare = {name: value for name, value in last.items() if name not in THOUGHTS}
     settings = {**(example.get(SETTINGS) or {}), **settings}
     try:
-        made = {**example, "messages": [*before, {**bare, **fields}], SETTINGS: settings}
+        made = {**example, "messages": [*before, {**without_thinking(last), **fields}], SETTINGS: settings}
         return chat_text(tokenizer, made, last_only=True).taught
     except ValueError:
         return ""
@@ -178,7 +179,7 @@ def _remarks(text: ChatText, messages: list[dict[str, Any]]) -> Iterator[str]:
     whole = text.given + text.taught
     yield from _of_thinking(whole, messages, rewrites=bool(text.only_last))
     for message in messages[:-1]:
-        if _is_missing(_THOUGHT.sub("", message.get("content") or ""), whole):
+        if _is_missing(without_thinking(message).get("content") or "", whole):
             yield f"{message['role']}_left_out"
         if not all(longest_word(part) in whole for call in calls_in(message) for part in _said_by(call)):
             yield "calls_left_out"
@@ -198,7 +199,7 @@ def _of_thinking(whole: str, messages: list[dict[str, Any]], rewrites: bool) -> 
     asked = max((n for n, message in enumerate(messages) if message["role"] == "user"), default=0)
     for n in answers_in(messages):
         field = next((str(messages[n][name]) for name in THOUGHTS if messages[n].get(name)), "")
-        inside = " ".join(_THOUGHT.findall(messages[n].get("content") or ""))
+        inside = " ".join(THOUGHT.findall(messages[n].get("content") or ""))
         thoughts = list(filter(None, (" ".join(one.split()) for one in (field, inside))))
         # without thinking, as most lines are, nothing is looked for
         if not thoughts or all(map(" ".join(whole.split()).__contains__, thoughts)):
@@ -235,7 +236,9 @@ def _batches(
             texts = [_text(tokenizer, one, limit, last_only) for one in conversations_in(example)]
             size = sum(len(text.given) + len(text.taught) for text in texts)
         except ValueError as error:
-            texts, size = Fault("template_refuses", str(error)), 0
+            apart = isinstance(error, Fault) and error.code == APART
+            texts = Fault(APART, f"{error} {TRAINED_ELSEWHERE}") if apart else Fault("template_refuses", str(error))
+            size = 0
         if batch and (len(batch) == BATCH or characters + size > CHARACTERS):
             yield batch
             batch, characters = [], 0

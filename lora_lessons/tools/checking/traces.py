@@ -25,6 +25,7 @@ UNSEEN = re.compile(
 )
 # What only a program writes for ' and ", and for an & before them
 ENTITIES = re.compile(r"&#0?39;|&#x27;|&quot;|&amp;(?:lt|gt|quot|#\d+);", re.I)
+ABOUT_SIGNS = re.compile(r"`|[hx]ml|escap", re.I)
 # Marks of HTML that a page would show in another way, in a text that is neither about HTML nor a table.
 TAGS = re.compile(r"</(?:p|div|li|ul|span|td|h\d)>|<br ?/?>|&nbsp;", re.I)
 ABOUT_TAGS = re.compile(r"`|html|\btags?\b|css|\bweb|^\s*\|", re.I | re.M)
@@ -51,36 +52,28 @@ def traces(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
     """(code, sentence) of everything in what is said that another program left there."""
     texts = [message.get("content") or "" for message in messages]
     text = "\n".join(map(said, messages))
-    if entity := ENTITIES.search(text) or _tag(texts):
+    if entity := (None if ABOUT_SIGNS.search(text) else ENTITIES.search(text)) or _tag(texts):
         reason = f"it holds HTML's signs, such as {entity[0]}, where a page showed others"
-        yield (
-            "html_signs",
-            f"{reason}: write the text itself (in Python, html.unescape(text) for signs, and a parser for tags).",
-        )
+        todo = "write the text itself (in Python, html.unescape(text) for signs, and a parser for tags)"
+        yield "html_signs", f"{reason}: {todo}."
     if form := _old_form(messages):
         reason = f"{shown(form.strip())} stands in the text, which is another way to write a chat"
-        yield "old_form", f"{reason}: take it out, the template writes its own."
+        yield "old_form", f"{reason}: take it out where a chat template writes its own."
     if any(_escaped_twice(one) for one in texts):
         yield "escaped_twice", r"it holds \n as two signs where a line end is meant: write the line ends themselves."
     if unseen := UNSEEN.search(text):
         sign = f"U+{ord(unseen[0]):04X}"
-        yield (
-            "unseen_signs",
-            f"it holds signs that nobody sees, such as {sign}, as text from a PDF or a terminal does: take them out.",
-        )
+        reason = f"it holds signs that nobody sees, such as {sign}, as text from a PDF or a terminal does"
+        yield "unseen_signs", f"{reason}: take them out."
     if copied := COPIED.search(text):
         yield "copied_marks", f"{shown(copied[0])} was left in it by the app that it was copied from: take it out."
     if unfilled := next((found for one in texts if "`" not in one and (found := UNFILLED.search(one))), None):
-        yield (
-            "unfilled",
-            f"{unfilled[0]} stands where something should have been filled in: fill it in, or take the line out.",
-        )
+        reason = f"{unfilled[0]} stands where something should have been filled in"
+        yield "unfilled", f"{reason}: fill it in, or take the line out."
     answers = (message.get("content") or "" for message in messages if message["role"] == "assistant")
     if said_again := next(filter(None, map(_in_circles, answers)), ""):
-        yield (
-            "in_circles",
-            f"{shown(said_again)} is said {IN_A_ROW} times in a row or more, so the model learns to run in circles: cut it.",
-        )
+        reason = f"{shown(said_again)} is said {IN_A_ROW} times in a row or more, so the model learns to run in circles"
+        yield "in_circles", f"{reason}: cut it, unless it belongs there."
     if GARBLED.search(text):
         yield "garbled", "it holds characters of a wrong encoding, such as Ã©: save the file anew from its source."
 

@@ -46,6 +46,9 @@ def unread_fields(example: Mapping[str, Any], read: Collection[str] = ()) -> Ite
         known = name.lower()
         if name in read or known not in SAID | MASKS or value in (None, "", [], {}):
             continue
+        # a label that is no verdict says what the line is about
+        if known in (*VERDICTS, "labels") and str(value).lower() not in ("0", "1", "true", "false"):
+            continue
         if known in VERDICTS and isinstance(value, bool):
             continue
         # all of it is learned, as here; or it says once more what a message says
@@ -54,8 +57,8 @@ def unread_fields(example: Mapping[str, Any], read: Collection[str] = ()) -> Ite
         judges = known in MASKS or known in ("label", "labels", "kto_tag")  # whether the answer is a good one
         rejected = known.startswith(("rejected", "negative"))
         todo = "take out what should not be learned" if judges else "put it into the messages, or take it out"
-        todo = "write prompt, chosen and rejected, or take it out" if rejected else todo
-        yield f"what its field {name[:40]} says is not read: {todo}."
+        todo = "for a preference, as ms-swift learns it, write prompt, chosen and rejected" if rejected else todo
+        yield f"what its field {name[:40]} says is read neither here nor by TRL's SFT: {todo}, unless it is only a note."
 
 
 def unlearned(messages: Sequence[Mapping[str, Any]]) -> str:
@@ -77,12 +80,12 @@ def unread_mask(messages: Sequence[Mapping[str, Any]]) -> str:
         off = [name for name in TAUGHT_UNLESS_OFF if name in message and message[name] in (0, "0", "false")]
         on = [name for name in TAUGHT_UNLESS_ON if message.get(name) in (1, "1", "true")]
         if off or on:
-            reason = f"a message's field {(off or on)[0]} says that it is not to be learned, which is not read, so it would be"
-            return f'{reason}: write "weight": 0 there, or take it out.'
+            reason = f"a message's field {(off or on)[0]} says that it is not to be learned, read by axolotl, ms-swift or verl, and not here or by TRL, so it would be"
+            return f'{reason}: for this course write "weight": 0 there; for TRL, a line of prompt and completion for each answer.'
         part = [name for name in IN_PART if message.get(name)]
         part += [name for name in BY_WEIGHT if message.get(name) not in (None, 0, 1)]
         part += ["loss_scale"] if message.get("loss_scale") == 0 else []
         if part:
-            reason = f"a message's field {part[0]} says that it is learned in part or by weight, which is not read, so all of it would be"
-            return f"{reason}, as any other: cut the answer, or take the field out."
+            reason = f"a message's field {part[0]} says that it is learned in part or by weight, which neither this course nor TRL reads, so all of it would be"
+            return f"{reason}: cut the answer, or train where the field is read."
     return ""

@@ -84,7 +84,7 @@ MISTAKES = [
     ("empty_answer", "wrong", talk("Which?", " \n")),
     ("empty_answer", "look", talk("Which?", "…!")),
     ("empty_message", "look", talk("", "That one.")),
-    ("missing_role", "look", turns(SAY, ASK, SAY)),
+    ("greeting", "note", turns(SAY, ASK, SAY)),
     ("doubled_role", "look", turns(ASK, ASK, SAY)),
     ("doubled_role", "look", turns(ASK, SAY, SAY)),
     ("misplaced_system", "look", turns(ASK, SAY, RULE, ASK, SAY)),
@@ -102,7 +102,7 @@ MISTAKES = [
     ("contradiction", "look", talk(GOOD[0], "None that I know of.")),
     ("unread_field", "look", talk("Which?", "That one.", history=[["a", "b"]])),
     ("kto_label", "note", talk("Which?", "A bad one.", label=False)),
-    ("unread_field", "look", talk("Which?", "That one.", label="spam")),
+    ("unread_field", "look", talk("Which?", "That one.", label=1)),
     (
         "all_masked",
         "wrong",
@@ -116,11 +116,13 @@ MISTAKES = [
     ("unread_mask", "look", turns(ASK, SAY, ASK, SAY).replace('"That one."', '"That one.", "train": false', 1)),
     ("unread_mask", "look", turns(ASK, SAY, ASK, SAY).replace('"That one."', '"That one.", "loss_mask": 0', 1)),
     ("unread_mask", "look", turns(ASK, SAY, ASK, SAY).replace('"That one."', '"That one.", "masked": true', 1)),
-    ("picture_in_text", "look", talk("Which?", "That one.", images=["a.png"])),
+    ("picture_beside", "note", talk("<image> Which?", "That one.", images=["a.png"])),
     ("picture_in_text", "look", talk("<image> Which?", "That one.")),
     ("special_token_in_text", "look", talk("Which?", "<|channel|>final<|message|>That one.")),
     ("special_token_in_text", "look", talk("Which?", "<｜Assistant｜>That one.")),
     ("empty_cell", "look", talk("Which?", "NaN")),
+    ("empty_cell", "look", talk("None", "That one.")),
+    ("says_nothing", "note", talk("Who is named in it?", "None")),
     ("think_block_open", "look", talk("Which?", "<think>I look it up. That one.")),
     ("question_in_answer", "look", talk(LONG, f"{LONG} Two minutes.")),
     ("html_signs", "look", talk("Which?", "It&#39;s &lt;b&gt;that&lt;/b&gt; one.")),
@@ -202,6 +204,12 @@ def test_a_turn_of_sharegpt_that_is_not_to_be_learned_stays_so(tmp_path):
         talk("Which folder?", r"C:\new\next, D:\n\nine; what \n and \t mean."),
         talk("How?", r"Split the text at \n, join it with \n and end it with \n."),
         talk("Which places, as JSON?", "[]"),
+        talk("Good or bad?", "👍"),
+        talk("Which sign?", "+"),
+        turns(("system", ""), ASK, ("tool", ""), SAY),
+        turns(ASK, ("tool", "null"), SAY),
+        talk("How is a quote escaped in HTML?", "Write &quot; for it."),
+        talk("Which?", "That one.", label="spam", labels=["a"]),
         talk("Table?", "| a | b |\n|---|---|\n| x<br>y | z<br>w |\nភាសា\u200bខ្មែរ"),
         talk(
             "How does it answer?", "### Response:\na list.\n### Input time\nUSER: is a word; 👩‍👩‍👧, می‌خواهم, a\xa0b."
@@ -215,7 +223,7 @@ def test_a_turn_of_sharegpt_that_is_not_to_be_learned_stays_so(tmp_path):
             '"That one."', '"That one.", "weight": 1, "loss_scale": 1.0, "name": "bot", "prefix": true'
         ),
     ],
-    ids=range(20),
+    ids=range(26),
 )
 def test_what_is_no_mistake_is_not_named(checked, line):
     assert severities(checked(line)) == {}
@@ -236,6 +244,8 @@ def test_a_label_of_kto_is_named_and_what_is_bad_on_purpose_is_no_mistake(checke
     circles = "That one is it. " * 5
     found = checked(talk("Which?", "That one.", label=True), talk("And?", circles, label=False))
     assert severities(found) == {"kto_label": "note"}
+    both = [talk(*GOOD, label=True), talk(GOOD[0], "None that I know of.", label=False)]
+    assert severities(checked(*both)) == {"kto_label": "note"}, "no contradiction"
     pair = json.dumps({"prompt": "Which?", "chosen": "That one.", "rejected": circles})
     assert severities(checked(pair)) == {}
 
@@ -243,8 +253,8 @@ def test_a_label_of_kto_is_named_and_what_is_bad_on_purpose_is_no_mistake(checke
 def test_an_answer_that_nobody_asked_for_but_the_system_is_learned(checked):
     (found, _) = checked(turns(RULE, SAY)).problems
     assert found.code == "missing_role" and "not learned" not in found.sentence
-    (found, *_) = checked(turns(SAY, ASK, SAY)).problems
-    assert "that turn is not learned" in found.sentence
+    (found,) = [one for one in checked(turns(SAY, ASK, SAY)).problems if one.code == "greeting"]
+    assert "that turn is not learned here" in found.sentence
 
 
 def test_the_same_question_under_another_system_message_is_no_contradiction(checked):
@@ -271,12 +281,10 @@ def test_another_question_is_no_leak_and_a_bad_held_out_line_is_said(checked, tm
     assert report.problems[0].sentence.startswith("line 2 of the held-out file cannot be used")
 
 
-def test_few_lines_and_uneven_ones_get_a_word(checked):
+def test_few_lines_get_a_word(checked):
     lines = [talk(f"Which {n}?", f"Number {n}.") for n in range(checker.FEW - 1)]
     assert severities(checked(*lines)) == {} and checked(*lines).problems[0].code == "too_few"
     assert checked(*lines, talk("And?", "Yes.")).problems == ()
-    uneven = checked(*lines, talk("And?", "word " * 300))
-    assert severities(uneven) == {"unbalanced": "note"}
 
 
 def test_the_worst_comes_first(checked):

@@ -84,7 +84,7 @@ def test_a_template_that_answers_at_once_is_not_blamed_for_thinking(codes, name)
 @pytest.mark.parametrize("name", THINK)
 def test_a_think_block_that_every_answer_would_begin_with_is_named_and_without_thinking_it_is_gone(codes, name):
     (one,) = codes(name, TALK).values()
-    assert (one.code, one.severity, one.lines) == ("empty_think_block", "look", (1,)) and "trl#6361" in one.sentence
+    assert (one.code, one.severity, one.lines) == ("empty_think_block", "note", (1,)) and "trl#6361" in one.sentence
     assert codes(name, TALK, **PLAIN) == {}, "as the sentence advises"
     assert codes(name, [ASK, {**TALK[1], "reasoning_content": "Look it up."}]) == {}, "an answer that thinks"
     taught = tasks.encode(tokenizer(name), {"messages": TALK, **PLAIN})
@@ -100,7 +100,7 @@ def test_thinking_that_the_template_does_not_write_is_named(codes):
 @pytest.mark.parametrize("name", NEMOTRONS)
 def test_plain_answers_that_a_thinking_template_refuses_are_told_what_helps(codes, name):
     (one,) = codes(name, TALK).values()
-    assert (one.code, one.severity) == ("template_refuses", "wrong")
+    assert (one.code, one.severity) == ("answer_apart", "wrong") and "TRL and Unsloth train" in one.sentence
     assert '"chat_template_kwargs": {"enable_thinking": false}' in one.sentence
     assert codes(name, TALK, **PLAIN) == {} == codes(name, [ASK, {**TALK[1], "reasoning_content": "Look it up."}])
 
@@ -108,17 +108,17 @@ def test_plain_answers_that_a_thinking_template_refuses_are_told_what_helps(code
 def test_a_setting_is_advised_only_where_the_template_reads_it(tmp_path, codes):
     (tmp_path / "x.jsonl").write_text(json.dumps({"messages": TALK}))
     said = {one.code: one.sentence for one in checking.check(tmp_path / "x.jsonl", tokenizer_of(QWEN_3)).problems}
-    assert "Write the thinking" not in said["empty_think_block"], "it would be left out"
-    assert "enable_thinking" not in said["empty_think_block"] and "train a base whose" in said["empty_think_block"]
+    assert "write the thinking" not in said["empty_think_block"], "it would be left out"
+    assert "enable_thinking" not in said["empty_think_block"] and "leave it so." in said["empty_think_block"]
     asked = codes("qwen3", TALK)["empty_think_block"].sentence
-    assert "Write the thinking into the message's reasoning_content; or, if it should" in asked
-    assert "enable_thinking" in asked and "train a base whose" not in asked
+    assert "to keep it thinking, write the thinking into the message's reasoning_content" in asked
+    assert "leave it so, or add" in asked and "enable_thinking" in asked
 
 
 @pytest.mark.parametrize("name", NEVER)
 def test_a_template_that_never_writes_what_it_asks_with_says_so_and_no_setting_is_advised(codes, name):
     (one,) = codes(name, TALK).values()
-    assert one.code == "template_refuses" and "has the model think where it is asked" in one.sentence
+    assert one.code == "answer_apart" and "has the model think where it is asked" in one.sentence
     assert "enable_thinking" not in one.sentence
 
 
@@ -263,7 +263,7 @@ def test_thinking_of_an_earlier_answer_that_the_template_leaves_out_is_named_and
     assert codes("qwen3_5_think", [ASK, first]) == {}
     assert "special_token_in_text" not in dict(remarks([ASK, first], marks=["<think>"]))
     assert "special_token_in_text" in dict(remarks([{**ASK, "content": "<think>"}, first], marks=["<think>"]))
-    assert "cuts what stands between" in codes("deepseek_r1_distill", [ASK, first])["template_refuses"].sentence
+    assert "cuts what stands between" in codes("deepseek_r1_distill", [ASK, first])["answer_apart"].sentence
 
 
 def test_a_think_block_that_is_only_closed_is_no_mistake_where_the_template_opens_it(codes):
@@ -289,7 +289,7 @@ def test_a_system_message_that_the_template_writes_only_where_it_asks_is_named(t
     """As the templates of Mistral 7B v0.3 and Nemo do (trl#6689, 2026-08-09)."""
     (tmp_path / "x.jsonl").write_text(json.dumps({"messages": [{"role": "system", "content": "Be brief."}, *TALK]}))
     found = {one.code: one.sentence for one in checking.check(tmp_path / "x.jsonl", tokenizer_of(MISTRAL_3)).problems}
-    assert "what the system says where it asks" in found["template_refuses"]
+    assert "what the system says where it asks" in found["answer_apart"]
 
 
 WANTS_IDS = (
@@ -351,8 +351,13 @@ def test_an_argument_that_the_tool_does_not_have_is_named(codes):
         ("gemma", [ASK, ASK, TALK[1]], "make one message of those that the same role says one after the other"),
         ("deepseekv3", [ASK, call()], "give the arguments of its tool calls as JSON in a text"),
         ("deepseekv3", [ASK, call("{}", content=None)], 'write "" as the content of a message that only calls a tool'),
-        # that would leave the call out
-        ("deepseek_r1_distill", [ASK, call("{}", content=None)], "say it in other turns"),
+        (
+            "gemma3",
+            [ASK, call(), {"role": "tool", "content": "21"}, TALK[1]],
+            "write its calls into the content, and what a tool",
+        ),
+        # as an object, or as JSON in a text, it would be left out
+        ("deepseek_r1_distill", [ASK, call("{}", content=None)], "write its calls into the content"),
         ("glm4moe", [ASK, call('{"city": "Paris"}')], "give the arguments of its tool calls as an object"),
         ("llama3_1", TWO_CALLS, "call one tool in a message, with its answer behind it"),
         ("gptoss", [ASK, {**TALK[1], "content": CHANNELS}], "write what it thinks into the field thinking"),
@@ -398,8 +403,67 @@ def test_a_channel_that_the_template_opens_as_it_asks_is_shown_and_is_no_rewriti
     found = {
         one.code: one.sentence for one in checking.check(tmp_path / "x.jsonl", tokenizer_of(CHATML + asks)).problems
     }
-    assert '"<|channel>thought' in found["template_refuses"] and "rewrites" not in found["template_refuses"]
-    assert ('{"enable_thinking": true}' in found["template_refuses"]) == bool(setting)
+    assert '"<|channel>thought' in found["answer_apart"] and "rewrites" not in found["answer_apart"]
+    assert ('{"enable_thinking": true}' in found["answer_apart"]) == bool(setting)
+
+
+def test_thinking_that_is_cut_out_stays_with_the_template_that_is_advised():
+    """TRL's own for DeepSeek-R1's distilled models (trl#6766, 2026-08-15)."""
+    with pytest.raises(ValueError, match=r"such as TRL's deepseek_r1_distill_training\.jinja"):
+        chat_text(tokenizer("deepseek_r1_distill"), {"messages": THOUGHT})
+    assert "Look it up." in chat_text(tokenizer("deepseek_r1_distill_training"), {"messages": THOUGHT}).taught
+
+
+def test_thinking_in_a_field_that_the_template_does_not_write_is_lost_and_said(codes):
+    found = codes("deepseek_r1_distill", [ASK, {**TALK[1], "reasoning_content": "Look it up."}])
+    assert "does not write that field, so the thinking is lost: write it between" in found["answer_apart"].sentence
+
+
+def test_an_end_is_looked_for_behind_the_answer_also_where_its_thinking_is_written_otherwise(tmp_path):
+    """GLM-4.5's answers end where the next turn begins."""
+    (tmp_path / "x.jsonl").write_text(
+        json.dumps({"messages": [ASK, {**TALK[1], "content": "<think>Look.</think>21."}]})
+    )
+    found = {one.code: one.sentence for one in checking.check(tmp_path / "x.jsonl", tokenizer("glm4moe")).problems}
+    assert "writes no end token after an answer" in found["eos_never_supervised"]
+
+
+def test_an_answer_that_only_thinks_breaks_nothing(codes):
+    assert "template_refuses" not in codes("qwen2_5", [ASK, {**TALK[1], "content": "<think>Look it up.</think>"}])
+
+
+def test_an_answer_that_goes_on_behind_a_tools_is_not_asked_for_anew(codes):
+    """As in DiffusionGemma's and Gemma 4's templates."""
+    messages = [ASK, call(), {"role": "tool", "name": "get_weather", "content": "21"}, TALK[1]]
+    assert "asks_without_opening" not in codes("diffusion_gemma", messages, tools=TOOLS)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(FOLDER.glob("*.jinja")) if "llava" not in path.stem])
+def test_what_trl_makes_of_a_template_without_marks_is_what_it_does(name):
+    utils, made = pytest.importorskip("trl.chat_template_utils"), tokenizer(name)
+    said = [one for code, _, one in template.of_the_template(made, {"messages": TALK}) if code == "no_generation_marks"]
+    try:
+        assert said == [] or ("takes its own marked copy of it" in said[0]) == bool(
+            utils.get_training_chat_template(made)
+        )
+    except ValueError:
+        assert "stops, since it has no marked copy" in said[0]
+
+
+def test_what_trl_makes_of_an_unmarked_template_is_left_open_without_trl(monkeypatch):
+    monkeypatch.setattr(template, "find_spec", lambda _: None)
+    said = {code: one for code, _, one in template.of_the_template(tokenizer("qwen2_5"), {"messages": TALK})}
+    assert "where it has one of this very template" in said["no_generation_marks"]
+
+
+def test_tools_that_the_system_message_names_are_shown(codes):
+    told = [{"role": "system", "content": "You may call get_weather(city)."}, *TALK]
+    assert codes("llama3", told, tools=TOOLS) == {}
+
+
+def test_a_system_message_that_stands_later_and_is_written_is_no_mistake_on_that_base(codes):
+    assert codes("qwen2_5", [*TALK, {"role": "system", "content": "Be brief."}, *TALK]) == {}
+    assert codes("qwen2_5", [TALK[1], *TALK]) == {}
 
 
 def test_tools_that_the_template_does_not_show_are_named(codes):

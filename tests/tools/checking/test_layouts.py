@@ -95,18 +95,27 @@ def test_roles_of_a_tool_call_that_other_trainers_have_are_read_as_one(good, tmp
     ("record", "code", "sentence"),
     [
         ({"text": "The archive keeps maps."}, "plain_text", "text without turns"),
-        ({"prompt": "Why?", "ground_truth": "So."}, "unknown_layout", "GRPO and RLOO"),
+        ({"prompt": "Why?", "ground_truth": "So."}, "prompt_alone", "GRPO and RLOO"),
         # TRL's stepwise layout, of process rewards
-        ({"prompt": "Why?", "completions": ["So."], "labels": [True]}, "unknown_layout", '"labels"]: expected'),
+        ({"prompt": "Why?", "completions": ["So."], "labels": [True]}, "other_layout", "for a PRM trainer"),
+        (
+            {"input": {}, "preferred_output": [SAY], "non_preferred_output": [SAY]},
+            "other_layout",
+            "Together or Fireworks",
+        ),
+        ({"segments": [{"label": True, "text": "So."}]}, "other_layout", "axolotl's type input_output"),
+        ({"segments": "So."}, "unknown_layout", "expected"),
+        ({"input_ids": [1, 2]}, "other_layout", "tokens already"),
         ({"version": 1, "data": [{"messages": TALK}]}, "unknown_layout", "jq -c '.data[]' FILE"),
         ({"prompt": {"0": "Why?"}, "completion": {"0": "So."}}, "unknown_layout", 'orient="records"'),
         ({"prompt": ["Why?", "How?"], "completion": ["So.", "Thus."]}, "unknown_layout", "whole columns"),
         ({"messages": json.dumps(TALK)}, "unknown_layout", "json.loads(text)"),
         ({"messages": str(TALK)}, "unknown_layout", "ast.literal_eval(text)"),
         ({"messages": [*TALK, ASK]}, "missing_role", "take off what follows it"),
-        ({"messages": [{**ASK, "content": [{"type": "image"}]}, SAY]}, "no_text", 'a part of type "image"'),
+        ({"messages": [{**ASK, "content": [{"type": "image"}]}, SAY]}, "picture_part", "train models on it that see"),
+        ({"messages": [{**ASK, "content": [{"type": "file"}]}, SAY]}, "no_text", 'a part of type "file"'),
     ],
-    ids=range(10),
+    ids=range(15),
 )
 def test_a_record_that_is_not_read_says_what_it_is(tmp_path, record, code, sentence):
     (tmp_path / "x.jsonl").write_text(json.dumps(record))
@@ -114,9 +123,42 @@ def test_a_record_that_is_not_read_says_what_it_is(tmp_path, record, code, sente
     assert (found.code, found.severity) == (code, "wrong") and sentence in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("record", "code"),
+    [
+        ({"conversations": [{"from": "human", "value": "Why?"}, {"from": "gpt", "value": "So."}]}, "sharegpt_roles"),
+        ({"conversations": TALK}, ""),
+        ({"conversations": TALK, "system": "Be brief."}, "system_beside"),
+        ({"prompt": "Why?", "completion": "So.", "system": "Be brief."}, "system_beside"),
+        ({"instruction": "Why?", "output": "So.", "system": "Be brief."}, ""),
+    ],
+    ids=range(5),
+)
+def test_what_trl_passes_over_in_a_layout_that_is_read_is_said(tmp_path, record, code):
+    (tmp_path / "x.jsonl").write_text(json.dumps(record))
+    report = checking.check(tmp_path / "x.jsonl", held_out=tmp_path / "x.jsonl")
+    found = [one.code for one in report.problems if one.code not in ("too_few", "leak")]
+    assert found == ([code] if code else []) and report.all_usable
+    assert ("For other trainers, such as TRL's" in checking.in_words(report)) == bool(code)
+
+
+def test_trl_leaves_sharegpts_roles_as_they_are():
+    trl = pytest.importorskip("trl")
+    turns = [{"from": "human", "value": "Why?"}, {"from": "gpt", "value": "So."}]
+    made = trl.maybe_convert_to_chatml({"conversations": turns, "system": "Be brief."})
+    assert [one["role"] for one in made["messages"]] == ["human", "gpt"]
+
+
 def test_a_line_in_pythons_way_is_named(tmp_path):
     (tmp_path / "x.jsonl").write_text(str({"messages": TALK}) + "\n{}")
     assert "json.dumps" in checking.check(tmp_path / "x.jsonl").problems[0].sentence
+
+
+def test_a_table_of_texts_or_of_prompts_alone_is_for_other_trainers(tmp_path):
+    for columns, code in (("text", "plain_text"), ("Prompt,Solution", "prompt_alone")):
+        (tmp_path / "x.csv").write_text(f"{columns}\nWhy?,So.\n" if "," in columns else f"{columns}\nThe archive.\n")
+        (found,) = checking.check(tmp_path / "x.csv").problems
+        assert (found.code, found.lines) == (code, (2,))
 
 
 def test_a_table_whose_cells_are_not_parted_by_commas_is_named(tmp_path):

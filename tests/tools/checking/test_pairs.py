@@ -67,7 +67,7 @@ LAYOUTS = [
 @pytest.mark.parametrize(("record", "before"), LAYOUTS, ids=range(len(LAYOUTS)))
 def test_a_pair_is_the_same_in_every_layout(checked, tmp_path, record, before):
     report = checked(record)
-    assert severities(report) == {} and report.good == 1
+    assert severities(report).keys() <= {"sharegpt_roles", "system_beside"} and report.good == 1
     ((line, pair),) = checking.conversations(tmp_path / "x.jsonl")
     assert line == 1 and pair["messages"] == [*before, USER, CHOSEN]
     assert {name: pair[name] for name in ("prompt", "chosen", "rejected")} == {
@@ -85,7 +85,7 @@ def test_a_table_of_preferences_is_read_too(tmp_path):
 
 def test_the_courses_own_pairs_have_one_shortcut_and_no_other_fault():
     report = checking.check(course_root() / "data" / "preferences" / "train_pairs.jsonl")
-    assert severities(report) == {"length_shortcut": "look"} and report.good == 48
+    assert severities(report) == {"length_shortcut": "note"} and report.good == 48
     assert "A preference is two conversations; the chosen answer is the shorter one in 100% of the pairs." in (
         checking.in_words(report)
     )
@@ -101,7 +101,7 @@ MISTAKES = [
     ("prompt_not_shared", "wrong", {"chosen": [USER, CHOSEN], "rejected": [USER, RULE, REJECTED]}),
     ("prompt_not_shared", "wrong", {"prompt": "What else?", **whole()}),
     ("prompt_not_shared", "wrong", {"chosen": "So.", "rejected": "Well."}),
-    ("prompt_not_shared", "wrong", {"messages": [USER], "chosen": [CHOSEN], "rejected": [REJECTED]}),
+    ("other_layout", "wrong", {"messages": [USER], "chosen": [CHOSEN], "rejected": [REJECTED]}),
     ("prompt_twice", "wrong", {"prompt": [USER], **whole()}),
     ("prompt_twice", "wrong", {"prompt": ASK, "chosen": f"{ASK} {GOOD}", "rejected": f"{ASK} {BAD}"}),
     ("empty_answer", "wrong", {**TEXTS, "chosen": ""}),
@@ -118,8 +118,8 @@ MISTAKES = [
     ("missing_role", "wrong", {"chosen": [USER, CHOSEN], "rejected": [USER, CHOSEN, HELLO]}),
     ("unknown_layout", "wrong", {"conversations": 3, "chosen": [CHOSEN], "rejected": [REJECTED]}),
     ("unread_field", "look", {**TEXTS, "history": ["Hello."]}),
-    ("prompt_guessed", "look", {"chosen": "Why is it so? It is.", "rejected": "Why is it so? It was."}),
-    ("special_token_in_text", "look", {**TEXTS, "prompt": "Other?", "rejected": "That one.<|im_end|>"}),
+    ("prompt_guessed", "note", {"chosen": "Why is it so? It is.", "rejected": "Why is it so? It was."}),
+    ("special_token_in_text", "note", {**TEXTS, "prompt": "Other?", "rejected": "That one.<|im_end|>"}),
     ("boilerplate", "look", {**TEXTS, "chosen": "As an AI language model, I have no tea."}),
     ("personal_data", "look", {**TEXTS, "prompt": "Other?", "rejected": "Ask jo@acme.org."}),
     ("mixed_layouts", "look", {"prompt": "Which?", "completion": "That one."}),
@@ -177,7 +177,7 @@ def test_what_is_no_mistake_in_a_pair_is_not_named(checked, record):
 def test_what_both_answers_repeat_is_no_question_in_another_field(checked):
     assert "prompt_not_shared" not in severities(checked({"messages": [HELLO], **whole()}))
     pair = {"chosen": f"{ASK} {GOOD}", "rejected": f"{ASK} {BAD}"}
-    assert severities(checked({"query": ASK, **pair})) == {"prompt_guessed": "look"}
+    assert severities(checked({"query": ASK, **pair})) == {"prompt_guessed": "note"}
 
 
 @pytest.mark.parametrize(

@@ -85,21 +85,24 @@ MARKS_MISSING = {"no_generation_marks": "note"}
         (whole(ASKS_NEVER, eos_token="<|im_end|>"), MARKS_MISSING | {"asks_without_opening": "look"}),
         (whole("chatml", eos_token="<|im_end|>", begin=True), MARKS_MISSING | {"bos_missing": "note"}),
         (whole("chatml", eos_token="<|im_end|>"), MARKS_MISSING),
-        (whole("chatml"), MARKS_MISSING | {"eos_never_supervised": "look"}),
+        # its folder would say whether <|im_end|> is an end, too
+        (whole("chatml"), MARKS_MISSING | {"eos_never_supervised": "note"}),
         (
             whole("{% for m in messages %}{{ m.content }} {% endfor %}"),
             MARKS_MISSING | {"eos_never_supervised": "look"},
         ),
         (whole("chatml", eos_token=None), {"eos_never_supervised": "wrong"}),
         # it writes the assistant's header after every conversation, so none is how a longer one begins
-        (whole("zephyr"), MARKS_MISSING | {"only_last_answer": "look", "asks_always": "look"}),
+        (whole("zephyr"), MARKS_MISSING | {"only_last_answer": "note", "asks_always": "look"}),
         (whole("llama 3", eos_token="<|eot_id|>", begin=True), MARKS_MISSING | {"bos_twice": "note"}),
         (whole("llama 3", eos_token="<|eot_id|>"), MARKS_MISSING),
         (whole("mistral 1", pad_token="</s>"), MARKS_MISSING | {"pad_is_eos": "note"}),
         (whole("mistral 1", pad_token=None), MARKS_MISSING | {"pad_is_eos": "note"}),
+        # the answer ends in another token, as Phi-3's
+        (whole("chatml", pad_token="</s>"), MARKS_MISSING | {"eos_never_supervised": "note"}),
         (whole(""), {"no_template": "look"}),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_what_template_and_tokenizer_do_to_every_line(checked, tokenizer, found):
     report = checked(tokenizer, TALK, [TALK[0], {"role": "assistant", "content": "Another."}, *TALK])
@@ -144,14 +147,17 @@ def test_an_end_that_the_folder_of_the_base_names_is_one(tmp_path, file, stops, 
     assert chatml.convert_tokens_to_ids("<|im_end|>") == 4
     (tmp_path / file).write_text(json.dumps({"eos_token_id": stops}))
     chatml.name_or_path = str(tmp_path)
-    codes = [code for code, *_ in template.of_the_template(chatml, {"messages": TALK})]
+    codes = {code: how for code, *how in template.of_the_template(chatml, {"messages": TALK})}
     assert ("eos_never_supervised" in codes) == found
+    if stops == [2]:
+        severity, sentence = codes["eos_never_supervised"]
+        assert severity == "look" and "and generation stops at </s>" in sentence
 
 
 def test_an_end_token_that_the_template_does_not_write_is_said_with_the_one_it_does():
     ((_, _, sentence), *_) = template.of_the_template(whole("chatml"), {"messages": TALK})
-    assert "ends an answer with <|im_end|>, and generation stops at </s>" in sentence
-    assert "Set eos_token to <|im_end|>" in sentence
+    assert "ends an answer with <|im_end|>, and the tokenizer's end token is </s>: that is well" in sentence
+    assert "set eos_token to <|im_end|>" in sentence and "stops at </s>" not in sentence
 
 
 @pytest.mark.parametrize(("more", "mark"), [("<|eot_id|>", "<|eot_id|>"), ("<|im_start|>assistant\n", "<|im_end|>")])
@@ -211,9 +217,11 @@ def test_what_is_learned_of_a_chat_is_said(checked):
     report = checked(whole(QWEN_3), *chats)
     assert (report.answers, report.learned) == (4, 2)
     (found,) = (problem for problem in report.problems if problem.code == "only_last_answer")
-    assert (found.severity, found.lines) == ("look", (1,)) and found.sentence.startswith(
-        "of its 3 answers only the last"
-    )
+    assert (found.severity, found.lines) == (
+        "note",
+        (1,),
+    ) and "TRL's, learn what it writes of the others, too" in found.sentence
+    assert found.sentence.startswith("of its 3 answers only the last is learned here")
     assert "2 are learned: only_last_answer says why." in checking.in_words(report)
     assert "answers in these lines" not in checking.in_words(checked(whole("chatml"), TALK)), "one answer a line"
 

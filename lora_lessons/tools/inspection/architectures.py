@@ -22,7 +22,7 @@ from .xray import AdaptedMatrix, AgainstBase, Loads
 # What parts of a larger model see or hear, by the names that transformers gives them.
 TOWERS = {
     *("visual", "vision_tower", "vision_model", "vision_encoder", "audio_tower", "multi_modal_projector"),
-    *("embed_vision", "embed_audio"),
+    *("embed_vision", "embed_audio", "connector", "vpm", "apm", "resampler"),
 }
 # The gravest answer counts, where an adapter's keys are of several kinds.
 _GRAVITY = {"no": 3, "care": 2, "unknown": 1, "yes": 0}

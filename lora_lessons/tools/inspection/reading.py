@@ -32,22 +32,25 @@ TINKERS = re.compile(r"\.(unembed_tokens|experts\.w[123])\.lora_[AB]\b")
 OTHERS_LORA = re.compile(r"(^|[._])lora[._](?!embedding_|magnitude_|diag)|\.(hada|lokr)_\w+$")
 # How files are called that are no part of an adapter: its own in other formats, a whole model's, and what a trainer resumes from.
 NO_PART = (
-    "adapter_model",
-    "adapters.",
-    "model",
-    "pytorch_model",
-    "consolidated",
-    "training_args",
-    "optimizer",
-    "scheduler",
-    "scaler",
-    "rng_state",
+    *(
+        "adapter_model",
+        "adapters.",
+        "model",
+        "pytorch_model",
+        "consolidated",
+        "training_args",
+        "optimizer",
+        "scheduler",
+    ),
+    *("scaler", "rng_state", "lr_scheduler", "grad_scaler", "recipe_state", "dataloader"),
 )
+# How adapters of models that make pictures begin their names, in diffusers' layout and kohya's.
+OF_PICTURES = ("transformer.", "unet.", "text_encoder", "lora_unet_", "lora_te", "lora_transformer_", "diffusion_model")
 # What torch.compile, FSDP and checkpointing write into the names of a model that they wrap.
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 # Why a file may hold names alone, or nothing (trl#4416 of 2026-07-07, peft#2450).
 OF_ZERO_3 = (
-    "DeepSpeed's ZeRO-3 leaves such a file where the numbers were not gathered before they were saved: transformers 5 gathers them, and "
+    "DeepSpeed's ZeRO-3, for one, leaves such a file where the numbers were not gathered before they were saved: transformers 5 gathers them, and "
     "before it stage3_gather_16bit_weights_on_model_save: true in DeepSpeed's configuration does."
 )
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
@@ -176,6 +179,8 @@ def open_adapter(adapter: Path | str) -> AdapterFolder:
     """
     place = _place(adapter)
     if not (place / ADAPTER_CONFIG).is_file():
+        if (place / MLX_WEIGHTS).is_file():
+            raise ValueError(_of_mlx(place / MLX_WEIGHTS))
         raise FileNotFoundError(f"no {ADAPTER_CONFIG} in {place}: {_where_else(place)}.")
     if not (place / ADAPTER_WEIGHTS).is_file():
         if (place / MLX_WEIGHTS).is_file():
@@ -190,6 +195,8 @@ def open_adapter(adapter: Path | str) -> AdapterFolder:
 def _place(adapter: Path | str) -> Path:
     place = expanded(adapter)
     if place.is_file():
+        if other := _of_pictures(place):
+            raise ValueError(f"{other}.")
         meant = "PEFT's folder that it was made from" if place.suffix == ".gguf" else "the folder that holds it"
         raise FileNotFoundError(f"{place} is a file: give {meant}.")
     if models.is_hub_id(str(adapter)):
@@ -202,8 +209,27 @@ def _where_else(place: Path) -> str:
     within = sorted((one.parent.name for one in place.glob(f"*/{ADAPTER_CONFIG}")), key=lambda one: (len(one), one))
     if within:
         return f"give a folder within it that has one ({', '.join(within[-5:])})"
+    if other := next(filter(None, map(_of_pictures, sorted(place.glob("*.safetensors")))), ""):
+        return other
+    if (place / ADAPTER_WEIGHTS).is_file() and not (place / "config.json").is_file():
+        return f"{ADAPTER_WEIGHTS} is there without it, and lora_alpha stands in it alone: copy it from where the adapter was trained"
     whole = " (this one is a whole model's)" if (place / "config.json").is_file() else ""
     return f"give the folder that PEFT's save_pretrained wrote{whole}, or a hub id such as 'owner/name'"
+
+
+def _of_pictures(file: Path) -> str:
+    """What to do with an adapter of a model that makes pictures, in one file; "" where it is none."""
+    if not any(name.startswith(OF_PICTURES) and "lora" in name for name in _names(file)):
+        return ""
+    return f"{file} is an adapter of a model that makes pictures: load it with diffusers (load_lora_weights) or ComfyUI"
+
+
+def _names(file: Path) -> Sequence[str]:
+    """The names of a file's tensors; none where it is no safetensors, or damaged."""
+    try:
+        return [*Numbers(file).names] if file.suffix == ".safetensors" and models.is_whole(file) else []
+    except (SafetensorError, OSError, ValueError):
+        return []
 
 
 def _without_weights(place: Path) -> str:
@@ -218,10 +244,18 @@ def _without_weights(place: Path) -> str:
 
 
 def _of_mlx(file: Path) -> str:
+    ends = {f".{name.rpartition('.')[2]}" for name in _names(file)}
+    if ends and ends.isdisjoint(MLX_ENDS):
+        return (
+            f"{file} was trained in MLX, and not as mlx-lm's LoRA: nothing in it is called lora_a or lora_b. Load it with the program that "
+            "wrote it, such as mlx-vlm. PEFT, llama.cpp and vLLM read PEFT's layout alone."
+        )
+    fuse = f"PEFT, llama.cpp and vLLM read PEFT's layout alone. {_mlx_fuses(file)}mlx_lm.fuse puts it into the base's weights."
+    if ".m" in ends:
+        return f"{file} is a DoRA adapter of mlx-lm, with magnitudes (m) beside lora_a and lora_b. {fuse}"
     return (
         f"{file} is an adapter of mlx-lm: its lora_a is A turned around (k×r), its lora_b is B turned around (r×d), and its scale "
-        "is what PEFT calls lora_alpha / r. PEFT, llama.cpp and vLLM read PEFT's layout alone. "
-        f"{_mlx_fuses(file)}mlx_lm.fuse puts it into the base's weights. Or write PEFT's two files: transpose both, call them "
+        f"is what PEFT calls lora_alpha / r. {fuse} Or write PEFT's two files: transpose both, call them "
         f"{PREFIX}….lora_A.weight and {PREFIX}….lora_B.weight in {ADAPTER_WEIGHTS}, and set r = rank and "
         f"lora_alpha = scale × rank in {ADAPTER_CONFIG}."
     )
@@ -231,7 +265,7 @@ def _mlx_fuses(file: Path) -> str:
     """How the sentence on mlx_lm.fuse begins: where the configuration's keys leave layers of the file out, with what to do first."""
     try:
         meant = json.loads((file.parent / ADAPTER_CONFIG).read_text(encoding="utf-8"))["lora_parameters"]["keys"]
-        names = Numbers(file).names if meant is not None and models.is_whole(file) else []
+        names = _names(file) if meant is not None else []
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return "On the machine that trained it, "
     # mlx-lm knows a layer by its name within its block, or by its whole name

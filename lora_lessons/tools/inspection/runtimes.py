@@ -229,7 +229,7 @@ def _llama_cpp(
     if against is None and "use_qalora" in settings.others:
         yield "care", ON_GPTQ, ""
     if settings.changes_base:
-        yield "care", f"{settings.init_lora_weights} changed the base too: convert it with PEFT first", "lesson 05"
+        yield "care", f"{settings.init_lora_weights} changed the base too: {settings.to_plain}", "lesson 05"
     if tied is None and any(one.on_embedding or one.module.endswith("lm_head") for one in matrices):
         yield (
             "care",
@@ -352,6 +352,9 @@ def _our_exporters(
     if against is not None:
         return not against.not_exported, ""
     if architecture_of(opened).family is not None or _packed(opened, against):
+        return False, ""
+    named = architecture_named(opened, against).removesuffix("ForCausalLM").lower()
+    if named and named not in gguf.EXPORTED:
         return False, ""
     *families, last = gguf.EXPORTED
     return True, "" if _is_ours(opened.settings.base_name) else f" (if its base is {', '.join(families)} or {last})"

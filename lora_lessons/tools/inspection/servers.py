@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import isclose
 
 from .architectures import TOWERS, by_architecture
 from .reading import AdapterFolder, besides, last, leaf_of
@@ -71,8 +72,8 @@ def vllm(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Agai
     if against is None and "use_qalora" in settings.others:
         yield "care", ON_GPTQ, ""
     if settings.changes_base:
-        yield "care", f"{settings.init_lora_weights} changed the base too: convert it with PEFT first", "lesson 05"
-    if settings.rank_pattern or settings.alpha_pattern:
+        yield "care", f"{settings.init_lora_weights} changed the base too: {settings.to_plain}", "lesson 05"
+    if _scaled_apart(opened, matrices):
         reason = "it reads r and lora_alpha once for all matrices: those that a pattern names get another scale"
         yield "care", reason, _VLLM_READS
     yield from by_base
@@ -93,11 +94,13 @@ def sglang(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Ag
     if settings.unsaid:
         reason = f"it stops: adapter_config.json does not say {' and '.join(settings.unsaid)}"
         yield "no", reason, "sglang/srt/lora/lora_config.py"
+    if settings.use_dora:
+        yield "no", "it stops at DoRA: merge it first", "sglang#22125 (merged 2026-04-04)"
     parts = [set(one.module.split(".")) for one in matrices]
     if settings.task_type == "SEQ_2_SEQ_LM" or any("encoder" in one and not TOWERS & one for one in parts):
         yield "unknown", f"{_ENCODER}, and whether it serves this one was not looked at", ""
     more = [*besides(opened), *(one for one in opened.tensors if one.module.rpartition(".")[2] in EMBEDDINGS)]
-    if more or settings.use_dora or settings.bias != "none" or settings.modules_to_save:
+    if more or settings.bias != "none" or settings.modules_to_save:
         beside = f"{last(more)} in the file" if more else "what its configuration asks for"
         yield "unknown", f"it reads A and B, and what it makes of {beside} was not looked at: merge it first", ""
     if "alora_invocation_tokens" in settings.others:
@@ -122,18 +125,19 @@ def sglang(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Ag
         yield "unknown", f"{reason}: merge it first", _SGLANG_KNOWS
     if halved:
         yield "no", f"{halved}: merge it first", _JOINS
+    if other := next((one for one in matrices if one.r != settings.r), None):
+        reason = f"it keeps room for r = {settings.r} alone and stops at a matrix of another rank, such as {other.r}: merge it first"
+        yield "no", reason, "sglang/srt/lora/mem_pool.py (2026)"
     by_base = [*by_architecture("SGLang", opened, matrices, against)]
     yield from (one for one in by_base if one[0] != "care")
     if settings.use_rslora:
         r = max((one.r for one in matrices), default=settings.r)
         reason = f"it computes α/r where rsLoRA means α/√r: raise lora_alpha √r-fold ({r**0.5:.3g}) and switch use_rslora off, or merge it first"
         yield "care", reason, "sglang#40835 (open, 2026-09-23)"
-    if other_ranks(opened, matrices):
-        yield "care", "its scale comes from the r of the configuration, which is not that of the tensors", _SGLANG_READS
     if settings.changes_base:
-        yield "care", f"{settings.init_lora_weights} changed the base too: convert it with PEFT first", "lesson 05"
-    if settings.rank_pattern or settings.alpha_pattern:
-        reason = "it reads r and lora_alpha once for all matrices: those that a pattern names get another scale"
+        yield "care", f"{settings.init_lora_weights} changed the base too: {settings.to_plain}", "lesson 05"
+    if _scaled_apart(opened, matrices):
+        reason = "it reads lora_alpha once for all matrices: those that alpha_pattern names get another scale: merge it first"
         yield "care", reason, _SGLANG_READS
     yield from by_base
     yield "yes", f"with --enable-lora and --lora-paths{if_served(opened, against)}", "docs.sglang.io, LoRA Serving"
@@ -167,6 +171,12 @@ def _halved(opened: AdapterFolder) -> str:
         does, lacks = ("stops", "v_proj") if "q_proj" in leaves else ("stops or leaves them out", "q_proj")
         return f"it joins q_proj, k_proj and v_proj, and {does} where one layer adapts {', '.join(sorted(joins))} and no {lacks}"
     return ""
+
+
+def _scaled_apart(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> bool:
+    """Whether a matrix has another scale than r and lora_alpha give; a pattern of each may keep them the same."""
+    usual = opened.settings._replace(alpha_pattern={}).scale_of("", opened.settings.r)
+    return any(not isclose(one.scale, usual) for one in matrices)
 
 
 def _leaves(matrices: Sequence[AdaptedMatrix]) -> set[str]:

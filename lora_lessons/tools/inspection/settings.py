@@ -66,6 +66,11 @@ class AdapterSettings(NamedTuple):
         """Whether its start changed the base's weights as well (PiSSA, OLoRA and their like)."""
         return self.starts(*CHANGES_BASE)
 
+    @property
+    def to_plain(self) -> str:
+        """What makes it one for the plain W: PEFT converts all but LoftQ's (`LoraModel._convert_state_dict_for_initial_model`)."""
+        return "merge it with PEFT" if self.starts("loftq") else "convert it with PEFT first"
+
     def starts(self, *ways: str) -> bool:
         """Whether init_lora_weights is one of `ways`, or a kind of it (pissa_niter_4)."""
         return self.init_lora_weights.lower().startswith(ways)

@@ -17,19 +17,25 @@ class Talk(NamedTuple):
     """How a folder talks, as far as its files say."""
 
     template: str | None
-    # None where there is no template, or it cannot be tried
+    # Whether an answer ends with a token that stops generation; None where there is no template, or it cannot be tried
     ends: bool | None
     eos: str
     # the tokens that were added, by their number
     added: dict[int, str]
+    # the token of its own that the template ends an answer with, whether a configuration names those that stop, and a whole talk
+    ending: str = ""
+    stops_said: bool = False
+    text: str = ""
 
 
-def talk_of(place: Path) -> Talk:
-    """What the tokenizer's files in `place` say; a folder without any says nothing. Raises no error: unreadable is unsaid."""
+def talk_of(place: Path, base: Path | None = None) -> Talk:
+    """What the tokenizer's files in `place` say, and those of its `base` on what stops; a folder without any says nothing.
+
+    Raises no error: unreadable is unsaid.
+    """
     config = _json(place / "tokenizer_config.json")
-    template = _template(place, config)
-    ends, eos = _ends(place) if template and _has_tokenizer(place) else (None, "")
-    return Talk(template, ends, eos, _added(place, config))
+    talk = Talk(_template(place, config), None, "", _added(place, config))
+    return _tried(talk, place, base or place) if talk.template and _has_tokenizer(place) else talk
 
 
 def _has_tokenizer(place: Path) -> bool:
@@ -45,18 +51,24 @@ def _template(place: Path, config: dict[str, Any]) -> str | None:
     return stated.strip() if isinstance(stated, str) and stated.strip() else None
 
 
-def _ends(place: Path) -> tuple[bool | None, str]:
-    """Whether the template closes an answer with a token that ends generation, and the tokenizer's EOS."""
+def _tried(talk: Talk, place: Path, base: Path) -> Talk:
+    """The same with what the template writes, and whether it closes an answer with a token that ends generation."""
     try:
         tokenizer = models.load_tokenizer(place)
         turns = [{"role": "user", "content": ASKED}, {"role": "assistant", "content": ANSWERED}]
         text = models.rendered(tokenizer, turns, answer=False)
-        stops = stop_tokens(place)
+        stops = {*stop_tokens(place), *stop_tokens(base)}
     except (ModelError, ValueError):
-        return None, ""
+        return talk
     after = text.rpartition(ANSWERED)[2]
-    words = {tokenizer.eos_token, *tokenizer.convert_ids_to_tokens(stops)}
-    return any(isinstance(word, str) and word and word in after for word in words), str(tokenizer.eos_token or "")
+    words = {tokenizer.eos_token, *tokenizer.convert_ids_to_tokens(list(stops))}
+    return talk._replace(
+        ends=any(isinstance(word, str) and word and word in after for word in words),
+        eos=str(tokenizer.eos_token or ""),
+        ending=next((word for word in talk.added.values() if word and word in after), ""),
+        stops_said=any((one / "generation_config.json").is_file() for one in (place, base)),
+        text=text,
+    )
 
 
 def _added(place: Path, config: dict[str, Any]) -> dict[int, str]:

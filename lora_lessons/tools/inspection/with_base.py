@@ -76,7 +76,8 @@ class OpenedBase(NamedTuple):
         """W of a module in fp32, d×k; None where the files have none under its name, or a packed one."""
         name = self.weight_of(module)
         tensor = read_tensor({name: self.shapes[name][0]}, name) if name else None
-        if tensor is None or not tensor.is_floating_point():
+        # 8 bits are packed: their scale lies beside them
+        if tensor is None or not tensor.is_floating_point() or tensor.itemsize == 1:
             return None
         return tensor.float().T if _is_turned(self.modules.get(self.own_name(module))) else tensor.float()
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from families import adapter, applied, built
 from peft_zoo import edited
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from lora_lessons.tools import inspection
@@ -233,12 +234,13 @@ def test_experts_of_llama_4_whose_weights_lie_the_other_way_round_are_not_taken_
     assert rows["PEFT"].loads == "yes" and "0.18" not in rows["vLLM"].reason
 
 
-def test_our_exporters_are_not_promised_layers_of_a_larger_model(zoo, tmp_path):
+def test_our_exporters_are_not_promised_layers_of_a_larger_model_nor_a_base_named_after_another_family(zoo, tmp_path):
     def wrapped(tensors):
         return {key.replace("model.model", "model.model.language_model"): one for key, one in tensors.items()}
 
-    place = edited(zoo["plain"], tmp_path / "it", wrapped, base_model_name_or_path="llava-hf/llava-1.5-7b-hf")
-    assert not [one for one in inspection.inspect(place).runtimes if "lora-lessons export" in one.reason]
+    for number, (change, base) in enumerate(((wrapped, "llava-hf/llava-1.5-7b-hf"), (None, "allenai/OLMo-2-1124-7B"))):
+        place = edited(zoo["plain"], tmp_path / str(number), change, base_model_name_or_path=base)
+        assert not [one for one in inspection.inspect(place).runtimes if "lora-lessons export" in one.reason]
 
 
 def test_every_rule_names_a_program_a_kind_of_keys_and_where_it_was_read():
@@ -276,7 +278,13 @@ def test_a_training_that_changed_nothing_is_seen_beside_the_adapter_it_went_on_f
     assert changed[0] == "note" and "changed in 3 of 4 matrices, such as model.layers.0.self_attn" in changed[1]
     assert seen["trained"] == [("note", "Beside first, numbers changed in all 4 matrices.")]
     wider = adapter(tmp_path / "wider", "qwen3_moe", target_modules=[*QV, "k_proj"])
-    assert "Others stand in one of the two alone." in inspection.inspect(wider, before=place).findings[-1].sentence
+    anew = inspection.inspect(wider, before=place).findings[0]
+    assert (anew.code, anew.severity) == ("another_adapter", "look") and "began anew" in anew.sentence
+    file = tmp_path / "trained" / "adapter_model.safetensors"
+    save_file({key: one for key, one in load_file(file).items() if ".layers.0." in key}, file)
+    assert (
+        "Others stand in one of the two alone." in inspection.inspect(file.parent, before=place).findings[-1].sentence
+    )
     other = adapter(tmp_path / "other", "gpt_oss", target_modules=["o_proj"])
     assert "another_adapter" in inspection.inspect(other, before=place).codes
 

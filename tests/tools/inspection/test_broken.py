@@ -14,7 +14,7 @@ import pytest
 import torch
 from peft.tuners.tuners_utils import check_target_module_exists
 from peft_zoo import edited, llama, lora, move
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from lora_lessons import peft_config
 from lora_lessons.errors import ModelError
@@ -57,27 +57,36 @@ def of_a_tower(tensors):
     }
 
 
+def experts(tensors):
+    """The layers as two experts, the first with each B at zero: no token was sent to it."""
+    still = {k: torch.zeros_like(t) if ".0.self_attn" in k and "lora_B" in k else t for k, t in tensors.items()}
+    return {k.replace(".self_attn", f".mlp.experts.{int('.1.self' in k)}"): t for k, t in still.items()}
+
+
 # what is broken: the change of the tensors, the settings, the code, the severity, a part of the sentence
 BROKEN = {
     "B never moved": (every("lora_B", torch.zeros_like), {}, "b_never_moved", "wrong", "all 4 matrices"),
     "one B never moved": (one(torch.zeros_like), {}, "b_never_moved", "wrong", "1 of 4 matrices, such as model.layers.0"),
     "B of a tower never moved": (of_a_tower, {}, "b_never_moved", "note", "sees or hears"),
+    "B of MiniCPM-V's eyes never moved": (lambda t: {k.replace("vision_tower", "vpm.encoder"): one for k, one in of_a_tower(t).items()}, {}, "b_never_moved", "note", "sees or hears"),
+    "B of an expert never moved": (experts, {}, "b_never_moved", "note", "experts that no token"),
     "A and B at zero": (every("lora_", torch.zeros_like), {}, "ab_both_zero", "wrong", "neither can ever move"),
     "NaN": (one(with_nan), {}, "not_finite", "wrong", "such as model.layers.0.self_attn.q_proj"),
-    "A at its start": (every("lora_A", lambda A: torch.rand_like(A) * 2 / 32**0.5 - 1 / 32**0.5), {}, "a_never_moved", "look", "±1/√k"),
+    "A at its start": (every("lora_A", lambda A: torch.rand_like(A) * 2 / 32**0.5 - 1 / 32**0.5), {}, "a_never_moved", "note", "±1/√k"),
     "A far away": (every("lora_A", lambda A: 5 * A), {}, "a_far_from_start", "look", "times as large"),
     "fp16 that lost numbers": (
         every("lora_", lambda x: (x * (x.abs() > 0.01) + 1e-9 * x).half()), {}, "half_precision_zeros", "look", "fp16"
     ),
     "alpha at its default": (every("lora_A", lambda A: A.repeat(8, 1)), {"r": 32, "lora_alpha": 8}, "alpha_at_default", "look", "The scale is 0.25: lora_alpha is 8, PEFT's default, while r = 32"),
     "a tiny scale": (None, {"lora_alpha": 0.5}, "scale_tiny", "look", "The scale is 0.125 (lora_alpha = 0.5, r = 4)"),
+    "an alpha kept as the rank rose": (every("lora_", lambda x: x.repeat(16, 1) if x.shape[0] == 4 else x.repeat(1, 16)), {"r": 64, "lora_alpha": 16}, "scale_tiny", "note", "as in QLoRA's paper"),
     "no scale": (None, {"lora_alpha": 0}, "scale_tiny", "wrong", "adds nothing"),
     "alpha not divided by r": (None, {"lora_alpha": 64}, "scale_huge", "look", "The scale is 16 (lora_alpha = 64, r = 4)"),
     "a silent typo": (None, {"target_modules": ["q_proj", "v_porj", "v_proj"]}, "target_typo", "wrong", "'v_porj'"),
     "keys with PEFT's prefix twice": (DOUBLED, {}, "keys_do_not_match", "wrong", "twice"),
     "keys without the prefix": (BARE, {}, "keys_do_not_match", "wrong", "do not begin with base_model.model."),
     "keys of a state_dict": (NAMED, {}, "keys_do_not_match", "look", "lora_A.default.weight"),
-    "keys of a compiled model": (COMPILED, {}, "keys_do_not_match", "wrong", "_orig_mod"),
+    "keys of a compiled model": (COMPILED, {}, "keys_do_not_match", "wrong", "or rename them"),
     "half of a pair": (lambda t: {k: v for k, v in t.items() if k != ONE}, {}, "half_missing", "wrong", "layers.0.self_attn.q_proj"),
     "fewer targets than the file has": (None, {"target_modules": ["v_proj"]}, "dropped_by_targets", "wrong", "2 of 4 matrices, such as model.layers.0.self_attn.q_proj (2 q_proj)"),
     "a rank that the tensors have not": (None, {"r": 64, "lora_alpha": 64}, "rank_differs", "wrong", "says r = 64, and the tensors have r = 32 in all 4 matrices"),
@@ -89,7 +98,7 @@ BROKEN = {
 @pytest.mark.parametrize("what", BROKEN)
 def test_what_is_broken_is_named(zoo, tmp_path, what):
     change, settings, code, severity, part = BROKEN[what]
-    if "r" in settings:
+    if "r" in settings and what != "an alpha kept as the rank rose":
         change = every("lora_", lambda x: x.repeat(8, 1) if x.shape[0] == 4 else x.repeat(1, 8))
     xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", change, **settings))
     assert xray.codes == (code,), [finding.sentence for finding in xray.findings]
@@ -338,26 +347,56 @@ def test_the_advice_on_a_small_scale_does_not_retrain_a_good_adapter(zoo, tmp_pa
     assert "Rate and scale trade places: if this adapter does what it should, keep it." in said
 
 
-def test_a_matrix_that_dominates_is_named(zoo, tmp_path):
-    key = "base_model.model.model.layers.1.mlp.down_proj.lora_B.weight"
-    place = edited(zoo["all_linear"], tmp_path / "it", one(lambda B: 50 * B, key))
-    assert inspection.inspect(place).codes == ("one_matrix_dominates",)
-    assert "model.layers.1.mlp.down_proj alone holds" in inspection.inspect(place).findings[0].sentence
+def test_the_large_scale_of_rslora_is_no_mistake(zoo, tmp_path):
+    change = every("lora_", lambda x: x.repeat(64, 1) if x.shape[0] == 4 else x.repeat(1, 64))
+    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", change, r=256, lora_alpha=256, use_rslora=True))
+    assert xray.scales == (16.0,) and xray.codes == ("rslora_export",)
 
 
-def test_a_second_adapter_that_never_moved_is_named_from_both_sides(zoo, tmp_path):
+def test_loftq_is_merged_because_peft_does_not_convert_it(zoo, tmp_path):
+    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", init_lora_weights="loftq"))
+    assert "not LoftQ: merge it" in xray.findings[0].sentence
+    assert not any("convert it with PEFT" in one.reason for one in xray.runtimes)
+
+
+def test_a_tower_that_stayed_while_the_language_model_went_on_is_only_noted(zoo, tmp_path):
+    first = edited(zoo["plain"], tmp_path / "first", of_a_tower)
+    second = edited(
+        zoo["plain"], tmp_path / "it", lambda t: {k: v + ("tower" not in k) for k, v in of_a_tower(t).items()}
+    )
+    found = inspection.inspect(second, before=first).findings
+    assert {one.code: one.severity for one in found if one.code in ("changed", "unchanged")} == dict.fromkeys(
+        ["changed", "unchanged"], "note"
+    )
+
+
+def test_patterns_that_keep_the_scale_are_no_matter_for_vllm_and_sglang_stops_at_another_rank(tmp_path):
+    place = lora(tmp_path / "it", rank_pattern={"q_proj": 2}, alpha_pattern={"q_proj": 4}).place
+    said = {one.name: one for one in inspection.inspect(place).runtimes}
+    assert said["vLLM"].loads == "yes" and said["SGLang"].loads == "no" and "r = 4 alone" in said["SGLang"].reason
+
+
+def test_a_second_adapter_that_never_moved_is_named_and_a_checkpoint_is_none(zoo, tmp_path):
     first = edited(zoo["plain"], tmp_path / "first")
     fresh = lora(tmp_path / "fresh", moved=False)
     shutil.copytree(fresh.place, first / "other")
-    assert inspection.inspect(first).codes == ("second_adapter_untrained", "further_adapters")
-    assert set(inspection.inspect(first / "other").codes) == {"b_never_moved", "second_adapter_untrained"}
-    shutil.rmtree(first / "other")
+    found = inspection.inspect(first).findings
+    assert [(one.code, one.severity) for one in found] == [
+        ("second_adapter_untrained", "look"),
+        ("further_adapters", "note"),
+    ]
+    assert inspection.inspect(first / "other").codes == ("b_never_moved",)
+    (first / "other").rename(first / "checkpoint-1")
+    assert inspection.inspect(first).codes == ("further_adapters",)
+    shutil.rmtree(first / "checkpoint-1")
     shutil.copytree(zoo["rslora"].place, first / "other")
     assert inspection.inspect(first).codes == ("further_adapters",)
 
 
 def test_a_name_of_another_family_among_the_targets_is_no_slip(zoo, tmp_path):
     place = edited(zoo["plain"], tmp_path / "it", target_modules=["q_proj", "query_key_value", "v_proj"])
+    assert [one.severity for one in inspection.inspect(place).findings] == ["look"]
+    place = edited(zoo["plain"], tmp_path / "phi", target_modules=["q_proj", "kv_proj", "v_proj"])
     assert [one.severity for one in inspection.inspect(place).findings] == ["look"]
 
 
@@ -429,6 +468,15 @@ def test_mlxs_layout_is_refused_with_the_way_into_pefts(zoo, tmp_path):
         (whole / "adapter_config.json").write_text(json.dumps({"lora_parameters": {"keys": keys}}))
         with pytest.raises(ValueError, match=said):
             inspection.inspect(whole)
+    (whole / "adapter_config.json").unlink()
+    with pytest.raises(ValueError, match="is an adapter of mlx-lm"):
+        inspection.inspect(whole)
+    save_file({"q_proj.lora_a": torch.ones(4, 4), "q_proj.m": torch.ones(4)}, whole / "adapters.safetensors")
+    with pytest.raises(ValueError, match="is a DoRA adapter of mlx-lm.*puts it into the base's weights.$"):
+        inspection.inspect(whole)
+    save_file({"language_model.q_proj.A": torch.ones(4, 4)}, whole / "adapters.safetensors")
+    with pytest.raises(ValueError, match="not as mlx-lm's LoRA.*such as mlx-vlm"):
+        inspection.inspect(whole)
 
 
 @pytest.mark.parametrize(
@@ -532,6 +580,16 @@ def test_a_folder_that_holds_no_adapter_says_what_to_give_in_its_place(zoo, tmp_
     for name, said in words.items():
         with pytest.raises(FileNotFoundError, match=said):
             inspection.inspect(tmp_path / name)
+    lost = edited(zoo["plain"], tmp_path / "lost")
+    (lost / "adapter_config.json").unlink()
+    with pytest.raises(FileNotFoundError, match="lora_alpha stands in it alone"):
+        inspection.inspect(lost)
+    (tmp_path / "pictures").mkdir()
+    file = tmp_path / "pictures" / "pytorch_lora_weights.safetensors"
+    save_file({"unet.mid_block.to_q.lora_A.weight": torch.ones(4, 4)}, file)
+    for place, error in ((file.parent, FileNotFoundError), (file, ValueError)):
+        with pytest.raises(error, match="load_lora_weights"):
+            inspection.inspect(place)
     with pytest.raises(ValueError, match="no numbers at all.*ZeRO-3"):
         inspection.inspect(edited(zoo["plain"], tmp_path / "none", lambda found: {}))
 

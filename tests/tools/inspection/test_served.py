@@ -163,7 +163,7 @@ def test_parts_of_lora_by_another_programs_names_are_said_and_peft_leaves_them_o
 @pytest.mark.parametrize("name", ["fused_expert_lora.safetensors", "non_lora_trainables.bin"])
 def test_weights_beside_the_adapters_own_are_said_and_a_trainers_files_are_none(zoo, tmp_path, name):
     place = edited(zoo["plain"], tmp_path / "it")
-    for usual in ("optimizer.pt", "training_args.bin", "model.safetensors", "adapter_model.bin"):
+    for usual in ("optimizer.pt", "training_args.bin", "model.safetensors", "adapter_model.bin", "recipe_state.pt"):
         (place / usual).write_bytes(b"")
     assert "weights_beside" not in inspection.inspect(place).codes
     (place / name).write_bytes(b"")

@@ -38,6 +38,17 @@ def test_an_update_that_is_too_large_is_named(zoo, base_folder, tmp_path):
     place = edited(zoo["plain"], tmp_path / "it", lambda t: {k: 20 * v if "lora_B" in k else v for k, v in t.items()})
     found = {one.code: one for one in inspection.inspect(place, str(base_folder)).findings}
     assert found["update_too_large"].severity == "wrong"
+    place = edited(zoo["plain"], tmp_path / "less", lambda t: {k: 9 * v if "lora_B" in k else v for k, v in t.items()})
+    xray = inspection.inspect(place, str(base_folder))
+    found = {one.code: one for one in xray.findings}
+    assert 0.5 < xray.base.ratio < 1 and found["update_too_large"].severity == "look"
+
+
+def test_a_base_in_8_bits_has_no_size_to_be_held_against(zoo, base_folder, tmp_path):
+    shutil.copytree(base_folder, tmp_path / "base")
+    file = tmp_path / "base" / "model.safetensors"
+    save_file({name: one.to(torch.float8_e4m3fn) for name, one in load_file(file).items()}, file)
+    assert inspection.inspect(zoo["plain"].place, str(tmp_path / "base")).base.ratio is None
 
 
 def test_numbers_that_are_none_cost_one_sentence_and_not_the_report(zoo, base_folder, tmp_path):
@@ -163,6 +174,7 @@ def test_experts_left_out_are_named_and_those_adapted_are_not(zoo, tmp_path):
     TOKENIZER.save_pretrained(tmp_path / "base")
     attention = lora(tmp_path / "it", model=mixtral(), target_modules=["q_proj"])
     found = inspection.inspect(attention.place, str(tmp_path / "base"))
+    assert [one.severity for one in found.findings] == ["note"]  # attention alone: on purpose
     assert found.codes == ("experts_left_out",) and sum(found.base.left_out.values()) == 2 * 4 * 3 * 32 * 64
     assert inspection.inspect(zoo["experts"].place, str(tmp_path / "base")).codes == ("experts_stacked",)
 
@@ -240,10 +252,19 @@ def test_another_template_and_one_without_an_end_are_named(zoo, base_folder, tmp
     assert inspection.inspect(place, str(base_folder)).codes == ()
     tokenizer_of(ZEPHYR.replace("eos_token", "'\\n'"), begin=False).save_pretrained(place)
     xray = inspection.inspect(place, str(base_folder))
-    assert set(xray.codes) == {"eos_missing", "template_differs"}
+    assert {one.code: one.severity for one in xray.findings} == dict.fromkeys(
+        ["eos_missing", "template_differs"], "look"
+    )
     assert "eos_missing" in inspection.inspect(place).codes  # the adapter's own template needs no base
+    tokenizer_of("{# another #}" + TOKENIZER.chat_template, begin=False).save_pretrained(place)
+    (alike,) = inspection.inspect(place, str(base_folder)).findings
+    assert alike.severity == "note" and "both write a plain question and answer alike" in alike.sentence
     tokenizer_of(CHATML, begin=False).save_pretrained(place)
-    assert "eos_missing" in inspection.inspect(place).codes
+    (found,) = inspection.inspect(place).findings  # as Gemma's, whose generation_config.json lies beside the base
+    assert found.severity == "note" and "ends an answer with <|im_end|>" in found.sentence
+    shutil.copytree(base_folder, tmp_path / "base")
+    (tmp_path / "base" / "generation_config.json").write_text(json.dumps({"eos_token_id": [2, 4]}))
+    assert "eos_missing" not in inspection.inspect(place, str(tmp_path / "base")).codes
     (place / "generation_config.json").write_text(json.dumps({"eos_token_id": [2, 4]}))  # <|im_end|> stops, too
     assert inspection.inspect(place).codes == ()
 
@@ -268,6 +289,9 @@ def test_added_tokens_without_a_row_are_named(zoo, base_folder, tmp_path):
         xray.codes == ("added_tokens",)
         and "2 tokens that the base has no row for, such as <call>" in xray.findings[0].sentence
     )
+    shutil.copytree(base_folder, tmp_path / "base")
+    more.save_pretrained(tmp_path / "base")  # Gemma 3's own has one more than its small models have rows
+    assert inspection.inspect(place, str(tmp_path / "base")).codes == ()
 
 
 def test_another_tokenizer_is_named(zoo, base_folder, tmp_path):

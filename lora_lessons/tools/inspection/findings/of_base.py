@@ -14,7 +14,9 @@ from .of_numbers import named
 # What transformers calls the heads of classifiers, and for how many labels it builds one where nothing says so.
 HEADS, USUAL_LABELS = {"score", "classifier"}, 2
 # ‖ΔW‖/‖W‖ of the matrix in the middle: 0.01 in the course's own adapters, 0.11 in the LoRA paper (section 7.3, r = 4).
-LARGE, TOO_LARGE = 0.25, 0.5
+LARGE, TOO_LARGE = 0.25, 1.0
+# What attention's Linears are called: who adapts these alone has left the experts out on purpose.
+ATTENTION = {"q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj", "q_a_proj", "q_b_proj", "kv_a_proj_with_mqa"}
 
 
 def findings(
@@ -43,9 +45,10 @@ def findings(
     yield from _size(opened, against)
     if against.left_out:
         first, numbers = next(iter(against.left_out)), sum(against.left_out.values())
+        targets = opened.settings.target_modules
         yield Finding(
             "experts_left_out",
-            "look",
+            "note" if isinstance(targets, tuple) and {*targets} <= ATTENTION else "look",
             f"The experts are left out: {len(against.left_out)} weights with {numbers:,} numbers, such as {first}, are stacked in "
             "one parameter each, which target_modules does not reach. PEFT's target_parameters adapts them, but then llama.cpp and SGLang "
             "do not take the adapter whole, and vLLM only of a few models: plan to merge it.",
@@ -109,15 +112,6 @@ def _size(opened: AdapterFolder, against: AgainstBase) -> Iterator[Finding]:
             "answers to other questions.",
             "alpaca-lora#391, lesson 14",
         )
-    if against.intruders and against.intruders[0]:
-        new, seen = against.intruders
-        yield Finding(
-            "intruder_directions",
-            "note",
-            f"W lacks {new} of the {seen} strongest directions of W + ΔW, in the {seen // 10} matrices that "
-            "change most. Scaling such an update down may forget less and lose little.",
-            "arXiv 2410.21228, lesson 03's side trip",
-        )
 
 
 def _tied(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Finding]:
@@ -130,7 +124,7 @@ def _tied(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Findin
         return
     if against is None:
         sentence = (
-            f"The adapter changes {names}. In a base whose head is its embedding (tie_word_embeddings), a merge would "
+            f"The adapter changes {names}. In a base whose head is its embedding (tie_word_embeddings), a merge may "
             "change or lose the other one too: name the base with --base, and it is looked up."
         )
         yield Finding("tied_embeddings", "note", sentence, "transformers#45127")
@@ -177,24 +171,32 @@ def _labels(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Find
 
 
 def _of_chat_template(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Finding]:
-    mine = talk_of(opened.place)
+    mine = talk_of(opened.place, against.place if against is not None else None)
     theirs = talk_of(against.place) if against is not None else Talk(None, None, "", {})
     speaks = mine if mine.template else theirs
     if speaks.ends is False:
-        whose = "beside the adapter" if mine.template else "of the base"
+        whose, may_stop = (
+            "beside the adapter" if mine.template else "of the base",
+            speaks.ending and not speaks.stops_said,
+        )
         yield Finding(
             "eos_missing",
-            "look",
-            f"The chat template {whose} ends an answer without {speaks.eos or 'an EOS token'}, the token that stops generation: a "
+            "note" if may_stop else "look",
+            f"The chat template {whose} ends an answer with {speaks.ending}, which is not the tokenizer's EOS: an answer stops there "
+            "if the base's generation_config.json names it, as Gemma's and Phi's do theirs, and else runs on."
+            if may_stop
+            else f"The chat template {whose} ends an answer without {speaks.eos or 'an EOS token'}, the token that stops generation: a "
             "model that is trained on such text learns another ending, and runs on.",
             "llm-course#33, trl#1623",
         )
     if mine.template and theirs.template and mine.template != theirs.template:
+        alike = bool(mine.text) and mine.text == theirs.text
         yield Finding(
             "template_differs",
-            "look",
-            f"The chat template beside the adapter is not {against.name if against else 'the base'}'s: use the adapter's own, in "
-            "Ollama and llama.cpp too, or its answers will be other ones.",
+            "note" if alike else "look",
+            f"The chat template beside the adapter is not {against.name if against else 'the base'}'s"
+            + (", though both write a plain question and answer alike" if alike else "")
+            + ": use the adapter's own, in Ollama and llama.cpp too, or its answers may be other ones.",
             "ollama#8363, ollama#6823",
         )
     if speaks.template and chatform.TOOLS.search(speaks.template):
@@ -228,13 +230,16 @@ def _tokens(opened: AdapterFolder, mine: Talk, theirs: Talk, against: AgainstBas
         )
     if not isinstance(rows, int):
         return
-    beyond = [word for number, word in sorted(mine.added.items()) if number >= rows]
+    # Gemma 3's own tokenizer has one token more than its small models have rows
+    beyond = [
+        word for number, word in sorted(mine.added.items()) if number >= rows and theirs.added.get(number) != word
+    ]
     if not beyond:
         return
     saved = any(one.role in ("embedding", "tokens") for one in opened.tensors)
     yield Finding(
         "added_tokens",
-        "note" if saved else "wrong",
+        "note" if saved else "wrong" if theirs.added else "look",
         f"The tokenizer beside the adapter has {len(beyond)} tokens that the base has no row for, such as {beyond[0]}: "
         + (
             "resize the base's embeddings before you load it."

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import median
 
 import torch
 
 from ..reading import AdapterFolder, Stored
 from ..xray import Finding
-from .of_numbers import named
+from .of_numbers import in_towers, named
+
+# Numbers that are too few to say of two A's whether they are alike, and the cosine of two that were drawn apart.
+FEW, UNLIKE = 100, 0.2
 
 
 def findings(opened: AdapterFolder, before: AdapterFolder) -> Iterator[Finding]:
     """What of `before` stands in `opened` to the bit, and what changed. Raises ValueError where a file is damaged."""
     old = {_place(one): one for one in before.tensors}
     alike: dict[str, list[bool]] = {}
+    turned: list[float] = []
     for one in opened.tensors:
         if (other := old.get(_place(one))) and one.shape == other.shape:
-            same = torch.equal(opened.read(one).float(), before.read(other).float())
-            alike.setdefault(_matrix(one.module), []).append(same)
+            now, then = opened.read(one).float(), before.read(other).float()
+            alike.setdefault(_matrix(one.module), []).append(torch.equal(now, then))
+            if one.role == "A" and one.numbers > FEW:
+                turned.append(float(torch.cosine_similarity(now.flatten(), then.flatten(), dim=0)))
     name = before.place.name or str(before.place)
     if not alike:
         yield Finding(
@@ -38,10 +45,19 @@ def findings(opened: AdapterFolder, before: AdapterFolder) -> Iterator[Finding]:
             "trl#6700, trl#3684, trl#3926, peft#282",
         )
         return
+    if turned and median(turned) < UNLIKE:
+        yield Finding(
+            "another_adapter",
+            "look",
+            f"A has nothing in common with {name}'s (cosine {median(turned):.2f} in the middle): this training did not go on from that adapter "
+            f"but began anew. If {name} was merged into the base first, this one needs that merged base.",
+            "run here",
+        )
+        return
     if still:
         yield Finding(
             "unchanged",
-            "look",
+            "note" if in_towers(still) else "look",
             f"The numbers are those of {name}, to the bit, in {named(still, len(alike))}: there this training changed nothing.",
             "trl#6700, peft#282",
         )

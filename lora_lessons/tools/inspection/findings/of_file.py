@@ -33,7 +33,7 @@ def _keys(opened: AdapterFolder) -> Iterator[Finding]:
             "keys_do_not_match",
             "wrong",
             f"{odd[0].upper()}{odd[1:]}: PEFT finds no place for them, goes on as if they had never been trained, and "
-            "says so in a warning only. Save it again with PEFT's save_pretrained.",
+            "says so in a warning only. Save it again with PEFT's save_pretrained, or rename them in a copy of the file.",
             "peft#1678, peft#2171",
         )
     elif name := adapter_name(opened):
@@ -93,14 +93,14 @@ def _embeddings(opened: AdapterFolder) -> Iterator[Finding]:
     meant = bool(opened.settings.modules_to_save)
     yield Finding(
         "embeddings_saved",
-        "look" if size > total / 2 else "note",
+        "look" if size > total / 2 and not meant else "note",
         f"The file holds {names} whole: {size / 1e6:.3g} of its {total / 1e6:.3g} MB. "
         + (
             "modules_to_save asks for it. "
             if meant
             else "PEFT does that for embeddings that were targeted or resized. "
         )
-        + "To learn a few new tokens, trainable_token_indices keeps their rows alone.",
+        + "To learn a few new tokens, trainable_token_indices keeps their rows alone (vLLM takes neither: merge it there).",
         "peft#2898",
     )
 
@@ -109,11 +109,12 @@ def _second_adapters(opened: AdapterFolder) -> Iterator[Finding]:
     """PEFT saves a model's second adapter in a folder of its name inside the first one's."""
     within = sorted(one.parent for one in opened.place.glob(f"*/{ADAPTER_CONFIG}"))
     within = [place for place in within if (place / ADAPTER_WEIGHTS).is_file()]
-    moved = not _never_moved(opened.place)
-    for place in (place for place in within if moved and _never_moved(place)):
+    # a checkpoint is the same adapter at an earlier step
+    seconds = [place for place in within if not place.name.startswith("checkpoint") and _never_moved(place)]
+    for place in [] if _never_moved(opened.place) else seconds:
         yield Finding(
             "second_adapter_untrained",
-            "wrong",
+            "look",
             f"The folder holds a second adapter, {place.name}, and all its B's are zero while those of the first one moved: if "
             "it was the second that you trained, the optimizer had the wrong one.",
             "peft#3580",
@@ -126,19 +127,6 @@ def _second_adapters(opened: AdapterFolder) -> Iterator[Finding]:
             f"The folder holds {len(within)} further adapters ({names}): inspect each by itself."
             if len(within) > 1
             else f"The folder holds a further adapter, {names}: inspect it by itself.",
-        )
-    above = opened.place.absolute().parent
-    if not moved and (above / ADAPTER_CONFIG).is_file() and (above / ADAPTER_WEIGHTS).is_file():
-        yield Finding(
-            "second_adapter_untrained",
-            "wrong",
-            f"The folder above, {above.name}, holds an adapter too, and this one's B's are all zero"
-            + (
-                "."
-                if _never_moved(above)
-                else " while that one's moved: if you trained this one, the optimizer had the other."
-            ),
-            "peft#3580",
         )
 
 

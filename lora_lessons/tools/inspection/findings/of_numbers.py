@@ -1,7 +1,8 @@
-"""Findings from the numbers of A and B: what never moved, what is not finite, what dominates."""
+"""Findings from the numbers of A and B: what never moved, what is not finite, what was lost."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from statistics import median
 
@@ -9,8 +10,6 @@ from ..architectures import TOWERS
 from ..reading import FLOATS, AdapterFolder
 from ..xray import AdaptedMatrix, Finding, Severity
 
-# One matrix with more than half of ‖ΔW‖² among at least so many.
-DOMINATES, AMONG = 0.5, 8
 # Exact zeros are rare in what was trained; an fp16 file with this share of them has lost small numbers.
 LOST = 0.01
 # Kinds other than LoRA: what of each PEFT begins with so that it changes nothing, and the number in it (PEFT 0.21; run here).
@@ -41,7 +40,6 @@ def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterat
     yield from _of_another_kind(opened)
     yield from _at_zero(opened, matrices)
     yield from _where_a_is(opened, matrices)
-    yield from _dominating(opened, matrices)
     yield from _lost_in_half_precision(opened, matrices)
 
 
@@ -96,13 +94,17 @@ def _at_zero(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterat
     still = [one.module for one in matrices if _at_its_start(one, a_first=mica or one.on_embedding)]
     if not still:
         return
+    experts = {one.module for one in matrices if re.search(r"\.experts\.\d+\.", one.module)}
     severity: Severity = "wrong"
     if len(still) == len(matrices):
         reason = "The adapter was saved before it had learned, or its B's never got a gradient."
-    elif all(not TOWERS.isdisjoint(module.split(".")) for module in still):
+    elif {*still} < experts:
+        severity = "note"
+        reason = "These are experts that no token of the training was sent to; the others learned."
+    elif in_towers(still):
         # halo's agent-docs/optimization/peft.md (September 2026)
         severity = "note"
-        reason = "These belong to what sees or hears, which gets no gradient from texts alone; the others learned."
+        reason = "These belong to what sees or hears: texts alone give it no gradient, nor its layers behind the one that is read; the others learned."
     else:
         reason = "These layers were frozen, or got no gradient, while the others learned."
     yield Finding(
@@ -112,6 +114,11 @@ def _at_zero(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterat
         f"{named(still, len(matrices))}: B·A adds nothing there. {reason}",
         "open-unlearning#178, peft#137, lesson 14",
     )
+
+
+def in_towers(modules: Sequence[str]) -> bool:
+    """Whether all of them belong to what sees or hears."""
+    return all(not TOWERS.isdisjoint(module.split(".")) for module in modules)
 
 
 def _at_its_start(one: AdaptedMatrix, a_first: bool) -> bool:
@@ -130,9 +137,9 @@ def _where_a_is(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Ite
         where = named(within, len(seen)) if len(seen) == len(matrices) else few
         yield Finding(
             "a_never_moved",
-            "look",
+            "note",
             f"Every number of A lies within ±1/√k, where PEFT draws them at the start, in {where}: A was "
-            "trained very little, or not at all. Only B's movement can be seen.",
+            "trained very little, or was kept there, as LoRA-FA does. Only B's movement can be seen.",
             "lesson 03",
         )
     grown = [one.a_growth for one in seen if one.a_growth is not None]
@@ -141,25 +148,9 @@ def _where_a_is(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Ite
             "a_far_from_start",
             "look",
             f"A is {growth:.1f} times as large as PEFT's usual start makes it (the matrix in the middle): a learning rate that is "
-            "too high does that, and so does a start that the configuration does not name. Read its answers to other questions before "
+            "too high does that, and so does an A that began otherwise, as one taken from a fine-tuned model. Read its answers to other questions before "
             "you trust its loss.",
             "alpaca-lora#391, lesson 14",
-        )
-
-
-def _dominating(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
-    alike = [one for one in matrices if one.norm and not one.on_embedding]
-    total = sum((one.norm or 0.0) ** 2 for one in alike)
-    if len(alike) < AMONG or opened.settings.changes_base:
-        return
-    largest = max(alike, key=lambda one: one.norm or 0.0)
-    if (share := (largest.norm or 0.0) ** 2 / total) > DOMINATES:
-        yield Finding(
-            "one_matrix_dominates",
-            "look",
-            f"{largest.module} alone holds {share:.0%} of ‖ΔW‖² of {len(alike)} matrices: one layer does nearly all of the "
-            "work, or went astray.",
-            "lesson 14",
         )
 
 
@@ -172,7 +163,7 @@ def _lost_in_half_precision(opened: AdapterFolder, matrices: Sequence[AdaptedMat
             "half_precision_zeros",
             "look",
             f"{most.zeros:.0%} of the numbers in A and B of {most.module} are exactly zero, in an fp16 file, which has no "
-            f"number below 0.00000006 ({named([one.module for one in lost], len(matrices))}): they never moved, or they "
-            "were too small and were lost. Train with loss scaling or in bf16.",
+            f"number below 0.00000006 ({named([one.module for one in lost], len(matrices))}): they never moved, fill up a "
+            "lower rank, or were too small and were lost. In that case train with loss scaling or in bf16.",
             "peft#341, lesson 14",
         )

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from ....peft_config import DEFAULT_ALPHA
 from ..reading import AdapterFolder
+from ..served import layers
 from ..settings import NEEDS_COVARIANCES, NEEDS_GRADIENTS, AdapterSettings, all_matching
 from ..xray import AdaptedMatrix, Finding, dropped, other_ranks
 from .of_numbers import named
@@ -16,14 +17,10 @@ from .of_numbers import named
 # From this rank on, PEFT's default lora_alpha makes the scale a quarter or less.
 LARGE_R = 32
 TINY, HUGE = 0.25, 16
+# The least α of recipes that keep it at every rank (QLoRA's paper; TRL's LoRA Without Regret has 16 with r = 256).
+USUAL_ALPHA = 16
 # Names that match nothing are named, the first so many, and so many characters of each.
 MOST_TYPOS, LONGEST_NAME = 10, 80
-# What the Linears of many families are called: a name of these is no slip of the fingers.
-USUAL_LEAVES = {
-    *("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "qkv_proj", "gate_up_proj"),
-    *("c_attn", "c_proj", "c_fc", "query", "key", "value", "dense", "query_key_value", "out_proj", "fc1", "fc2"),
-    *("in_proj", "w1", "w2", "w3", "wq", "wk", "wv", "wo", "lm_head", "embed_tokens"),
-}
 
 # LoRA's variants that PEFT keeps under LoRA's name → what each does beside A, B, r and α.
 VARIANTS = {
@@ -85,7 +82,12 @@ def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterat
             "start_changed_base",
             "look",
             f"init_lora_weights is {settings.init_lora_weights!r}: this start took a part out of W, so B·A is not the change of the "
-            "plain W, and a program that adds it to the plain W gets another model. PEFT can convert it where it was trained.",
+            "plain W, and a program that adds it to the plain W gets another model. "
+            + (
+                "PEFT converts other such starts and not LoftQ: merge it, on the base that it was trained on."
+                if settings.starts("loftq")
+                else "PEFT can convert it where it was trained."
+            ),
             "lesson 05's side trip",
         )
     for name in VARIANTS.keys() & settings.others.keys():
@@ -124,16 +126,16 @@ def _scale(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator
     elif scale <= TINY:
         yield Finding(
             "scale_tiny",
-            "look",
+            "note" if alpha >= USUAL_ALPHA else "look",
             f"The scale is {_short(scale)}{where} ({as_told}). It is usually 1 or 2, and less where α was kept as the rank "
-            "rose. If the adapter learned too little, raise lora_alpha or the learning rate.",
-            "lesson 05",
+            "rose, as in QLoRA's paper (16 with r = 64). If the adapter learned too little, raise lora_alpha or the learning rate.",
+            "lesson 05; TRL's docs, LoRA Without Regret",
         )
-    elif scale >= HUGE:
+    elif alpha / r >= HUGE:
         yield Finding(
             "scale_huge",
             "look",
-            f"The scale is {_short(scale)}{where} ({as_told}). It is usually 1 or 2: did someone write α where α/r was "
+            f"The scale is {_short(scale)}{where} ({as_told}). It is usually 1 or 2, and 20 by mlx-lm's default: did someone write α where α/r was "
             "meant, or train with a program that does not divide by r?",
             "mlx-vlm#986, lesson 02",
         )
@@ -145,12 +147,14 @@ def _typos(opened: AdapterFolder) -> Iterator[Finding]:
     names = dict.fromkeys(settings.target_modules if isinstance(settings.target_modules, tuple) else ())
     ends = {end for module in modules for end in _ends(module)}
     wrong = [name for name in names if name not in ends and not name.endswith(settings.modules_to_save)]
-    leaves = {module.rpartition(".")[2] for module in modules}.union(USUAL_LEAVES) - names.keys()
+    held, usual = {module.rpartition(".")[2] for module in modules}, layers("usual")
     for name in [] if "exclude_modules" in settings.others else wrong[:MOST_TYPOS]:
-        close = difflib.get_close_matches(name.rpartition(".")[2][:LONGEST_NAME], sorted(leaves), n=1, cutoff=0.6)
+        # a name of another family is no slip of the fingers
+        leaves = sorted((held | ({"qkv_proj", "gate_up_proj"} if name in usual else usual)) - names.keys())
+        close = difflib.get_close_matches(name.rpartition(".")[2][:LONGEST_NAME], leaves, n=1, cutoff=0.6)
         yield Finding(
             "target_typo",
-            "wrong" if close and name not in USUAL_LEAVES else "look",
+            "wrong" if close and name not in usual else "look",
             f"target_modules names {name[:LONGEST_NAME]!r}, and no matrix in the file is called that: PEFT skips a name that matches "
             f"nothing, as long as another one matches.{f' Was {close[0]!r} meant?' if close else ''}",
             "peft#1959, lesson 04",

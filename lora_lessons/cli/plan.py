@@ -21,8 +21,11 @@ MODEL = (
 )
 # The code that gives the answer, beside the ledger's own: an answer is kept until one of these files changes.
 ANSWERED_BY = ("cli/plan.py", "cli/options.py", "tools/planning/*.py", "tools/export/gguf/names.py")
-RECIPE = "course; hf: what PEFT, Trainer and most guides do, which takes more; or trl: SFTTrainer of TRL 1.16."
-LOSS = "whole, shifted (transformers before 4.49), chunked (torchtune) or fused (TRL's SFTTrainer since 1.7, Unsloth, Liger)."
+RECIPE = "course; hf: what PEFT, Trainer and most guides do, which takes more; trl: SFTTrainer of TRL 1.16; or unsloth."
+LOSS = (
+    "whole, shifted (transformers before 4.49), chunked (torchtune), fused (SFTTrainer since TRL 1.7), or liger (fused, with Liger's "
+    "norms and SwiGLU); with the last two, --recipe is trl unless you say otherwise."
+)
 OPTIMIZER = "adamw, adamw_fused, adamw_8bit, paged_adamw or paged_adamw_8bit."
 
 
@@ -45,8 +48,8 @@ def plan(
         ),
     ] = True,
     optimizer: Annotated[str, typer.Option(metavar="O", help=OPTIMIZER)] = "adamw",
-    recipe: Annotated[str, typer.Option(metavar="R", help=RECIPE)] = "course",
-    loss: Annotated[str, typer.Option(metavar="L", help=LOSS)] = "whole",
+    recipe: Annotated[str | None, typer.Option(metavar="R", help=RECIPE)] = None,
+    loss: Annotated[str | None, typer.Option(metavar="L", help=LOSS)] = None,
     cards: Annotated[
         str | None, typer.Option(metavar="NxCARD", help="Several cards that share the model by FSDP, such as 2x24.")
     ] = None,
@@ -69,11 +72,12 @@ def plan(
         "batch_size": batch_size,
         "gradient_checkpointing": gradient_checkpointing,
         "optimizer": optimizer,
-        "recipe": recipe,
-        "loss": loss,
+        "recipe": recipe or ("trl" if loss in ("fused", "liger") else "course"),
+        "loss": loss or "whole",
     }
+    named = bool(recipe or loss)
     cluster = {"cards": cards, "offload": offload, "nodes": nodes, "fsdp": fsdp}
-    answer = partial(_answer, model, gpu, settings, cluster, as_json)
+    answer = partial(_answer, model, gpu, settings, cluster, as_json, named)
     where = expanded(model)
     config = where / "config.json"
     if (gpu is None and cards is None) or _asks_the_hub(model) or where.is_file():
@@ -85,6 +89,7 @@ def plan(
             settings,
             cluster,
             as_json,
+            named,
             ledgers_measured(),
             config.read_bytes().hex() if config.is_file() else "",
         ]
@@ -94,7 +99,7 @@ def plan(
 
 
 def _answer(
-    model: str, gpu: str | None, settings: dict[str, Any], cluster: dict[str, Any], as_json: bool
+    model: str, gpu: str | None, settings: dict[str, Any], cluster: dict[str, Any], as_json: bool, named: bool
 ) -> dict[str, Any]:
     """The plan in words, or as JSON, and the exit status.
 
@@ -120,17 +125,23 @@ def _answer(
     shape = memory.shape_of(model)
     made = planning.plan(shape, job, room) if card else None
     ledger = made.ledger if made else memory.predict(shape, job)
+    sizes = {} if named else planning.by_trainer(shape, job)
     if as_json:
-        fields = planning.as_json(shape, job, ledger, made, card) | {"export": _not_exported(shape)}
+        by_trainer = {name: round(size) for name, size in sizes.items()}
+        fields = planning.as_json(shape, job, ledger, made, card) | {
+            "export": _not_exported(shape),
+            "by_trainer": by_trainer,
+        }
         return _reply([in_json(fields)], made is None or made.fits)
     if made:
-        says = [planning.verdict(made, card), planning.several_sizes(gpu or "")]
+        says = [planning.verdict(made, card, sizes), planning.several_sizes(gpu or "")]
         says.append(planning.in_fp16(job, card))
     else:
         enough = [name for name in planning.CARDS if planning.is_enough(planning.card_bytes(name), ledger.bill.total)]
         says = [
             f"It needs {ledger.bill.total / memory.GB:.1f} GB, and this machine has no card. It would fit on: "
-            f"{', '.join(enough) or 'none of the cards known here'}. Name a card with --gpu. {planning.validated()}"
+            f"{', '.join(enough) or 'none of the cards known here'}. Name a card with --gpu. {planning.validated()}",
+            planning.trainers_in_words(sizes, room, "")[1] if sizes else "",
         ]
     about = [
         _not_exported(shape),

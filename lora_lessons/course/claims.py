@@ -154,10 +154,12 @@ class Card(NamedTuple):
     def html(self) -> str:
         edge = EDGES.get(self.said, GREY)  # not tested, or not decided
         sizes = f"<br><small>{in_html(self.at_sizes)}</small>" if self.at_sizes else ""
+        unfolded = " open" * (self.said in (DISAGREES, OPEN))
         return (
             f"<div style='border:1px solid #ccd;border-left:6px solid {edge};padding:.4em .9em;margin:.3em 0'>"
-            f"<b>{self.id}</b> The page says: <i>{in_html(self.says)}</i><br>"
-            f"<b>Verdict: {in_html(self.said)}.</b> {in_html(self.sentence)}{sizes}</div>"
+            f"<b>{self.id}</b> The page says: <i>{in_html(self.says)}</i>"
+            f"<details{unfolded}><summary><b>Verdict: {in_html(self.said)}.</b> What we saw</summary>"
+            f"{in_html(self.sentence)}{sizes}</details></div>"
         )
 
 
@@ -179,8 +181,8 @@ def card(one: Claim, values: Mapping[str, Value]) -> Card:
 
 
 _CARD = re.compile(
-    r"<b>(?P<id>[^<]+)</b> The page says: <i>(?P<says>.*?)</i><br><b>Verdict: (?P<said>[^<]*)\.</b> (?P<sentence>.*?)"
-    r"(?:<br><small>(?P<at_sizes>.*?)</small>)?</div>",
+    r"<b>(?P<id>[^<]+)</b> The page says: <i>(?P<says>.*?)</i><details(?: open)?><summary><b>Verdict: (?P<said>[^<]*)\.</b> "
+    r"What we saw</summary>(?P<sentence>.*?)(?:<br><small>(?P<at_sizes>.*?)</small>)?</details></div>",
     re.S,
 )
 

@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import kernels
+
 GB, GIB = 1e9, 2**30  # bytes; this course writes GB and means 1e9
 
 # Bits of a frozen number in NF4 (QLoRA paper, section 3): 4, and one scale for 64 numbers, itself kept in 8 bits with
@@ -143,7 +145,8 @@ def table(lines: Iterable[Line]) -> str:
     return "\n".join(rows)
 
 
-LOSSES = ("whole", "shifted", "chunked", "fused")
+FUSED = ("fused", "liger")  # the second with Liger's norms and MLPs as well (`kernels`)
+LOSSES = ("whole", "shifted", "chunked", *FUSED)
 CHUNKS = 8
 AT_ONCE = 256  # tokens whose logits a fused loss holds at once: as many as TRL 1.7 took; what 1.16 takes is as large
 NO_LABEL = -100
@@ -157,10 +160,12 @@ def use(model: Any, loss: str) -> None:
     if loss != "whole":
         if "loss_function" not in inspect.unwrap(type(model).forward).__code__.co_names:
             raise ValueError(f"a {model.config.model_type} takes its loss in its own way: plan it with loss = 'whole'.")
-        if loss == "fused":
+        if loss in FUSED:
             head = model.get_output_embeddings()
             head.forward = lambda hidden: hidden  # the loss multiplies by the head itself
             model.loss_function = partial(fused, head)
+            if loss == "liger":
+                kernels.use(model)
         else:
             model.loss_function = {"shifted": shifted, "chunked": chunked}[loss]
 

@@ -57,7 +57,7 @@ def build(
         model.requires_grad_(True)
     else:
         _attach(model, job, linears)
-    if job.loss == "fused" and any("lora_" in name for name, _ in model.get_output_embeddings().named_parameters()):
+    if job.loss in bill.FUSED and any("lora_" in name for name, _ in model.get_output_embeddings().named_parameters()):
         raise ValueError(
             "a fused loss multiplies by the head's weight itself, so an adapter of the head would not be trained: leave the "
             "head out of target_modules, or plan it with loss = 'whole'."

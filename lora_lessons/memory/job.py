@@ -16,11 +16,11 @@ from ..errors import ModelError
 from ..models.configs import check_sizes, read_config
 from ..paths import expanded
 from ..training.settings import Settings
-from .bill import FULL, LOSSES
+from .bill import FULL, FUSED, LOSSES
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LAYERS = ("ours", "peft")
-RECIPES = ("course", "hf", "trl")
+RECIPES = ("course", "hf", "trl", "unsloth")
 CHOICES = {
     "method": ("full", "lora", "qlora"),
     "dtype": tuple(DTYPES),
@@ -64,10 +64,12 @@ class Job(Settings):
     dtype: str = "bf16"  # of the weights that are not packed, and of what is computed
     adapter_dtype: str = "fp32"
     layer: str = "ours"  # lora.attach, or "peft"
-    # this course's loop; "hf", the usual Hugging Face one: PEFT's layers, Trainer with bf16=True; or "trl", SFTTrainer
-    # of TRL 1.16: the same without PEFT's preparation, a fused loss, and QLoRA's adapters in bf16
+    # this course's loop; "hf", the usual Hugging Face one: PEFT's layers, Trainer with bf16=True; "trl", SFTTrainer
+    # of TRL 1.16: the same without PEFT's preparation, a fused loss, and QLoRA's adapters in bf16; or "unsloth": as that, with
+    # kernels that keep as little as Liger's and read in bf16, and blocks' inputs that wait in the computer's memory
     recipe: str = "course"
-    # of all logits at once; "shifted", as transformers before 4.49; "chunked", as torchtune; "fused", as TRL since 1.7
+    # of all logits at once; "shifted", as transformers before 4.49; "chunked", as torchtune; "fused", as TRL since 1.7;
+    # or "liger", fused and with Liger's norms and MLPs
     loss: str = "whole"
 
     def __post_init__(self) -> None:
@@ -82,9 +84,10 @@ class Job(Settings):
             object.__setattr__(self, "layer", "peft")
             if self.optimizer == "adamw":  # Trainer's AdamW is the fused one
                 object.__setattr__(self, "optimizer", "adamw_fused")
-        if self.recipe == "trl":
-            object.__setattr__(self, "loss", "fused")
-            if self.method == "qlora":
+        if self.recipe in ("trl", "unsloth"):
+            if self.recipe == "unsloth" or self.loss not in FUSED:
+                object.__setattr__(self, "loss", "fused" if self.recipe == "trl" else "liger")
+            if self.recipe == "unsloth" or self.method == "qlora":
                 object.__setattr__(self, "adapter_dtype", "bf16")
         for name in ("r", "seq", "batch_size"):
             value = getattr(self, name)

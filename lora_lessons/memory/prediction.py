@@ -207,6 +207,10 @@ def _bytes_held(shape: Shape, parts: Parts, job: Job, lengths: np.ndarray, card:
                 parts,
                 lambda blocks: trace(shape, key, blocks, window, card, of).peaks(*sizes),  # noqa: B023
             )
+    if job.recipe == "unsloth" and job.gradient_checkpointing:
+        # blocks' inputs wait in the computer's memory, but for one
+        kept, inputs = held[:, tape.KINDS.index("activations")], job.batch_size * lengths * shape.config().hidden_size
+        kept -= np.minimum(kept, (parts.blocks - 1) * inputs * DTYPES[job.dtype].itemsize)
     return held
 
 

@@ -92,7 +92,12 @@ def test_plan_prints_the_bill_and_what_to_change(capsys):
     words = ["plan", "Qwen2.5-7B", "--gpu", "4090", "--seq", "4096", "--no-gradient-checkpointing"]
     assert cli.main(words) == cli.EXIT_NO
     said = capsys.readouterr().out
-    assert planning.bill_table(made.ledger) in said and planning.verdict(made, "RTX 4090") in said and "Assumed" in said
+    sizes = planning.by_trainer(memory.shape_of("Qwen2.5-7B"), job)
+    assert (
+        planning.bill_table(made.ledger) in said
+        and planning.verdict(made, "RTX 4090", sizes) in said
+        and "Assumed" in said
+    )
     assert said.startswith("It does not fit: ") and "Change first: checkpointing" in said
 
     assert cli.main([*words, "--json"]) == cli.EXIT_NO
@@ -117,6 +122,15 @@ def test_plan_counts_the_parameters_as_peft_and_transformers_do(capsys, how, tra
     cli.main(["plan", "Llama-3.1-8B", "--gpu", "16", *how])
     said = capsys.readouterr().out
     assert f"Trained: {'all ' * (how[-1:] == ['full'])}{trained:,} parameters" in said and "8,030,261,248" in said
+
+
+def test_a_fused_loss_is_that_of_a_trainer_and_a_plan_that_names_none_has_all(capsys):
+    for words, recipe, others in ([], "course", 4), (["--loss", "liger"], "trl", 0), (["--recipe", "hf"], "hf", 0):
+        cli.main([*PLAN, "--gpu", "24", *words, "--json"])
+        found = json.loads(capsys.readouterr().out)
+        assert found["job"]["recipe"] == recipe and len(found["by_trainer"]) == others
+    cli.main([*PLAN, "--gpu", "24"])
+    assert "By trainer: Unsloth (" in capsys.readouterr().out
 
 
 def test_plan_without_a_card_names_those_that_would_do(monkeypatch, capsys):

@@ -1,5 +1,7 @@
 """The usual Hugging Face recipe: what it adds to a step, played on the meta device and measured with numbers."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny_configs import small
@@ -33,8 +35,8 @@ def test_its_adamw_is_the_fused_one_and_its_layers_are_pefts():
     assert (job.optimizer, job.layer) == ("adamw_fused", "peft")
     assert Job(recipe="hf", optimizer="paged_adamw_8bit").optimizer == "paged_adamw_8bit"
     assert Job(**job.counted()) == job and "Hugging Face recipe" in planning.describe(job)
-    with pytest.raises(ValueError, match="recipe 'unsloth' is not known: choose one of course, hf, trl"):
-        Job(recipe="unsloth")
+    with pytest.raises(ValueError, match="recipe 'axolotl' is not known: choose one of course, hf, trl, unsloth"):
+        Job(recipe="axolotl")
 
 
 def test_trls_trainer_prepares_nothing_and_takes_a_fused_loss():
@@ -51,8 +53,23 @@ def test_a_long_text_on_a_card_with_a_fused_loss():
 
     Liger's other kernels, which keep less of a block, were on as well.
     """
-    planned = memory.predict("Qwen3-8B", Job(r=32, seq=32768, recipe="trl")).bill.total
-    assert 1 < planned / (20.9 * 2**30) < 1.2
+    fused, liger = (
+        memory.predict("Qwen3-8B", Job(r=32, seq=32768, recipe="trl", loss=loss)).bill.total / (20.9 * 2**30)
+        for loss in ("fused", "liger")
+    )
+    assert 1 < liger < 1.1 < fused < 1.2
+
+
+@pytest.mark.parametrize(("gib", "tokens"), [(8, 2972), (12, 21_848), (24, 78_475), (80, 342_733)])
+def test_the_longest_contexts_of_unsloth_are_met(gib, tokens):
+    """Unsloth's README, Llama-3.1-8B, QLoRA, r = 32, with its checkpointing: what fills a card is planned 5 to 12 percent too low."""
+    job = Job(r=32, seq=tokens, optimizer="adamw_8bit", recipe="unsloth")
+    assert 0.87 < memory.predict("Llama-3.1-8B", job).bill.total / (gib * 2**30) < 0.95
+    kept = replace(job, recipe="trl", loss="liger")
+    assert (
+        memory.predict("Llama-3.1-8B", kept).bill.activations
+        > 10 * memory.predict("Llama-3.1-8B", job).bill.activations
+    )
 
 
 def test_a_mixture_of_experts_is_refused_in_a_sentence():

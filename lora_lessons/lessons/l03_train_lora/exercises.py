@@ -167,7 +167,8 @@ def exercise_03_5(train: Callable[[Any, Any, float], Any]) -> str | None:
         return said
     if moved := [name for name, p in toy.named_parameters() if name in before and not torch.equal(p, before[name])]:
         return f"{moved[0]} has moved, and it belongs to the base: let the optimizer have lora_A and lora_B alone."
-    if (mistake := _mistake(toy, losses)) is not None:
+    mistake = _mistake(toy, losses)
+    if mistake is not None and not isinstance(mistake, Remark):
         return mistake
     if not all(toy.asked):
         return (
@@ -178,7 +179,7 @@ def exercise_03_5(train: Callable[[Any, Any, float], Any]) -> str | None:
             "One thing to know: the base got gradients that nobody used. model.requires_grad_(False), and True again for "
             "lora_A and lora_B, saves their memory."
         )
-    return None
+    return mistake
 
 
 def _not_losses(losses: Any) -> str | None:

@@ -83,11 +83,6 @@ def loss_with(base: models.Base, change: Changes, held_out: Sequence[tasks.Encod
 
 
 @torch.no_grad()
-def along_random(W: Tensor, r: int, seed: int = 0) -> Tensor:
-    """What W (d×k) does to r random directions of its k inputs, and nothing of the rest: d×k again, of rank r."""
-    generator = torch.Generator().manual_seed(seed)
-    Q = torch.linalg.qr(torch.randn(W.shape[1], r, generator=generator)).Q.to(W)
-    return (W @ Q) @ Q.T
 
 
 @torch.no_grad()
@@ -222,20 +217,10 @@ def record_hinge(
 
 
 def record_pieces(pieces: Mapping[str, Piece], whole: float, before: Measured) -> None:
-    """Four parts of full fine-tuning's change: the energy of each, and its share of what was learned, in one picture.
-
-    In this order: the strongest directions, all others, random ones, and the whole change made smaller.
-    """
-    shares = {name: (energy, learned(before, loss, whole)) for name, (energy, loss) in pieces.items()}
-    for name, (energy, share) in zip(("strongest", "others", "random", "smaller"), shares.values(), strict=True):
+    """Parts of full fine-tuning's change, by name: the energy of each, and its share of what was learned."""
+    for name, (energy, loss) in pieces.items():
         record(f"piece.{name}_energy", energy)
-        record(f"piece.{name}_learned", share)
-    words = "; ".join(f"{name}: {energy:.0%} of the energy, {share:.0%}" for name, (energy, share) in shares.items())
-    show(
-        pictures.pieces(shares),
-        "the strongest directions do most of what was learned; all others do less, though the others hold more of the energy.",
-        f"{words}.",
-    )
+        record(f"piece.{name}_learned", learned(before, loss, whole))
 
 
 def record_drift(*three: Measured) -> None:

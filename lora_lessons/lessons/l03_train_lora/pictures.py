@@ -133,21 +133,6 @@ def _losses(
     ax.set_title("… by its effect, it nearly is")
 
 
-def pieces(shares: Mapping[str, tuple[float, float]]) -> Figure:
-    """A row for each part of a change: its share of the energy as a ring, of what was learned as a dot."""
-    figure = Figure(figsize=(7.2, 2.9))
-    ax = figure.subplots()
-    for row, (energy, learned) in enumerate(shares.values()):
-        ax.plot([100 * energy, 100 * learned], [row, row], color=GREY, lw=1)
-        ax.plot([100 * energy], [row], "o", ms=10, color=GREY, fillstyle="none", mew=2)
-        ax.plot([100 * learned], [row], "o", ms=11, color=ORANGE)
-    (energy, learned), *_ = shares.values()
-    label(ax, 100 * energy, 0, "its energy", GREY, xytext=(0, 15), ha="center")
-    label(ax, 100 * learned, 0, "what it does", INK[ORANGE], xytext=(0, 15), ha="center")
-    ax.set_yticks(range(len(shares)), list(shares))
-    ax.set(xlabel="% of the whole change", xlim=(-3, 107), ylim=(len(shares) - 0.5, -0.9))
-    ax.set_title("Direction counts, and so does size")
-    return figure
 
 
 def held_out(losses: Mapping[str, float], colors: Sequence[str] = (GREY, BLUE, ORANGE)) -> Figure:

@@ -96,11 +96,11 @@ _FAINTEST = 0.2
 # the words that it rests on weigh this much: no word does alone, and "loss" and "train" do not
 _GOOD, _EVIDENCE = 0.56, 4.2
 # what scores this much, by more than one word, is right too often to say that nothing fits
-_NEAR = 0.32
+_NEAR = 0.31
 # as a symptom that is said word for word does, whatever its words weigh
 _SAID = 0.8
 # so much better must fit what sounds like another subject
-_FARTHER = 0.16
+_FARTHER = 0.15
 # a single word is a symptom by itself where at most this many suspects have it
 _FEW = 8
 
@@ -147,7 +147,8 @@ def search(words: str) -> list[Match]:
         lead = max(score - second, 0.0)
         surely = evidence >= _EVIDENCE and score + lead / 2 >= _GOOD + farther
         good = surely or score >= _SAID or (telling and evidence > 0)
-        near = evidence > rarest and score >= _NEAR + farther
+        close = score >= _GOOD + farther and len(asked) > 1
+        near = close or (evidence > rarest and score >= _NEAR + farther)
         matches.append(Match(one, score, good, near))
     likely = [match for match in matches if match.score >= _FAINTEST]
     return sorted(likely, key=lambda match: (-match.score, match.suspect.number))

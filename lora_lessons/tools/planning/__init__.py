@@ -12,6 +12,7 @@ from .fit import RECIPE_NAMES as RECIPE_NAMES
 from .fit import SAID as SAID
 from .fit import as_json as as_json
 from .fit import bill_table as bill_table
+from .fit import by_trainer as by_trainer
 from .fit import describe as describe
 from .fit import in_fp16 as in_fp16
 from .fit import longest as longest
@@ -20,6 +21,7 @@ from .fit import parameters as parameters
 from .fit import parameters_in_words as parameters_in_words
 from .fit import plan as plan
 from .fit import plan_on as plan_on
+from .fit import trainers_in_words as trainers_in_words
 from .fit import validated as validated
 from .fit import verdict as verdict
 from .margin import is_enough as is_enough

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import ModelError
-from ...memory.bill import CONTEXT_BYTES, GB, SLACK, Bill
+from ...memory.bill import CONTEXT_BYTES, FUSED, GB, SLACK, Bill
 from ...memory.job import LONGEST, Job, Shape, shape_of
 from ...memory.prediction import Ledger, check, ledgers, predict
 from ...paths import ledgers_measured
 from .cards import computes_in, find_card
-from .margin import WHY, fits, is_enough, margin
+from .margin import WHY, fits, is_enough, margin, which
 
 
 class Change(NamedTuple):
@@ -142,8 +142,9 @@ def _options(job: Job, fast: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     half = "bf16" if job.dtype == "fp32" else job.dtype
     if not job.gradient_checkpointing:
         yield "checkpointing (each block is computed twice: slower, the same result)", {"gradient_checkpointing": True}
-    if job.loss != "fused" and not fast:
-        yield "a fused loss, which never holds all logits (SFTTrainer since TRL 1.7, Unsloth, Liger)", {"loss": "fused"}
+    if job.loss not in FUSED and not fast:
+        fused = {"recipe": "trl"} if job.recipe == "course" and job.method != "full" else {"loss": "fused"}
+        yield "a fused loss, which never holds all logits (SFTTrainer since TRL 1.7, Unsloth, Liger)", fused
     if job.batch_size > 1:
         one_by_one = {"batch_size": 1, "gradient_accumulation_steps": job.examples_per_step}
         yield "one sequence at a time, gradients summed over several", one_by_one
@@ -178,12 +179,24 @@ def parameters_in_words(shape: Shape, job: Job) -> str:
 
 
 METHOD_NAMES = {"full": "full fine-tuning", "lora": "LoRA", "qlora": "QLoRA"}
-RECIPE_NAMES = {"course": "", "hf": ", the usual Hugging Face recipe", "trl": ", as TRL's SFTTrainer does it"}
+RECIPE_NAMES = {
+    "course": "",
+    "hf": ", the usual Hugging Face recipe",
+    "trl": ", as TRL's SFTTrainer does it",
+    "unsloth": ", as Unsloth does it (the blocks' inputs wait in the computer's memory)",
+}
 LOSS_NAMES = {
     "whole": "",
     "shifted": ", logits copied to shift them",
     "chunked": ", the loss in chunks",
     "fused": ", a fused loss",
+    "liger": ", a fused loss, norms and SwiGLU",
+}
+TRAINERS = {
+    "unsloth": "Unsloth",
+    "trl": "TRL's SFTTrainer",
+    "hf": "Trainer with transformers' own loss",
+    "course": "this course's loop",
 }
 SAID = {
     "forward": "the forward pass",
@@ -212,15 +225,51 @@ def describe(job: Job) -> str:
     return f"{how}, {sequences}, checkpointing {on}{RECIPE_NAMES[job.recipe]}{LOSS_NAMES[job.loss]}"
 
 
-def verdict(plan: Plan, card: str) -> str:
-    """Whether it fits, the longest sequence that does, what to change first, and whether a card ever checked: sentences."""
+def by_trainer(shape: Shape, job: Job) -> dict[str, float]:
+    """The bytes that the course's `job` takes with each of TRAINERS that can be planned, the least first."""
+    sizes = {}
+    for recipe in TRAINERS:
+        try:
+            ledger = predict(shape, replace(job, recipe=recipe))
+        except (ValueError, ModelError):
+            continue  # adapters of the head, a mixture in 4 bits
+        # of a mixture in 4 bits Unsloth brings experts of its own
+        if not (recipe == "unsloth" and ledger.experts and job.method == "qlora"):
+            sizes[recipe] = ledger.bill.total
+    return dict(sorted(sizes.items(), key=lambda one: one[1])) if len(sizes) > 1 else {}
+
+
+def trainers_in_words(sizes: dict[str, float], room: float, card: str) -> tuple[str, str]:
+    """What to say in place of whether the course's job fits, where the trainers differ in that, else ""; and what each takes."""
+
+    def named(some: dict[str, float]) -> str:
+        return ", ".join(f"{TRAINERS[recipe]} ({size / GB:.1f} GB)" for recipe, size in some.items())
+
+    yes = {recipe: size for recipe, size in sizes.items() if is_enough(room, size)}
+    others = ", ".join(recipe for recipe in sizes if recipe != "course")
+    how = f"This is the plan for the course's loop: for yours add --recipe ({others}), or --loss liger for Liger's kernels."
+    if len(yes) in (0, len(sizes)):
+        return "", f"By trainer: {named(sizes)}. {how}"
+    no = {recipe: size for recipe, size in sizes.items() if recipe not in yes}
+    enough = f"With the margin, {which(card)} ({room / GB:.1f} GB) is enough for {named(yes)}, and not for {named(no)}."
+    return f"It depends on what trains it. {enough}", how
+
+
+def verdict(plan: Plan, card: str, sizes: dict[str, float] | None = None) -> str:
+    """Whether it fits, the longest sequence that does, what to change first, and whether a card ever checked: sentences.
+
+    `sizes` as `by_trainer` has them, where no trainer was named.
+    """
     room = plan.room
-    says = [fits(plan.ledger.bill.total, room, card)]
+    depends, how = trainers_in_words(sizes, room, card) if sizes else ("", "")
+    says = [depends or fits(plan.ledger.bill.total, room, card), how]
     if plan.longest:
         more = f" (the model was made for {plan.made_for:,})" if plan.made_for and plan.longest > plan.made_for else ""
-        says.append(f"The longest sequence that fits with these settings has {plan.longest:,} tokens{more}.")
+        says.append(
+            f"The longest sequence that fits with these settings and the margin has {plan.longest:,} tokens{more}."
+        )
     else:
-        says.append("With these settings not even one token fits.")
+        says.append("With these settings and the margin not even one token fits.")
     if plan.changes:
         steps = "; then ".join(f"{c.what}: {c.total / GB:.1f} GB" for c in plan.changes)
         enough = (
@@ -231,7 +280,7 @@ def verdict(plan: Plan, card: str) -> str:
         says.append(f"Change first: {steps}{enough}.")
     elif not plan.fits:
         says.append("Nothing that this planner knows makes it fit: you need a larger card or a smaller model.")
-    return " ".join([*says, validated()])
+    return " ".join(filter(None, [*says, validated()]))
 
 
 def cards_measured() -> list[str]:
@@ -296,7 +345,8 @@ def notes(ledger: Ledger) -> list[str]:
 ASSUMED = (
     "Counted: every tensor that today's libraries make (transformers before 4.49 and bitsandbytes before 0.43.2 make more). "
     f"Assumed, because only a card can tell: {CONTEXT_BYTES / GB:g} GB for CUDA's context, {SLACK:.0%} "
-    "that PyTorch's allocator cannot hand out again, a fused attention kernel, and sequences without padding. "
+    "that PyTorch's allocator cannot hand out again, a fused attention kernel, and sequences without padding. Kernels that keep less of "
+    "a block are counted where they are named (--loss liger, --recipe unsloth). "
     "`lora-lessons bench memory` measures them on your card."
 )
 

@@ -22,10 +22,14 @@ def margin(needed: float) -> float:
     return needed / (PARTS - 1)
 
 
+def which(card: str) -> str:
+    """`card` inside a sentence."""
+    return card[0].lower() + card[1:] if card.startswith(("A ", "The ", "Each ")) else f"the {card}"
+
+
 def fits(needed: float, room: float, card: str) -> str:
     """The answer to every plan, in a sentence or two: whether `needed` bytes fit into the `room` of `card`, all in GB."""
-    which = card[0].lower() + card[1:] if card.startswith(("A ", "The ", "Each ")) else f"the {card}"
-    held, with_margin = f"{which} holds {room / GB:.1f}", f"{(needed + margin(needed)) / GB:.1f} with the margin"
+    held, with_margin = f"{which(card)} holds {room / GB:.1f}", f"{(needed + margin(needed)) / GB:.1f} with the margin"
     if is_enough(room, needed):
         return f"It fits: {needed / GB:.1f} GB are needed, {with_margin}, and {held}."
     if needed <= room:

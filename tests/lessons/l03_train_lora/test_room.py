@@ -99,17 +99,11 @@ def test_what_a_cut_leaves_is_a_share_of_what_was_learned(kept):
     assert "rank 8: 3.20 cut, 3.20 trained" in kept["words"]
 
 
-def test_the_parts_of_a_change_are_drawn_by_energy_and_by_what_they_do(kept):
-    four = {"strong": (0.4, 3.1), "others": (0.6, 4.0), "random": (0.1, 4.9), "smaller": (0.4, 3.2)}
-    measured.record_pieces(four, 3.0, BASE)
-    assert kept["piece.others_learned"] == pytest.approx(0.5) and kept["piece.random_energy"] == 0.1
-    at = [line.get_xdata()[0] for line in kept["figure"].axes[0].lines if len(line.get_xdata()) == 1]
-    assert at == pytest.approx([40, 95, 60, 50, 10, 5, 40, 90])
-
-
-def test_random_directions_keep_what_a_matrix_does_to_them_and_no_more():
-    W = torch.randn(12, 20, generator=torch.Generator().manual_seed(1))
-    part = measured.along_random(W, 3)
-    assert torch.linalg.matrix_rank(part) == 3
-    assert torch.allclose(measured.along_random(part, 3), part, atol=1e-5)  # the same directions again
-    assert part.square().sum() + (W - part).square().sum() == pytest.approx(float(W.square().sum()), rel=1e-5)
+def test_a_part_of_a_change_is_recorded_by_its_energy_and_by_what_it_does(kept):
+    measured.record_pieces({"others": (0.6, 4.0), "smaller": (0.4, 3.2)}, 3.0, BASE)
+    assert kept == {
+        "piece.others_energy": 0.6,
+        "piece.others_learned": pytest.approx(0.5),
+        "piece.smaller_energy": 0.4,
+        "piece.smaller_learned": pytest.approx(0.9),
+    }

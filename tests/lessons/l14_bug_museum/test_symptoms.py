@@ -133,7 +133,7 @@ def doubted(words):
     "words",
     [
         "train the LoRA with r=64 in SFTTrainer, and it can not stop during inference, there is no eos_token",
-        "GRPO logs loss 0.0 at every step, but grad_norm is not zero and the reward goes up",  # trl#3452
+        "loss=0 and token_acc=0 at every step of a Qwen3.5-35B-A3B LoRA, grad_norm stays at 1.0",  # ms-swift#8142
         "the BOS token is missing from the prompt because add_special_tokens is False, the output is garbled",  # vllm#52304
     ],
 )
@@ -150,7 +150,7 @@ def test_what_fits_less_well_stands_behind_a_word_that_says_so(capsys):
 
 
 def test_one_that_fits_as_well_as_the_next_is_surer_where_it_stands_alone():
-    one, other = search("GRPO logs loss 0.0 at every step, but grad_norm is not zero and the reward goes up")[:2]
+    one, other = search("after training for a day the answers are identical to the base model")[:2]
     alone = search("a QLoRA of gemma 4 26b a4b OOM at batch size 1 on 96GB VRAM, it should need 22GB")[0]
     assert one.score > alone.score and one.score - other.score < 0.05
     assert alone.good and not one.good and alone.suspect.id == "lesson 07"
@@ -232,6 +232,10 @@ MET_SINCE = {
     "the distilled reasoning model keeps thinking before each reply, my SFT set has plain chats": "lesson 15",
     "BOS is there twice at the beginning of the input ids": "14.14",
     "My LoRA adapter is almost as large as the model, over 3 GB for a 1B": "lesson 04",  # unsloth#1093
+    "I put embed_tokens and lm_head into target_modules and the saved LoRA of a 1B model is 3.2 GB": "lesson 04",  # unsloth#1093
+    "GRPO logs loss 0.0 at every step, but grad_norm is not zero and the reward goes up": "lesson 17",  # trl#3452
+    "requests for the base give corrupted output in vLLM as soon as a LoRA adapter is loaded on a MoE model": "lesson 16 (base)",  # vllm#42008
+    "mlx_lm.lora: train loss falls to 1.4, then after iteration 75 it climbs to 6 and stays there": "lesson 05",  # mlx-examples#620
     "the prompts are not masked out of the loss although assistant_only_loss is set": "lesson 03 (prompts)",  # PraisonAI#4358
     "the MLX backend ignores train_on_responses_only and computes the loss over every token of the prompt": "lesson 03 (prompts)",  # Soup#733
     "train_on_responses_only also supervises the tool output, up to the next user marker": "lesson 03 (prompts)",  # unsloth-zoo#1270

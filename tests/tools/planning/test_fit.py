@@ -89,10 +89,10 @@ def test_a_shorter_text_is_the_last_thing_to_change():
     made = planning.plan(
         "Qwen2.5-7B",
         memory.Job("qlora", batch_size=4, gradient_checkpointing=False, fast=False),
-        planning.card_bytes(9.6),
+        planning.card_bytes(8),
     )
     assert not made.fits and made.changes[-1].total <= made.room and made.changes[-1].job.seq == 1024
-    said = planning.verdict(made, "9.6 GB")
+    said = planning.verdict(made, "8 GB")
     assert all(word in said for word in ("checkpointing", "a fused loss", "one sequence at a time"))
     assert "sequences of at most" not in said
     tight = planning.plan("Qwen2.5-7B", memory.Job("qlora", seq=8192), planning.card_bytes(8))
@@ -110,3 +110,30 @@ def test_the_step_to_the_courses_recipe_is_that_recipe():
     changes = planning.plan("Qwen2.5-7B", Job(recipe="hf"), planning.card_bytes(9.6)).changes
     (step,) = [change for change in changes if "recipe course" in change.what]
     assert (step.job.layer, step.job.optimizer, step.job.recipe) == ("ours", "adamw", "course")
+
+
+def test_the_trainers_are_named_where_no_one_was_and_the_answer_depends_on_them():
+    """transformers' own loss holds all logits of 16,384 tokens: 54 GB where Liger's runs of this job held 35 (halo, September 2026)."""
+    job, room = (
+        Job("lora", 64, seq=16384, target_modules=("q_proj", "k_proj", "v_proj", "o_proj")),
+        planning.card_bytes(48),
+    )
+    made = planning.plan("Qwen3-8B", job, room)
+    sizes = planning.by_trainer(memory.shape_of("Qwen3-8B"), job)
+    assert list(sizes) == ["unsloth", "trl", "hf", "course"] and sizes["trl"] < 0.6 * sizes["course"]
+    said = planning.verdict(made, "A card of 48 GB", sizes)
+    assert said.startswith(
+        "It depends on what trains it. With the margin, a card of 48 GB (51.5 GB) is enough for Unsloth ("
+    )
+    assert "and not for Trainer with transformers' own loss (54.2 GB), this course's loop (54.2 GB)" in said
+    assert planning.verdict(made, "A card of 48 GB").startswith("It does not fit: 54.2 GB")
+    everywhere, each = planning.trainers_in_words(sizes, 1e12, "A card")
+    assert everywhere == "" and each.startswith("By trainer: Unsloth (") and "--recipe (unsloth, trl, hf)" in each
+
+
+def test_a_mixture_in_4_bits_is_not_planned_as_unsloths():
+    """It brings bases of its own, whose experts are packed (unsloth-zoo#885)."""
+    assert list(planning.by_trainer(memory.shape_of(tiny("mixtral")), Job(r=2, seq=64))) in (
+        ["trl", "course"],
+        ["course", "trl"],
+    )

@@ -13,6 +13,8 @@ MIME = "application/vnd.lora-lessons.record+json"
 
 Value = float | int | bool | str
 
+SHOWN = 2  # so many records of a cell are shown as they are; more are folded away under one line
+
 
 @dataclass(frozen=True)
 class Record:
@@ -37,10 +39,12 @@ class Table:
         return "\n".join(map(str, self.records))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        rows = "".join(_row(record) for record in self.records)
+        table = f"<table>{''.join(map(_row, self.records))}</table>"
+        if len(self.records) > SHOWN:
+            table = f"<details><summary>Recorded: {len(self.records)} values</summary>{table}</details>"
         return {
             MIME: [asdict(record) for record in self.records],
-            "text/html": f"<table>{rows}</table>",
+            "text/html": table,
             "text/plain": repr(self),
         }
 

@@ -53,6 +53,9 @@ def test_a_notebooks_minutes_are_its_words_its_cells_and_its_exercises():
     assert learning_minutes(notebook) == (3, 11) and minutes_by_hand(notebook) == 10
 
 
+PARTS = str.maketrans({"¼": " 1/4", "½": " 1/2", "¾": " 3/4"})
+
+
 def test_the_hours_of_the_three_ways_are_those_of_their_lessons():
     taken = {}
     for path in lessons():
@@ -63,9 +66,9 @@ def test_the_hours_of_the_three_ways_are_those_of_their_lessons():
     for way in WAYS:
         minutes_of = [sum(taken[number][i] for number in way.lessons) for i in range(3)]
         for said, minutes in zip((way.hours, way.by_hand, way.exercises), minutes_of, strict=True):
-            hours = sum(Fraction(part) for part in said.replace("½", " 1/2").split())
-            assert abs(minutes / 60 - hours) <= 0.3, f"{way.name}: {minutes / 60:.1f} hours, not {said}"
+            hours = sum(Fraction(part) for part in said.translate(PARTS).split())
+            assert abs(minutes / 60 - hours) <= 0.25, f"{way.name}: {minutes / 60:.1f} hours, not {said}"
     assert (
         ways()[1]
-        == "An afternoon: lessons 00 to 08, about 2½ hours to read and run, 1½ more to build by hand what later lessons use, and ½ for the other exercises."
+        == "An afternoon: lessons 00 to 08, about 2¼ hours to read and run, 1¾ more to build by hand what later lessons use, and ½ for the other exercises."
     )

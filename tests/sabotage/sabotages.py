@@ -2745,8 +2745,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "a stored record reads otherwise than it was measured",
-            '"scale.lora_64_over_4 = 0.259\\n"',
-            '"scale.lora_64_over_4 = 0.295\\n"',
+            '"count.llama2_billions = 6.738 billion\\n"',
+            '"count.llama2_billions = 6.783 billion\\n"',
             "lessons/test_stored_outputs.py::test_a_record_reads_as_it_was_measured[02_lora_layer]",
         ),
     ),

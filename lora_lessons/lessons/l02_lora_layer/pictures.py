@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -61,20 +61,6 @@ def rows(counts: Mapping[Setting, int]) -> Iterator[str]:
 def cuts(counts: Mapping[Setting, int], sizes: Mapping[str, int]) -> list[float]:
     """For each setting, the share of the model that does not train, in percent."""
     return [100 * (1 - n / sizes[name]) for (name, _, _), n in counts.items()]
-
-
-def update_norms(ranks: Sequence[int], lora: Sequence[float], rslora: Sequence[float]) -> Figure:
-    """‖ΔW‖ against r (log₂ axis) for the scales α/r and α/√r."""
-    figure = Figure(figsize=(7.2, 3.2))
-    ax = figure.subplots()
-    for norms, name, color in ((lora, "LoRA: α/r", BLUE), (rslora, "rsLoRA: α/√r", ORANGE)):
-        ax.plot(ranks, norms, "o-", color=color)
-        label(ax, ranks[-1], norms[-1], name, color)
-    ax.set_xscale("log", base=2)
-    ax.set_xticks(ranks, [str(r) for r in ranks])
-    ax.set(xlabel="rank r", ylabel="‖ΔW‖", ylim=(0, None), title="Same α, same spread of A and B")
-    ax.set_xlim(right=ranks[-1] * (ranks[-1] / ranks[0]) ** 0.3)  # room for the names
-    return figure
 
 
 def counts_against_rank(

@@ -133,8 +133,6 @@ def _losses(
     ax.set_title("… by its effect, it nearly is")
 
 
-
-
 def held_out(losses: Mapping[str, float], colors: Sequence[str] = (GREY, BLUE, ORANGE)) -> Figure:
     """The held-out loss of each model as one dot on one line: what was claimed, and nothing else."""
     figure = Figure(figsize=(7.2, 1.9))

@@ -255,6 +255,10 @@ def _start(seen: Seen) -> str | None:
         if "'Linear' object" not in str(error):
             raise
         return "An nn.Linear is called, self.lora_A(x), or its matrix is taken: x @ self.lora_A.weight.T."
+    except RuntimeError as error:
+        if "Boolean value of Tensor" not in str(error):
+            raise
+        return "Whether there is a bias is asked by `if self.bias is not None`: a tensor of many numbers is neither true nor false."
     if h is None:
         return "__init__ is right. forward returns nothing yet: it returns h, one row for each row of x."
     Wx, _ = seen.right(x)

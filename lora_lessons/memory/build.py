@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 import torch
@@ -184,16 +185,44 @@ def _attach(model: nn.Module, job: Job, linears: list[str]) -> None:
     else:
         import peft
 
-        names = linears if targets == "all-linear" else lora.resolve_targets(model, targets)
+        if job.recipe != "course" and any(tape.experts(module) for module in model.modules()):
+            attach_by_peft(model, job.r, targets)
+            names = []
+        else:
+            names = linears if targets == "all-linear" else lora.resolve_targets(model, targets)
         for name in names:
             linear: Any = model.get_submodule(name)
             lora.check_settings(job.r, 2 * job.r, linear.out_features, linear.in_features)
-        peft.inject_adapter_in_model(peft.LoraConfig(r=job.r, lora_alpha=2 * job.r, target_modules=names), model)
+        if names:
+            peft.inject_adapter_in_model(peft.LoraConfig(r=job.r, lora_alpha=2 * job.r, target_modules=names), model)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_("lora_" in name)
     for name, parameter in model.named_parameters():
         if "lora_" in name:
             parameter.data = parameter.data.to(DTYPES[job.adapter_dtype])
+
+
+def attach_by_peft(model: nn.Module, r: int, targets: str | tuple[str, ...]) -> None:
+    """PEFT's adapters on a mixture, by PEFT's own choice: with transformers 5 that may be its experts and router, too."""
+    import peft
+
+    _fold_on_meta()
+    named = targets if targets == "all-linear" else [targets] if isinstance(targets, str) else list(targets)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of a rank of its experts, which it then gives them
+        peft.inject_adapter_in_model(peft.LoraConfig(r=r, lora_alpha=2 * r, target_modules=named), model)
+
+
+@cache
+def _fold_on_meta() -> None:
+    """PEFT 0.21 adds B·A to a stack under the autocast of its device, switched off; "meta" has none to switch off."""
+    from peft.tuners.lora import layer
+
+    if folding := getattr(layer, "_LoraFactorsProxy", None):
+        elsewhere = folding.forward
+        folding.forward = lambda self, W: (
+            torch.baddbmm(W, self.lhs, self.rhs, alpha=self.scaling) if W.is_meta else elsewhere(self, W)
+        )
 
 
 def primed_optimizer(parameters: list[nn.Parameter], job: Job, device: str = "cpu", card: bool = True) -> Any:

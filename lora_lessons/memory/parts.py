@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Hashable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from .. import lora
 from ..disk_cache import once
 from ..errors import ModelError
 from . import tape
-from .build import skeleton, windows
+from .build import attach_by_peft, skeleton, windows
 from .job import Shape
 
 # Layers that carry a state from token to token, or work through the text in pieces, by parts of their classes' names.
@@ -38,6 +39,9 @@ class Parts(NamedTuple):
     experts: int  # numbers in the experts of its mixtures
     left_out: tuple[tuple[str, int], ...]  # weights of experts that no adapter reaches, and their numbers
     half_of: str | None  # the model type of which this is the language half
+    by_peft: int = 0  # numbers of A and B at rank 1 where PEFT adapts other weights than the Linears above; 0 elsewhere
+    peft_adds: tuple[str, ...] = ()  # what those are in a block, such as mlp.experts
+    peft_skips: int = 0  # of the Linears above, those that PEFT then leaves out
 
 
 @cache
@@ -65,12 +69,16 @@ def _look(shape: Shape, target_modules: str | tuple[str, ...]) -> Parts:
     few = skeleton(shape, torch.bfloat16, blocks=min(len(kinds), before + 2 * period + 2))
     if (fewer := list(_kinds(few.config, tape.blocks(few)))) != kinds[: len(fewer)]:
         before = len(kinds)  # the first few are not built as they are in the whole: every block counts
-    names = lora.resolve_targets(model, target_modules) if target_modules else []
+    mixtures = [module for module in model.modules() if tape.experts(module)]
+    try:
+        names = lora.resolve_targets(model, target_modules) if target_modules else []
+    except ValueError as error:
+        stacked = " Its experts are stacked and no Linear layers: a plan with all-linear says who adapts them."
+        raise ValueError(f"{error}{stacked if mixtures else ''}") from error
     weights = {name: model.get_parameter(f"{name}.weight") for name in names}
     sizes = {(w.shape[0], w.shape[1]): name for name, w in reversed(weights.items())}
-    mixtures = [module for module in model.modules() if tape.experts(module)]
     kind = json.loads(shape.text)["model_type"]
-    return Parts(
+    found = Parts(
         blocks=len(blocks),
         before=before,
         period=period,
@@ -84,6 +92,21 @@ def _look(shape: Shape, target_modules: str | tuple[str, ...]) -> Parts:
         left_out=tuple(lora.left_out(model, names).items()),
         half_of=kind if kind != config.model_type else None,
     )
+    return found._replace(**_by_peft(model, target_modules, set(names))) if mixtures and names else found
+
+
+def _by_peft(model: Any, target_modules: str | tuple[str, ...], names: set[str]) -> dict[str, Any]:
+    """What PEFT adapts of a mixture where that is not the layers `names`, as fields of Parts; it attaches to `model`."""
+    try:
+        attach_by_peft(model, 1, target_modules)
+    except ValueError:
+        return {}  # it takes gate_proj and up_proj together or not at all: whoever plans its recipe is told
+    ours = {name: p.numel() for name, p in model.named_parameters() if "lora_" in name}
+    adapted = {name.partition(".lora_")[0].removesuffix(".base_layer") for name in ours}
+    if adapted == names:
+        return {}
+    adds = {re.sub(r".*?\.\d+\.", "", name, count=1) for name in adapted - names}
+    return {"by_peft": sum(ours.values()), "peft_adds": tuple(sorted(adds)), "peft_skips": len(names - adapted)}
 
 
 def _blocks(shape: Shape, model: Any) -> nn.ModuleList:

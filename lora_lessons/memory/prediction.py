@@ -48,6 +48,9 @@ class Ledger(NamedTuple):
     experts: float = 0.0  # bytes of the base weights that are experts of a mixture
     loading: float = 0.0  # bytes of the 16-bit weights that NF4 is packed from; 0 where nothing is packed
     left_out: tuple[tuple[str, int], ...] = ()  # weights of experts that no adapter reaches, and their numbers
+    peft_adds: tuple[str, ...] = ()  # what PEFT adapts of a block beside its Linear layers, if anything
+    peft_skips: int = 0  # Linear layers that PEFT then leaves out
+    recipe: str = "course"  # who trains, as in Job
     half_of: str | None = None  # the model type of which this is the language half
     fast: bool = False  # whether it takes the fast path
     plain: str = ""  # why the course's own loop and layers take the plain way, if they do
@@ -107,7 +110,8 @@ def _ledgers(shape: Shape, job: Job, peaks: np.ndarray, card: bool) -> list[Ledg
     if card and job.optimizer.startswith("paged"):
         optimizer = tape.KINDS.index("optimizer")
         paged, peaks[:, optimizer] = peaks[0, optimizer].copy(), 0
-    left_out = parts.left_out if job.method != "full" else ()
+    adapted = job.method != "full"
+    left_out = parts.left_out if adapted and (job.recipe == "course" or not parts.by_peft) else ()
     experts = parts.experts * DTYPES[job.dtype].itemsize
     plain = why_plain(shape, job, card)
     made = (_ledger(peaks[:, :, n], card) for n in range(len(paged)))
@@ -117,6 +121,9 @@ def _ledgers(shape: Shape, job: Job, peaks: np.ndarray, card: bool) -> list[Ledg
             experts=float(experts),
             loading=_in_16_bits(ledger.bill, experts, job) if job.method == "qlora" else 0.0,
             left_out=left_out,
+            peft_adds=parts.peft_adds if adapted else (),
+            peft_skips=parts.peft_skips,
+            recipe=job.recipe,
             half_of=parts.half_of,
             fast=not plain,
             plain=plain if plain != ASKED else "",

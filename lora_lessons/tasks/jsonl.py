@@ -182,7 +182,7 @@ def _check_message(message: Any) -> None:
     if message.get("function_call"):
         raise Fault(
             "bad_tool_call",
-            f"has a function_call, which no chat template reads: write tool_calls, a list such as {CALL}.",
+            f"has a function_call, which no chat template reads: write tool_calls, a list such as {CALL}, and give its answer the role tool.",
         )
     if role not in ROLES:
         raise Fault("missing_role", f"has the unknown role {shown(role)}: choose from {', '.join(ROLES)}.")

@@ -61,6 +61,7 @@ def instead(tokenizer: Any, messages: Sequence[dict[str, Any]], beside: dict[str
     ways += [
         ("make one message of those that the same role says one after the other", _joined(messages)),
         ("call one tool in a message, with its answer behind it", _one_call_each(messages)),
+        ("take out the greeting that it begins with", _ungreeted(messages)),
         # Gemma's first templates and Cohere's know no tools
         ("write its calls into the content, and what a tool answers into a message of the user", _told(messages)),
     ]
@@ -75,6 +76,12 @@ def instead(tokenizer: Any, messages: Sequence[dict[str, Any]], beside: dict[str
         if all(str(call.get("name")) in whole for message in changed for call in calls_in(message)):
             return todo
     return "say it in other turns"
+
+
+def _ungreeted(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages without what the assistant says before anybody asks."""
+    asked = next((n for n, one in enumerate(messages) if one["role"] == "user"), 0)
+    return [one for n, one in enumerate(messages) if n >= asked or one["role"] != "assistant"]
 
 
 def _joined(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

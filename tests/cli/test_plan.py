@@ -33,6 +33,10 @@ PLAN = ["plan", "Llama-2-7B"]
         ([*PLAN, "--r", "5000"], "r = 5000 does not fit a 4096×"),
         ([*PLAN, "--targets", "q_prj"], "no module is named 'q_prj'. Did you mean 'q_proj'"),
         ([*PLAN, "--targets", ","], "target_modules is empty"),
+        (
+            ["plan", "Qwen3-30B-A3B", "--targets", "up_proj"],
+            "experts are stacked and no Linear layers: a plan with all",
+        ),
         ([*PLAN, "--seq", "-1"], "seq = -1: give a whole number"),
         ([*PLAN, "--optimizer", "sgd"], "optimizer 'sgd' is not known"),
         ([*PLAN, "--cards", "many"], "'many' names no cards: give their number, an x"),
@@ -164,6 +168,15 @@ def test_what_a_card_without_bf16_computes_in_is_said(capsys):
     for words in (["--gpu", "L4", "--recipe", "hf"], ["--gpu", "T4"], ["--cards", "2xL4"]):
         assert cli.main([*PLAN, *words]) == 0
         assert "bf16" not in capsys.readouterr().out, words
+
+
+def test_six_texts_of_a_1b_at_once_do_not_fit_a_t4_safely(capsys):
+    """They ran out of memory there (fitcheck, 21 September 2026, row f430f117558f): a process has 14.56 of its 15 GiB."""
+    words = ["--method", "qlora", "--targets", "q_proj,k_proj,v_proj,o_proj", "--batch-size", "6", "--recipe", "hf"]
+    assert cli.main(["plan", "Llama-3.2-1B", "--gpu", "T4", *words]) == cli.EXIT_NO
+    said = capsys.readouterr().out
+    assert said.startswith("It does not fit safely: ") and "and the T4 holds 15.6." in said
+    assert "A loop of your own that keeps them there" in said
 
 
 def test_what_no_export_writes_is_said_before_it_is_trained(tmp_path, capsys):

@@ -45,10 +45,42 @@ def test_experts_are_base_weights_in_16_bits_and_no_adapter_reaches_them():
     assert sum(size for _, size in ledger.left_out) == numbers and len(ledger.left_out) == 2 * 5
     said = planning.bill_table(ledger)
     assert "experts of a mixture" in said and "as Unsloth's gpt-oss in 4 bits" in said
-    assert f"LoRA leaves out {numbers:,} numbers in 10 weights of experts, such as model.layers.0.mlp.experts" in said
+    assert (
+        f"This course leaves out {numbers:,} numbers in 10 weights of experts, such as model.layers.0.mlp.experts"
+        in said
+    )
 
     full = memory.predict(shape, Job("full", seq=64))
     assert full.left_out == () and "stay unpacked" not in planning.bill_table(full) and full.bill.base > 2 * numbers
+
+
+@pytest.mark.parametrize(
+    "kind, adds, skips",
+    [("mixtral", ("mlp.experts", "mlp.gate"), 0), ("deepseek_v3", ("mlp.experts", "mlp.gate"), 6), ("gpt_oss", (), 0)],
+)
+def test_what_peft_adapts_of_a_mixture_is_counted_for_who_trains_with_it(kind, adds, skips):
+    """Counted on the adapters that PEFT attaches: of gpt-oss it leaves the experts out, of DeepSeek-V3 the dense MLPs as well."""
+    import peft
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config = tiny(kind)
+    with torch.device("meta"):
+        by_peft = peft.get_peft_model(
+            AutoModelForCausalLM.from_config(config), peft.LoraConfig(r=4, target_modules="all-linear")
+        )
+    trained = sum(p.numel() for p in by_peft.parameters() if p.requires_grad)
+    shape = memory.shape_of(config)
+    parts = memory.parts_of(shape, "all-linear")
+    assert (parts.peft_adds, parts.peft_skips) == (adds, skips)
+    theirs = {recipe: Job("lora", r=4, seq=64, recipe=recipe) for recipe in ("hf", "trl", "course")}
+    counts = {recipe: planning.parameters(shape, job)["trained"] for recipe, job in theirs.items()}
+    assert counts["hf"] == counts["trl"] == trained and (counts["course"] < trained) == bool(adds)
+    ledgers = {recipe: memory.predict(shape, job) for recipe, job in theirs.items()}
+    assert ledgers["hf"].bill.adapters == ledgers["trl"].bill.adapters == 4 * trained
+    assert bool(ledgers["trl"].left_out) != bool(adds) and ledgers["course"].left_out
+    assert ("also adapts mlp.experts and mlp.gate" in planning.bill_table(ledgers["trl"])) == bool(adds)
+    assert "unsloth" not in planning.by_trainer(shape, theirs["course"])
 
 
 def test_a_real_mixtral_is_billed_with_its_experts():

@@ -1,4 +1,4 @@
-"""NF4 by hand: the five steps that lesson 06 asks for, as the course writes them, and NF4 put together from the learner's.
+"""NF4 by hand: the four steps that lesson 06 asks for, as the course writes them, and NF4 put together from the learner's.
 
 Lesson 07 may import `nf4` (a weight to 4 bits), `back` (and back) and `ByHand` (what is kept in between).
 """
@@ -37,14 +37,7 @@ def quantiles(first: float, last: float, n: int) -> Tensor:
     return torch.special.ndtri(shares.double()).float()
 
 
-# ---- the five steps ----
-
-
-def int4_in_blocks(W: Tensor) -> Tensor:
-    """W with each weight moved to the nearest of 15 even marks, and a scale for every 64 weights."""
-    blocks = W.reshape(-1, 64)
-    absmax = blocks.abs().amax(1, keepdim=True)
-    return ((blocks / absmax * 7).round() / 7 * absmax).view_as(W)
+# ---- the four steps ----
 
 
 def nf4_levels(outermost: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Exercises of lesson 06: NF4 in five steps. Even marks in blocks, the bell's marks, codes, bytes, smaller scales."""
+"""Exercises of lesson 06: NF4 in four steps. The bell's marks, codes, bytes, smaller scales."""
 
 from __future__ import annotations
 
@@ -28,55 +28,7 @@ def _not_a_tensor(value: Any, of: str) -> str | None:
     return None if isinstance(value, Tensor) else f"Return a tensor of {of}; you returned a {type(value).__name__}."
 
 
-# ---- 1: even marks ----
-
-
-@exercise("06.4", "Even marks in blocks", difficulty=1, minutes=6, keeps="int4_in_blocks")
-def exercise_06_4(rounded: Callable[[Tensor], Tensor]) -> str | None:
-    W = torch.randn(3, 128, generator=torch.Generator().manual_seed(6))
-    W[0, 70], W[1, 5] = -5.0, 4.0
-    try:
-        got = answered(rounded(W.clone()))
-    except RuntimeError as error:
-        if "must match the size" in str(error):
-            return "Blocks and their absmax do not fit: the absmax need a column of their own, amax(1, keepdim=True)."
-        raise
-    if advice := _not_a_tensor(got, "weights"):
-        return advice
-    blocks, right = W.reshape(-1, 64), by_hand.int4_in_blocks(W)
-    if got.shape != W.shape:
-        if got.numel() == W.numel():
-            return f"Give the weights W's shape back: `.view_as(W)`. Yours have the shape {tuple(got.shape)}."
-        return f"Every weight comes back: W is {tuple(W.shape)}, yours {tuple(got.shape)}."
-    if torch.allclose(got, right, atol=1e-5):
-        return None
-    absmax = blocks.abs().amax(1, keepdim=True)
-
-    def marked(x: Tensor, scale: Tensor, steps: float = 7) -> Tensor:
-        return ((x / scale * steps).round() / steps * scale).view_as(W)
-
-    by_columns = W.reshape(64, -1)
-    return _named(
-        got,
-        [
-            (W, "Nothing is rounded: after the division, .round() moves each weight to a mark."),
-            (marked(W, W.abs().max()), "That is one ruler for the whole matrix: take the largest of each block, amax(1)."),
-            (marked(W, W.abs().amax(1, keepdim=True)), "That is a ruler for each row of W. A block has 64 weights: reshape first."),
-            (marked(by_columns, by_columns.abs().amax(0)), "Those blocks run down the columns: W.reshape(-1, 64) has one per row."),
-            (marked(blocks, blocks.abs().amax(0)), "amax(0) takes the largest of each column, across all blocks. A block is a row: amax(1, keepdim=True)."),
-            (marked(blocks, blocks.amax(1, keepdim=True)), "−5 is the largest of its block by *absolute* value: .abs() before the maximum."),
-            (marked(blocks, absmax, 8), "The marks go from −7 to 7, so that both ends are on the ruler: multiply by 7, not 8."),
-            (marked(blocks, absmax, 15), "15 marks are 7 on each side of 0: multiply by 7."),
-            ((blocks / absmax * 7).round().view_as(W), "Those are the steps, −7 to 7. Go back to weights: / 7 * absmax."),
-            ((blocks / absmax * 7).round().view_as(W) / 7, "Those lie between −1 and 1: multiply by each block's absmax again."),
-            ((blocks / absmax * 7).floor().div(7).mul(absmax).view_as(W), "You took the mark below; .round() takes the nearest one."),
-            ((blocks / absmax * 7).trunc().div(7).mul(absmax).view_as(W), "You cut the fraction off, which moves every weight towards 0; .round() takes the nearest mark."),
-            ((blocks / absmax).round().mul(absmax).view_as(W), "Between −1 and 1 that leaves three marks: multiply by 7 before you round, and divide by 7 after."),
-        ],
-    ) or "These are not the nearest of 15 even marks from −absmax to absmax, block by block."  # fmt: skip
-
-
-# ---- 2: the bell's marks ----
+# ---- 1: the bell's marks ----
 
 
 @exercise("06.5", "The bell's sixteen marks", difficulty=2, minutes=7, keeps="nf4_levels", imports="""
@@ -145,7 +97,7 @@ def exercise_06_5(levels: Callable[[float], Tensor]) -> str | None:
     return f"Mark {place} should be {right[place]:.4f}; yours is {got[place]:.4f}."
 
 
-# ---- 3: codes ----
+# ---- 2: codes ----
 
 
 @exercise("06.6", "The nearest mark", difficulty=2, minutes=8, keeps="to_codes")
@@ -201,7 +153,7 @@ def _other_grid(codes: Tensor, scaled: Tensor, table: Tensor) -> str | None:
     steps = [(scaled * 7).round() + shift for shift in (0, 7, 8)]
     steps += [(scaled * 8).round() + 8, ((scaled + 1) / 2 * 15).round(), ((scaled + 1) / 2 * 16).floor()]
     if any(torch.equal(codes, way.clamp(least, 15).long()) for way in steps for least in (-7, 0)):
-        return "Those are step 1's even marks. The marks of `levels` crowd around 0: find the nearest of them for each weight."
+        return "Those are even marks. The marks of `levels` crowd around 0: find the nearest of them for each weight."
     right = quant.nearest(scaled, table).long()
     for shift in (1, -7, -8):
         if torch.equal(codes, right + shift):
@@ -245,7 +197,7 @@ def _for_other_blocks(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | Non
     return None
 
 
-# ---- 4: bytes ----
+# ---- 3: bytes ----
 
 
 @exercise("06.7", "Two marks a byte", difficulty=1, minutes=5, keeps="pack")
@@ -274,7 +226,7 @@ def exercise_06_7(pack: Callable[[Tensor], Tensor]) -> str | None:
     return named.get(tuple(got)) or f"The codes 2, 11, 15, 0, 7, 10 make {right}: 43 is 16 · 2 + 11. You gave {got}."
 
 
-# ---- 5: the scales ----
+# ---- 4: the scales ----
 
 
 @exercise("06.9", "The scales, rounded again", difficulty=3, minutes=7, keeps="double_quantize", imports="""

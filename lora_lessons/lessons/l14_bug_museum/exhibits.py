@@ -28,6 +28,8 @@ class Exhibit(NamedTuple):
     found_by: tuple[str, ...] = ()
     # the notebook of the lesson that has the exercise, a path in notebooks/; empty for what hangs in a hall
     in_lesson: str = ""
+    # what somebody sees who has not made this mistake: "the loss is finite"
+    ruled_out_by: tuple[str, ...] = ()
 
     @property
     def hall(self) -> int:
@@ -75,6 +77,7 @@ class InALesson(NamedTuple):
     symptoms: tuple[str, ...]
     suspect: str
     noticed: str
+    ruled_out_by: tuple[str, ...] = ()
 
     @property
     def number(self) -> int:

@@ -103,6 +103,14 @@ _SAID = 0.8
 _FARTHER = 0.15
 # a single word is a symptom by itself where at most this many suspects have it
 _FEW = 8
+# what the words rule out scores this share, and is neither good nor near
+_RULED_OUT = 0.4
+# a clause says what it says of one thing: "the loss is finite but grad_norm is NaN" has no finite grad_norm
+_CLAUSES = re.compile(r"[,;:!?()]|\.(?!\d)|\b(?:but|although|though|while|whereas|and|when|if|instead|until)\b")
+# "the loss does not fall" is not "the loss falls"
+_NOT = re.compile(r"\b(?:not|no|never|without|hardly|barely|neither|cannot|(?:do|does|did|is|wo|ca)nt)\b|n[’']t\b")
+# a message that a program stops with is quoted: it must fit all the better, too
+_STOPPED_WITH = re.compile(r"(?i)\b\w+(?:error|exception):")
 
 
 class Match(NamedTuple):
@@ -126,6 +134,8 @@ def search(words: str) -> list[Match]:
     # "overfitting" says it all; "loss" alone fits too many
     telling = len(asked) == 1 and all(spread[stem] <= _FEW for stem in asked)
     farther = 0.0 if said.isdisjoint(_ELSEWHERE_STEMS) else _FARTHER
+    if _STOPPED_WITH.search(words):
+        farther = _FARTHER
 
     def size(stems: Set[str]) -> float:
         # fsum: the same in whatever order a set hands its stems out
@@ -140,14 +150,16 @@ def search(words: str) -> list[Match]:
         ]
         fit, evidence = max(fits, default=(0.0, 0.0))
         everywhere = size(asked & frozenset().union(*(each for each, _ in texts[id])))
-        found.append((0.75 * fit + 0.25 * (min(everywhere / whole, 1.0) if whole else 0.0), evidence, one))
+        score = 0.75 * fit + 0.25 * (min(everywhere / whole, 1.0) if whole else 0.0)
+        out = _ruled_out(one, words)
+        found.append((score * (_RULED_OUT if out else 1.0), 0.0 if out else evidence, one))
     second, rarest = sorted(score for score, *_ in found)[-2], max(weight.values())
     matches = []
     for score, evidence, one in found:
         lead = max(score - second, 0.0)
         surely = evidence >= _EVIDENCE and score + lead / 2 >= _GOOD + farther
-        good = surely or score >= _SAID or (telling and evidence > 0)
-        close = score >= _GOOD + farther and len(asked) > 1
+        good = evidence > 0 and (surely or score >= _SAID or telling)
+        close = score >= _GOOD + farther and len(asked) > 1 and evidence > 0
         near = close or (evidence > rarest and score >= _NEAR + farther)
         matches.append(Match(one, score, good, near))
     likely = [match for match in matches if match.score >= _FAINTEST]
@@ -186,6 +198,15 @@ def _read() -> tuple[dict[str, list[tuple[frozenset[str], float]]], Counter[str]
         for id, one in suspects().items()
     }
     return texts, Counter(stem for each in texts.values() for stem in frozenset().union(*(stems for stems, _ in each)))
+
+
+def _ruled_out(one: Suspect, words: str) -> bool:
+    """Whether a clause of `words` says what rules the suspect out, with a "not" where that has one."""
+    return any(
+        _stems(sight) <= _stems(clause) and bool(_NOT.search(sight)) == bool(_NOT.search(clause))
+        for clause in _CLAUSES.split(words.lower())
+        for sight in one.ruled_out_by
+    )
 
 
 def _known(stem: str, known: dict[str, float]) -> str:

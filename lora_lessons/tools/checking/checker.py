@@ -104,7 +104,11 @@ def _good(
             layouts[layout.name] += 1
             for code, sentence in for_trl(layout, record.value):
                 problems.add(code, NOTE, record.line, sentence)
-            if "prompt" in layout.needs and all(isinstance(record.value[name], str) for name in layout.needs):
+            if (
+                "prompt" in layout.needs
+                and "response" not in layout.needs
+                and all(isinstance(record.value[name], str) for name in layout.needs)
+            ):
                 texts.setdefault(layout.name, record.value["prompt"])
             yield record.line, example
 

@@ -339,10 +339,16 @@ def _unknown(record: dict[str, Any]) -> Fault:
 
 def for_trl(layout: Layout, record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(code, sentence) of what is read here and TRL passes over: its SFTTrainer, 1.16, and `maybe_convert_to_chatml` (run)."""
-    turns = record["conversations"] if "conversations" in layout.needs else ()
+    turns = next((record[name] for name in ("conversations", "messages") if name in layout.needs), ())
     if any(isinstance(turn, dict) and str(turn.get("from")) in SPEAKERS for turn in turns):
         reason = "TRL hands its roles, human and gpt, to the chat template as they are, and few know them: Qwen's writes nothing of such a turn"
         yield "sharegpt_roles", f"{reason}. For TRL, write user and assistant; LLaMA-Factory knows both."
+    roles = dict.fromkeys(str(turn.get("role", turn.get("from"))) for turn in turns if isinstance(turn, dict))
+    # ipython is known to the templates that it comes from
+    if odd := [role for role in roles if role in (*CALLS, *ANSWERED) and role != "ipython"]:
+        reason = f"TRL hands the role {' and the role '.join(odd)} to the chat template as it is, and many, such as Qwen3's, write nothing of it"
+        todo = "For TRL, write the call into tool_calls of an assistant's message, and its answer with the role tool, as it is read here"
+        yield "tool_roles", f"{reason}. {todo}."
     if record.get("system") and "system" in layout.may and {"prompt", "conversations"} & record.keys():
         reason = "its system message stands in a field of its own, which LLaMA-Factory reads, and TRL does not"
         yield "system_beside", f"{reason}: for TRL, make it the first message."

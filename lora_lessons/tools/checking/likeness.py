@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...tasks.jsonl import said
+from ...tasks.jsonl import calls_in, said
 
 Messages = list[dict[str, Any]]
 # what to do about each kind; the other line, such as "line 3", goes into the sentence
@@ -52,7 +52,9 @@ class Likeness:
     """What is kept of every line, and the pairs found in it."""
 
     def __init__(self) -> None:
-        self._lines, self._wholes, self._questions, self._answers, self._said = (array("Q") for _ in range(5))
+        self._lines, self._wholes, self._questions, self._answers, self._said, self._calls = (
+            array("Q") for _ in range(6)
+        )
         self._signatures = bytearray()
         # whether a line is a pair
         self._paired = array("B")
@@ -79,6 +81,7 @@ class Likeness:
         self._answers.append(number_of(answer))
         answers = [plain(said(message)) for message in parts[0] if message["role"] == "assistant"]
         self._said.append(number_of("\n".join(answers)))
+        self._calls.append(number_of(repr([calls_in(message) for part in parts for message in part])))
         self._signatures += signature(text) + signature(end)
         self._paired.append(False)
 
@@ -109,7 +112,9 @@ class Likeness:
             elif answers[row] != answers[other] and not near(signatures[row], signatures[other]):
                 yield Alike("contradiction", self._lines[row], self._lines[other])
         for one, earlier in sorted(near_pairs(signatures[kept]).items()):
-            if kept[one] not in turned:
+            # calls are alike but for their arguments, and these are what matters
+            same_calls = self._calls[kept[one]] == self._calls[kept[earlier]]
+            if kept[one] not in turned and same_calls:
                 yield Alike("near_duplicate", self._lines[kept[one]], self._lines[kept[earlier]])
 
 

@@ -28,7 +28,10 @@ HEADINGS = {
 NOT_HERE = "Not used in this course, which learns answers to text: other trainers take these lines"
 OF_OTHERS = "For other trainers, such as TRL's: nothing to change for this course"
 # What is no fault of the file, and matters only where something else than this course trains on it.
-FOR_OTHERS = ("no_generation_marks", "pad_is_eos", "prompt_is_no_prefix", "sharegpt_roles", "system_beside")
+FOR_OTHERS = (
+    *("no_generation_marks", "pad_is_eos", "prompt_is_no_prefix"),
+    *("sharegpt_roles", "system_beside", "tool_roles"),
+)
 UNDER = dict.fromkeys(ELSEWHERE, NOT_HERE) | dict.fromkeys(FOR_OTHERS, OF_OTHERS)
 REJECTED = "With the rejected answer, which is to become less likely beside it:"
 HIDDEN = "No line is shown as the model will see it: every line that can be used seems to hold personal data."

@@ -14,6 +14,7 @@ import jinja2
 from ...models.chat_template import STUMBLES
 from ...models.configs import stop_tokens
 from ...tasks.jsonl import calls_in, function_of, said, shown
+from ...tasks.preferences import is_pair
 from ...tasks.templates import REFUSALS, THOUGHTS, longest_word, shown_with, without_thinking, written
 from .problems import LOOK, NOTE, WRONG
 from .tokens import begins_twice, where_it_stays
@@ -107,7 +108,7 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
     template = getattr(tokenizer, "chat_template", "") or ""
     if isinstance(template, str) and re.search(r"\{%-?\s*generation\b", template):
         yield from _marked(tokenizer, example, asked, answer, after)
-    elif isinstance(template, str):
+    elif isinstance(template, str) and not is_pair(example):
         reason = "the template has no {% generation %} marks"
         yield "no_generation_marks", NOTE, f"{reason}: with assistant_only_loss=True, {_of_trl(template)}."
     pad = getattr(tokenizer, "pad_token", None)

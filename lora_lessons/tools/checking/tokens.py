@@ -10,7 +10,18 @@ from typing import Any, NamedTuple
 from ...tasks.conversations import IGNORED, ChatText, Encoded, answers_in, chat_text, tokenized
 from ...tasks.jsonl import APART, Fault, calls_in, said
 from ...tasks.preferences import SIDES, both, is_pair
-from ...tasks.templates import NO_THINKING, SHOWN_WITH, THOUGHT, THOUGHTS, longest_word, out_of_text, without_thinking
+from ...tasks.templates import (
+    NO_THINKING,
+    REFUSALS,
+    SHOWN_WITH,
+    THOUGHT,
+    THOUGHTS,
+    longest_word,
+    out_of_text,
+    shown_with,
+    without_thinking,
+    written,
+)
 
 # A batch of texts has so many of them, and so many characters, at most (but for one that is longer alone).
 BATCH, CHARACTERS = 256, 500_000
@@ -64,7 +75,8 @@ def measured(
                 yield line, example, texts
             else:
                 both_ways = zip(conversations_in(example), texts, strict=True)
-                yield line, example, _of_all([_sizes(text, next(made), limit, one) for one, text in both_ways])
+                sizes = [_sizes(tokenizer, text, next(made), limit, one) for one, text in both_ways]
+                yield line, example, _of_all(sizes)
 
 
 def conversations_in(example: Example) -> tuple[Example, ...]:
@@ -84,10 +96,10 @@ def _of_all(sizes: list[LineSizes | Fault]) -> LineSizes | Fault:
     return chosen._replace(rejected=rejected[0], remarks=tuple(remarks))
 
 
-def _sizes(text: ChatText, encoded: Encoded, limit: int | None, example: Example) -> LineSizes | Fault:
+def _sizes(tokenizer: Any, text: ChatText, encoded: Encoded, limit: int | None, example: Example) -> LineSizes | Fault:
     learned = encoded.labels != IGNORED
     taught, first = int(learned.sum()), int(learned.int().argmax())
-    remarks = tuple(_remarks(text, example["messages"]))
+    remarks = tuple(_remarks(tokenizer, text, example))
     sizes = LineSizes(len(learned) - taught, taught, 1 + len(text.earlier), text.only_last, remarks=remarks)
     return _too_long(sizes.total, first, limit) or sizes
 
@@ -116,7 +128,10 @@ _PASSED_OVER = {
     "user": ("user says in an earlier turn", "say it in other turns"),
     "assistant": ("assistant says in an earlier turn", "say it in other turns"),
     "tool": ("tool answers", "tell it in a message of the user"),
-    "calls": ("assistant calls in an earlier turn", "write the call into the content"),
+    "calls": (
+        "assistant calls in an earlier turn (TRL and others learn that turn without the call)",
+        "write the call into the content, take a template that writes it, such as a newer one of this model",
+    ),
 }
 REMARKS |= {
     f"{whose}_left_out": f"the template does not write what its {what}, so nobody reads it: {todo}, or use another base."
@@ -170,8 +185,9 @@ def _answer(tokenizer: Any, example: Example, fields: Example, settings: Example
         return ""
 
 
-def _remarks(text: ChatText, messages: list[dict[str, Any]]) -> Iterator[str]:
+def _remarks(tokenizer: Any, text: ChatText, example: Example) -> Iterator[str]:
     """The codes of what the template made of the last answer, and of tool calls anywhere."""
+    messages = example["messages"]
     if _EMPTY.match(text.taught):
         yield "empty_think_block"
     if text.given.rfind("<think>") > text.given.rfind("</think>") and "</think>" not in text.taught:
@@ -183,9 +199,22 @@ def _remarks(text: ChatText, messages: list[dict[str, Any]]) -> Iterator[str]:
             yield f"{message['role']}_left_out"
         if not all(longest_word(part) in whole for call in calls_in(message) for part in _said_by(call)):
             yield "calls_left_out"
+    if any(map(calls_in, messages[:-1])) and _passes_over_calls(tokenizer, example):
+        yield "calls_left_out"
     texts = [call.get("arguments") for message in messages for call in calls_in(message)]
     if any(isinstance(one, str) and one and json.dumps(one) in text.given + text.taught for one in texts):
         yield "arguments_as_text"
+
+
+def _passes_over_calls(tokenizer: Any, example: Example) -> bool:
+    """Whether the template writes the same without the calls of earlier turns, whose words may stand in tools and questions."""
+    *before, last = example["messages"]
+    bare = [{name: value for name, value in one.items() if name != "tool_calls"} for one in before]
+    try:
+        beside = shown_with(tokenizer, example)
+        return written(tokenizer, [*bare, last], beside)[1] == written(tokenizer, [*before, last], beside)[1]
+    except (*REFUSALS, ValueError):
+        return False
 
 
 def _is_missing(text: str, whole: str) -> bool:
@@ -252,7 +281,7 @@ def _text(tokenizer: Any, example: Example, limit: int | None, last_only: bool) 
     """`chat_text`; of a long chat that does not fit, only the first answer is looked for, since it says all that is asked."""
     if limit is not None and not last_only and len(example["messages"]) > LONG_CHAT:
         text = chat_text(tokenizer, example, earlier=1)
-        if isinstance(_sizes(text, next(tokenized(tokenizer, [text])), limit, example), Fault):
+        if isinstance(_sizes(tokenizer, text, next(tokenized(tokenizer, [text])), limit, example), Fault):
             return text
     return chat_text(tokenizer, example, last_only=last_only)
 

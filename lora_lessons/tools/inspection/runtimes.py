@@ -36,6 +36,7 @@ from .xray import (
     all_dropped,
     biased_by,
     dropped,
+    not_finite,
     not_in_file,
     other_ranks,
     tokens_dropped,
@@ -73,10 +74,14 @@ def runtimes(
 ) -> tuple[Runtime, ...]:
     """What each program makes of the adapter: of its reasons the first that decides."""
 
-    beside = weights_beside(opened)
+    beside, broken = weights_beside(opened), not_finite(opened, matrices)
 
     def answer(name: str, reasons: Any) -> Runtime:
         said = Runtime(name, *(_by_keys(opened, name, against) or next(reasons(opened, matrices, against))))
+        if broken and said.loads in ("yes", "care"):
+            return Runtime(
+                name, "no" if reasons is _merged else "care", "NaN or infinity in it would spread to every answer"
+            )
         if said.loads != "yes" or not beside:
             return said
         return Runtime(
@@ -284,8 +289,6 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
         yield "no", "layer_replication's copies share one W, so merging would add each copy's update to all of them", ""
     if against and against.without_bias:
         yield "no", f"PEFT merges a bias into the base's own, and {against.without_bias[0]} has none", ""
-    if any(one.norm is None for one in matrices):
-        yield "no", "NaN or infinity in A, B or B·A would spread to every answer", ""
     if settings.task_type not in ("", "CAUSAL_LM", "FEATURE_EXTRACTION"):
         yield "no", f"it was made for {settings.task_type}, and Ollama serves models that chat or embed", ""
     for _, reason, behind in by_list("llama.cpp", opened, against):
@@ -315,7 +318,15 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
     by_hand = "PEFT's merge_and_unload, then llama.cpp's converter"
     ours, known = _our_exporters(opened, matrices, against)
     how = f"`lora-lessons export ollama`{known}{f', otherwise by {by_hand}' if known else ''}" if ours else by_hand
-    yield "yes", f"by {how}; from 0.34.1 on Ollama takes no ADAPTER", "lesson 10, ollama#14969"
+    written = (opened.place / ADAPTER_CONFIG).read_text(encoding="utf-8")
+    # ollama#17377 (2026-07-24, open)
+    pointed = re.search(r'"lora_alpha":\s*\d+(\.|e)', written, re.I)
+    before = " (before, write lora_alpha without a point for it: its importer stops at one, ollama#17377)"
+    yield (
+        "yes",
+        f"by {how}; from 0.34.1 on Ollama takes no ADAPTER{before if pointed else ''}",
+        "lesson 10, ollama#14969",
+    )
 
 
 def _packed(opened: AdapterFolder, against: AgainstBase | None) -> str:

@@ -58,7 +58,7 @@ def _settings(xray: Xray) -> Iterator[str]:
 
 
 def _table(xray: Xray) -> Iterator[str]:
-    """One line for each kind of matrix, the one in the middle of its layers."""
+    """One line for each kind of matrix, with the medians over its layers."""
     if not xray.matrices:
         return
     ratio = any(matrix.ratio is not None for matrix in xray.matrices)
@@ -71,8 +71,9 @@ def _table(xray: Xray) -> Iterator[str]:
         line += _middle(_known(group, "ratio"), ".3f").rjust(12) if ratio else ""
         of_r = " … ".join(map(str, sorted({min(one.r for one in group), max(one.r for one in group)})))
         yield line + f"{_middle(ranks, '.1f')} of {of_r}".rjust(16)
-    yield "Numbers are for the middle layer. Effective rank: how many of the r directions the update really uses"
-    yield "(Roy and Vetterli 2007)."
+    finite = "" if all(one.norm is not None for one in xray.matrices) else " that are finite"
+    yield f"Numbers are medians over the layers{finite}. Effective rank: how many of the r directions the"
+    yield "update really uses (Roy and Vetterli 2007)."
 
 
 def by_kind(matrices: Sequence[AdaptedMatrix]) -> dict[str, list[AdaptedMatrix]]:

@@ -1,7 +1,8 @@
 """Cards that people own or rent: what each holds, and who says so.
 
 A card sold as "24 GB" is built as 24 GiB. Where error correction is on by default and takes its bits from the same
-memory (GDDR5 and GDDR6 in data centers), a sixteenth is gone: a T4 sold with 16 holds 15, as `nvidia-smi` says.
+memory (GDDR5 and GDDR6 in data centers), a sixteenth is gone: a T4 sold with 16 holds 15, as `nvidia-smi` says. Of these its
+driver gives a process 14.56 (`FOR_A_PROCESS`).
 """
 
 from __future__ import annotations
@@ -165,7 +166,7 @@ KNOWN_CARDS = [
 # What lessons and widgets offer, and what a plan without a card names.
 CARDS: dict[str, float] = {
     "RTX 3060": 12,
-    "T4": 15,
+    "T4": 14.56,
     "L4": 22.5,
     "RTX 3090": 24,
     "RTX 4090": 24,
@@ -175,6 +176,10 @@ CARDS: dict[str, float] = {
     "H100": 80,
     "H200": 141,
 }
+
+# Where the driver keeps so much that plans turn on it: the "total capacity" in PyTorch's own words, 14.56 to 14.58 GiB of a T4
+# (CatVTON#133, Qwen3-VL#1046, GeoPixel#5; fitcheck's log of 16 September 2026: 14,912 MiB). Of other cards it keeps 1% to 2%.
+FOR_A_PROCESS = {"T4": 14.56}
 
 # A number alone is a size in GB up to here, and beyond it a card's name: no single card holds more, and none has a smaller name.
 LARGEST_BARE = max(size for card in KNOWN_CARDS for size in card.sizes)
@@ -187,7 +192,7 @@ _ASIDE = r"[()\[\]®™]|\b(?:of|v?ram|memory)\b"
 
 
 def find_card(card: str | float) -> tuple[str, float]:
-    """The name of a card and the bytes it holds, before the driver and a screen take their part.
+    """The name of a card and the bytes it holds, before a screen and, but for FOR_A_PROCESS, the driver take their part.
 
     `card` is a card's name or its size as it is sold: "RTX 4090", "4090", "24", "24 GB VRAM" and 24.0 all hold 24 GiB. A name
     that stands for several sizes means the first of them (see `several_sizes`), unless one is added: "3080 12".
@@ -196,7 +201,7 @@ def find_card(card: str | float) -> tuple[str, float]:
     if match := _found(card):
         known, size = match
         several = len(known.sizes) > 1 and known.name != "RTX 3060"
-        return (f"{known.name} {size:g}" if several else known.name), size * GIB
+        return (f"{known.name} {size:g}" if several else known.name), FOR_A_PROCESS.get(known.name, size) * GIB
     gb = re.fullmatch(r"([0-9]*\.?[0-9]+)(gi?b?|gigabytes?)?", re.sub(rf"{_ASIDE}|\s", "", f"{card}".lower()))
     most = 2000 if gb and gb[2] else LARGEST_BARE
     if gb and 0 < float(gb[1]) <= most:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -166,7 +167,8 @@ def _options(job: Job, fast: bool) -> Iterator[tuple[str, dict[str, Any]]]:
 def parameters(shape: Shape, job: Job) -> dict[str, int]:
     """How many numbers the model has, and how many are trained."""
     parts = check(shape, job)
-    return {"model": parts.parameters, "trained": parts.parameters if job.method == "full" else job.r * parts.beside}
+    beside = parts.by_peft if parts.by_peft and job.recipe != "course" else parts.beside
+    return {"model": parts.parameters, "trained": parts.parameters if job.method == "full" else job.r * beside}
 
 
 def parameters_in_words(shape: Shape, job: Job) -> str:
@@ -174,8 +176,15 @@ def parameters_in_words(shape: Shape, job: Job) -> str:
     count = parameters(shape, job)
     if job.method == "full":
         return f"Trained: all {count['model']:,} parameters of the model."
-    share = count["trained"] / (count["model"] + count["trained"])
-    return f"Trained: {count['trained']:,} parameters in A and B, {share:.2%} of all. The model itself has {count['model']:,}."
+    said = f"{count['trained']:,} parameters in A and B, {_share(count):.2%} of all"
+    if job.recipe == "course" and check(shape, job).by_peft:
+        theirs = parameters(shape, replace(job, recipe="hf"))
+        said += f", by this course's loop; {theirs['trained']:,}, {_share(theirs):.2%}, by PEFT {version('peft')} (Trainer, SFTTrainer)"
+    return f"Trained: {said}. The model itself has {count['model']:,}."
+
+
+def _share(count: dict[str, int]) -> float:
+    return count["trained"] / (count["model"] + count["trained"])
 
 
 METHOD_NAMES = {"full": "full fine-tuning", "lora": "LoRA", "qlora": "QLoRA"}
@@ -233,8 +242,8 @@ def by_trainer(shape: Shape, job: Job) -> dict[str, float]:
             ledger = predict(shape, replace(job, recipe=recipe))
         except (ValueError, ModelError):
             continue  # adapters of the head, a mixture in 4 bits
-        # of a mixture in 4 bits Unsloth brings experts of its own
-        if not (recipe == "unsloth" and ledger.experts and job.method == "qlora"):
+        # of a mixture Unsloth brings experts and adapters of its own
+        if not (recipe == "unsloth" and ledger.experts and job.method != "full"):
             sizes[recipe] = ledger.bill.total
     return dict(sorted(sizes.items(), key=lambda one: one[1])) if len(sizes) > 1 else {}
 
@@ -333,11 +342,30 @@ def notes(ledger: Ledger) -> list[str]:
             f"Loading: transformers 5.0 to 5.3 may hold all {ledger.loading / GB:.1f} GB of the 16-bit weights on the card before "
             "they are packed (transformers#43032). From 5.4 on it packs them one by one, as this course does."
         )
+    if ledger.recipe == "hf" and ledger.bill.logits > GB:
+        says.append(
+            "Trainer lets the model's outputs go before the way back. A loop of your own that keeps them there, as "
+            "`outputs.loss.backward()` does, holds 2 to 4 more bytes of each logit (fitcheck's runs of September 2026)."
+        )
+    peft = f"PEFT {version('peft')}"
     if ledger.left_out:
         numbers = sum(size for _, size in ledger.left_out)
         says.append(
-            f"LoRA leaves out {numbers:,} numbers in {len(ledger.left_out)} weights of experts, such as "
-            f"{ledger.left_out[0][0]}: they stay as they are. PEFT's target_parameters would adapt them."
+            f"{'This course' if ledger.peft_adds else 'LoRA'} leaves out {numbers:,} numbers in {len(ledger.left_out)} weights of "
+            f"experts, such as {ledger.left_out[0][0]}: they stay as they are"
+            + ("." if ledger.peft_adds else f", in {peft} too unless its target_parameters names them.")
+        )
+    if ledger.peft_adds:
+        says.append(
+            f"With these targets {peft} also adapts {' and '.join(ledger.peft_adds)}, no Linear layers in transformers 5"
+            + f", and leaves out {ledger.peft_skips} Linear layers named like its experts (peft#3711)"
+            * bool(ledger.peft_skips)
+            + ". Earlier ones may not (peft#3232, June 2026): compare print_trainable_parameters() before you train."
+        )
+    if ledger.recipe == "unsloth" and (ledger.left_out or ledger.peft_adds):
+        says.append(
+            "Unsloth chooses a mixture's experts by a rule of its own, which is not counted here: its line \"Enabling LoRA on MoE "
+            'parameters" names them.'
         )
     return says
 

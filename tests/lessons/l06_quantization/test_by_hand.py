@@ -41,12 +41,6 @@ def test_it_has_the_bits_of_quant(shape):
     assert torch.equal(by_hand.nf4_levels(by_hand.OUTERMOST), quant.levels("nf4"))
 
 
-def test_even_marks_are_quants_int4():
-    W = weights(64, 96)
-    W.view(-1)[64:128] = 0.1
-    assert torch.allclose(by_hand.int4_in_blocks(W), quant.dequantize(quant.quantize(W, "int4")), atol=1e-6)
-
-
 def test_the_learners_pieces_are_used_and_said_once(capsys):
     W = weights(64, 96)
     ours = by_hand.nf4(W)

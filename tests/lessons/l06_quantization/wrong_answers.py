@@ -1,10 +1,5 @@
 """Plausible wrong answers to lesson 06's exercises, each with a piece of the sentence that must name it."""
 
-INT4 = """def int4_in_blocks(W):
-    blocks = W.reshape(-1, 64)
-    absmax = blocks.abs().amax(1, keepdim=True)
-    return ((blocks / absmax * 7).round() / 7 * absmax).view_as(W)
-"""
 LEVELS = """def nf4_levels(outermost):
     right = quantiles(0.5, outermost, 9)
     left = quantiles(0.5, outermost, 8)[1:]
@@ -28,26 +23,6 @@ DOUBLE = """def double_quantize(absmax):
 
 
 WRONG = {
-    "06.4": [
-        (INT4.replace(".round()", ""), "Nothing is rounded"),
-        (INT4.replace("blocks.abs().amax(1, keepdim=True)", "W.abs().max()"), "one ruler for the whole matrix"),
-        (INT4.replace("W.reshape(-1, 64)", "W"), "each row of W"),
-        (INT4.replace("W.reshape(-1, 64)", "W.reshape(64, -1)").replace("amax(1,", "amax(0,"), "run down the columns"),
-        (INT4.replace("amax(1,", "amax(0,"), "across all blocks"),
-        (INT4.replace(", keepdim=True", ""), "a column of their own"),
-        (INT4.replace(".abs()", ""), "by *absolute* value"),
-        (INT4.replace("7", "8"), "not 8"),
-        (INT4.replace("7", "15"), "7 on each side"),
-        (INT4.replace(" / 7 * absmax)", ")"), "Those are the steps"),
-        (INT4.replace(" / 7 * absmax)", " / 7)"), "between −1 and 1"),
-        (INT4.replace("round()", "floor()"), "the mark below"),
-        (INT4.replace("round()", "trunc()"), "cut the fraction off"),
-        (INT4.replace(" * 7", "").replace(" / 7", ""), "three marks"),
-        (INT4.replace(".view_as(W)", ""), ".view_as(W)"),
-        (INT4.replace("absmax).view", "absmax)[:2].view").replace("view_as(W)", "flatten()"), "Every weight comes back"),
-        (INT4.replace("-1, 64", "-1, 32"), "block by block"),
-        ("def int4_in_blocks(W): return W.tolist()", "Return a tensor"),
-    ],
     "06.5": [
         (LEVELS.replace(" / levels.max()", ""), "Divide all by the largest"),
         (LEVELS.replace("outermost, 9", "outermost, 8").replace("outermost, 8)[1:]", "outermost, 9)[1:]"), "7 on the left"),

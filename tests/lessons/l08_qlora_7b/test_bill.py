@@ -41,7 +41,7 @@ def test_no_line_of_a_card_cuts_a_total():
 
 def test_cards_of_one_size_share_a_line_and_a_bar_is_its_bill():
     _, ax = drawn(cards=["RTX 3090", "RTX 4090", "T4"])
-    assert [line.get_xdata()[0] for line in ax.lines] == pytest.approx([15 * 2**30 / 1e9, 24 * 2**30 / 1e9])
+    assert [line.get_xdata()[0] for line in ax.lines] == pytest.approx([14.56 * 2**30 / 1e9, 24 * 2**30 / 1e9])
     assert "RTX 3090, RTX 4090" in [text.get_text() for text in ax.texts]
     assert sum(bar.get_width() for bar in ax.patches) == pytest.approx(sum(b.total for b in BILLS.values()) / 1e9)
 

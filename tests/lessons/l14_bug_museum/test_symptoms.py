@@ -10,6 +10,7 @@ import pytest
 
 from lora_lessons import cli
 from lora_lessons.course.lesson import lessons, notebook_of
+from lora_lessons.lessons.l14_bug_museum import symptoms
 from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue, in_lessons, place, suspects
 from lora_lessons.lessons.l14_bug_museum.symptoms import doubt, search
 from lora_lessons.paths import course_root
@@ -243,6 +244,19 @@ MET_SINCE = {
     "sample": "lesson 03 (marker)",  # unsloth#11321
     "ValueError: MiniCPMV4_6ForConditionalGeneration does not support LoRA yet, when I serve my adapter": "lesson 16 (refused)",  # vllm#46459
     "Call to add_lora method failed: vLLM only supports modules_to_save being None": "lesson 16 (refused)",  # LlamaFactory#9545
+    "Training Qwen3-30B-A3B in float16: the loss stays finite but grad_norm is NaN on the very first step, the optimizer "
+    "skips": "lesson 14 (fp16)",  # unsloth-zoo#866
+    "Gemma-4 E2B training produces NaN at step 6 when dtype=torch.float16; in bfloat16 it is NaN-free": "lesson 14 (fp16)",  # unsloth#5074
+    "QLoRA adapter works when loaded on the 4-bit base, but the merged_16bit model talks nonsense": "lesson 09",  # unsloth-zoo#810
+    "After I reload a different LoRA under the same name in vLLM the answers are still partly those of the old adapter, prefix "
+    "caching is on": "lesson 16 (cache)",  # vllm#42125
+    "since I raised r from 16 to 128 with alpha 256 the loss spikes and diverges": "lesson 05",
+    "Fine-tuned Gemma 3 on a V100 with fp16, loss is nan after the first optimizer step": "lesson 14 (fp16)",
+    "llama-server with two adapters chosen per request: the prompt cache is reused and the output is silently contaminated by the "
+    "previous adapter": "lesson 16 (cache)",  # llama.cpp#26207
+    "prepare_model_for_kbit_training on an NF4 base: memory is even higher than for the bf16 counterpart": "lesson 07",  # bitsandbytes#1569
+    "After upgrading TRL the same run with learning rate 3e-4 collapses: the first token is right, then it repeats one wrong "
+    "token": "lesson 05",  # CoursIA#10328
 }
 
 
@@ -250,6 +264,55 @@ def test_complaints_of_readers_meet_their_suspect_first_and_are_not_doubted():
     found = {words: search(words)[0] for words in MET_SINCE}
     assert {words: first.suspect.id for words, first in found.items()} == MET_SINCE
     assert [words for words, first in found.items() if not first.good] == []
+
+
+# What was said to be sure, and the complaint's own words rule it out: (who was believed, the words).
+RULED_OUT = [
+    (
+        "14.15",
+        "Training Qwen3-30B-A3B in float16: the loss stays finite but grad_norm is NaN on the very first step, the optimizer skips.",
+    ),
+    (
+        "09.4",
+        "mlx_lm fuse of gpt-oss-20b makes a model that behaves like the base, quantized and with --dequantize the same, serving with "
+        "the adapter works",  # mlx-lm#1172
+    ),
+    (
+        "14.15",
+        "SFT with assistant_only_loss runs fine and the loss goes down, but at inference the model never stops",
+    ),  # trl#5988
+    ("14.3", "the gradient norm is nan and nothing changes"),
+    ("14.3", "nothing changes, grad_norm is nan"),
+    ("09.4", "the adapter is good, merged into the 16-bit base the fine-tune is gone"),
+    ("lesson 16", "the adapter has a weaker effect in vLLM than in transformers"),
+    ("12.3", "samples leak into each other, without packing"),
+    ("14.2", "since I raised r from 16 to 128 with alpha 256 the loss spikes and diverges"),
+    ("14.7", "eval_loss is nan for the whole run but the training loss falls normally"),
+    ("14.7", "My fine-tuned model speaks nonsense in Ollama, but in LM Studio it can be used normally"),
+    ("lesson 15", "reasoning model outputs an empty <think></think> after my SFT"),
+]
+
+
+@pytest.mark.parametrize("id, words", RULED_OUT)
+def test_what_the_words_rule_out_is_not_believed(id, words):
+    match = next((match for match in search(words) if match.suspect.id == id), None)
+    assert match is None or not (match.good or match.near)
+
+
+def test_a_clause_rules_out_only_what_it_speaks_of_and_with_a_not_of_its_own():
+    one = suspects()["14.15"]
+    assert symptoms._ruled_out(one, "grad_norm is nan and the loss is finite")
+    for words in ("the loss is nan, gradients were finite", "loss is nan but the weights are finite", "no finite loss"):
+        assert not symptoms._ruled_out(one, words)
+    assert search("the loss does not fall at all")[0].suspect.id == "14.3"
+    own = [(one.id, words) for one in suspects().values() for words in one.symptoms if symptoms._ruled_out(one, words)]
+    assert own == [], "a suspect's own symptom rules it out"
+    assert all(symptoms._stems(sight) for one in suspects().values() for sight in one.ruled_out_by)
+
+
+def test_a_message_that_a_program_stops_with_must_fit_all_the_better():
+    words = "ValueError: When padding_free=True without packing, max_length is not enforced. Either enable packing, provide already truncated inputs, or set max_length=None"  # training_hub#104
+    assert said_of(words) == UNSURE and not doubted(words.removeprefix("ValueError: ").replace("without", "with"))
 
 
 TEXTBOOK = [
@@ -317,7 +380,8 @@ def test_a_lesson_is_named_where_no_exhibit_is(capsys):
     said = " ".join(capsys.readouterr().out.split())
     assert said.startswith("lesson 08 Suspect:") and "notebooks/08_qlora_7b.ipynb (“Will a real 7B" in said
     for one in in_lessons().values():
-        assert f"# {one.number:02d} · {one.title}" in notebook_of(Path(one.notebook).stem).read_text(encoding="utf-8")
+        head = rf"# {one.number:02d}(, deeper)? · {re.escape(one.title)}"
+        assert re.search(head, notebook_of(Path(one.notebook).stem).read_text(encoding="utf-8")), one.id
 
 
 def test_an_exhibit_that_hangs_in_a_lesson_is_named_as_its_exercise(capsys):
@@ -334,8 +398,7 @@ def test_a_far_suspect_is_not_on_the_page():
 
 def test_a_misspelt_word_is_understood_and_the_order_of_words_is_not_asked_for():
     assert search("training los near zero, gibberisch text")[0].suspect.id == "14.7"
-    words = "loss falls, answers unchanged"
-    assert search(words) == search(" ".join(reversed(words.split()))) != []
+    assert search("loss falls, answers unchanged") == search("unchanged answers, falls loss") != []
 
 
 def test_the_page_of_symptoms_is_as_it_is_made():

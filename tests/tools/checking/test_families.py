@@ -249,6 +249,7 @@ def test_what_the_template_passes_over_in_earlier_turns_is_named(codes):
     loop = [ASK, {**call(), "reasoning_content": "Lookup."}, {"role": "tool", "content": "twentyone"}, TALK[1]]
     assert {"calls_left_out", "thinking_left_out"} <= set(codes("llama3", loop, tools=TOOLS))
     assert {"calls_left_out", "tool_left_out"} <= set(codes("phi3", loop, tools=TOOLS))
+    assert "calls_left_out" in codes("lfm2", loop, tools=TOOLS)  # whose name stands in the tools that it shows
     assert codes("qwen3_8", loop[:3] + [{**TALK[1], "reasoning_content": "Seen."}], tools=TOOLS) == {}
 
 
@@ -356,6 +357,7 @@ def test_an_argument_that_the_tool_does_not_have_is_named(codes):
             [ASK, call(), {"role": "tool", "content": "21"}, TALK[1]],
             "write its calls into the content, and what a tool",
         ),
+        ("gemma3", [{**TALK[1], "content": "Hello."}, *TALK], "take out the greeting that it begins with"),
         # as an object, or as JSON in a text, it would be left out
         ("deepseek_r1_distill", [ASK, call("{}", content=None)], "write its calls into the content"),
         ("glm4moe", [ASK, call('{"city": "Paris"}')], "give the arguments of its tool calls as an object"),

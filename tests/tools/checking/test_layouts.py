@@ -58,6 +58,7 @@ def test_a_conversation_is_the_same_in_every_layout(good, record, messages):
 
 
 CALL = {"name": "get_weather", "arguments": {"city": "Oslo"}}
+BY_ROLES = ({"role": "tool_call", "content": json.dumps(CALL)}, {"role": "tool_response", "content": "3"})
 
 
 @pytest.mark.parametrize(
@@ -66,8 +67,7 @@ CALL = {"name": "get_weather", "arguments": {"city": "Oslo"}}
         {
             "messages": [
                 ASK,
-                {"role": "tool_call", "content": json.dumps(CALL)},
-                {"role": "tool_response", "content": "3"},
+                *BY_ROLES,
                 SAY,
             ]
         },
@@ -131,8 +131,11 @@ def test_a_record_that_is_not_read_says_what_it_is(tmp_path, record, code, sente
         ({"conversations": TALK, "system": "Be brief."}, "system_beside"),
         ({"prompt": "Why?", "completion": "So.", "system": "Be brief."}, "system_beside"),
         ({"instruction": "Why?", "output": "So.", "system": "Be brief."}, ""),
+        ({"messages": [{"role": "system", "content": "Use get_weather."}, ASK, *BY_ROLES, SAY]}, "tool_roles"),
+        ({"messages": [ASK, {"role": "function", "content": "3"}, SAY]}, "tool_roles"),
+        ({"messages": [ASK, {"role": "ipython", "content": "3"}, SAY]}, ""),
     ],
-    ids=range(5),
+    ids=range(8),
 )
 def test_what_trl_passes_over_in_a_layout_that_is_read_is_said(tmp_path, record, code):
     (tmp_path / "x.jsonl").write_text(json.dumps(record))

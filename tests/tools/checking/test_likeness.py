@@ -75,6 +75,18 @@ def test_lines_that_share_a_long_instruction_are_near_only_where_their_ends_are(
         assert found == {"near_duplicate": (3,), "leak": (1,)}, system
 
 
+def test_calls_with_other_arguments_are_not_nearly_the_same(tmp_path):
+    def line(n, room):
+        call = {"type": "function", "function": {"name": "lamp", "arguments": {"room": room}}}
+        asked = {"role": "user", "content": f"{text_of(1, 60)} in room {n}"}
+        return json.dumps({"messages": [asked, {"role": "assistant", "content": "", "tool_calls": [call]}]})
+
+    for rooms, count in ((("hall", "hall"), 1), (("hall", "attic"), 0)):
+        (tmp_path / "x.jsonl").write_text("\n".join(map(line, (1, 2), rooms)))
+        found = [one.code for one in checking.check(tmp_path / "x.jsonl").problems]
+        assert found.count("near_duplicate") == count, rooms
+
+
 @pytest.mark.parametrize("text", ["", "a", "é🙂", "x" * 100_000])
 def test_a_text_of_any_length_has_a_signature(text):
     assert len(likeness.signature(text)) == likeness.ORDERS

@@ -276,11 +276,12 @@ def test_texts_that_bring_the_token_which_the_tokenizer_puts_before_them_are_nam
     [
         ({"prompt": "Why?", "completion": "So."}, "chatml", "texts_without_template", "trl#3468"),
         ({"prompt": "Why?", "chosen": "So.", "rejected": "No."}, "chatml", "texts_without_template", "trl#3468"),
+        ({"prompt": "Why?", "response": "So."}, "chatml", "", ""),  # which TRL does not read
         ({"prompt": "Why?", "completion": "So."}, "", "no_template", "one behind the other"),
         ({"prompt": TALK[:1], "completion": TALK[1:]}, "chatml", "", ""),
         ({"instruction": "Why?", "output": "So."}, "chatml", "", ""),
     ],
-    ids=range(5),
+    ids=range(6),
 )
 def test_what_trl_makes_of_a_prompt_that_is_text_is_said(tmp_path, record, name, code, sentence):
     (tmp_path / "x.jsonl").write_text(json.dumps(record))

@@ -95,6 +95,24 @@ BROKEN = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("kind", "key"), [("plain", ONE), ("modules_to_save", "base_model.model.lm_head.weight")], ids=["B", "head"]
+)
+def test_no_program_is_said_to_run_an_adapter_with_nan_in_it_well_and_its_medians_are_of_the_finite_layers(
+    zoo, tmp_path, kind, key
+):
+    xray = inspection.inspect(edited(zoo[kind], tmp_path / "it", one(with_nan, key)))
+    assert not {"yes", "depends"} & {runtime.loads for runtime in xray.runtimes}
+    assert xray.runtimes[-1].loads == "no" and "not_finite" in xray.codes
+    assert ("the layers that are finite" in inspection.in_words(xray)) == (kind == "plain")
+
+
+@pytest.mark.parametrize(("alpha", "said"), [(8, False), (8.0, True), (16.5, True)])
+def test_an_alpha_with_a_point_is_said_to_stop_ollamas_importer(zoo, tmp_path, alpha, said):
+    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", None, lora_alpha=alpha))
+    assert ("without a point" in xray.runtimes[-1].reason) == said
+
+
 @pytest.mark.parametrize("what", BROKEN)
 def test_what_is_broken_is_named(zoo, tmp_path, what):
     change, settings, code, severity, part = BROKEN[what]

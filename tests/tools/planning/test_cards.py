@@ -18,8 +18,8 @@ def test_a_card_holds_gib():
         ("4090", "RTX 4090", 24),
         ("nvidia geforce rtx 3090", "RTX 3090", 24),
         ("3060 12", "RTX 3060", 12),
-        ("t4", "T4", 15),
-        ("T4 16GB", "T4", 15),  # as it is sold
+        ("t4", "T4", 14.56),  # for a process
+        ("T4 16GB", "T4", 14.56),  # as it is sold
         ("L4", "L4", 22.5),
         ("A100 40", "A100 40", 40),
         ("a100 80gb", "A100 80", 80),
@@ -72,8 +72,9 @@ def test_a_name_of_several_sizes_takes_one_and_says_so(said, gib, other):
 def test_every_known_card_is_found_by_its_name_and_names_its_vendor():
     for card in cards.KNOWN_CARDS:
         for size in card.sizes:
-            assert planning.card_bytes(f"{card.name} {size:g}") == size * 2**30, card
-        assert planning.card_bytes(card.name) == card.sizes[0] * 2**30
+            held = cards.FOR_A_PROCESS.get(card.name, size)
+            assert planning.card_bytes(f"{card.name} {size:g}") == held * 2**30, card
+        assert planning.card_bytes(card.name) == cards.FOR_A_PROCESS.get(card.name, card.sizes[0]) * 2**30
         assert card.source.startswith(
             ("https://www.nvidia.com/", "https://rocm.docs.amd.com/", "https://aws.amazon.com/")
         )

@@ -59,7 +59,7 @@ def _keys(opened: AdapterFolder) -> Iterator[Finding]:
             "shapes_do_not_fit",
             "wrong",
             f"A and B cannot be multiplied in {named(list(misshapen), len(pairs))}: there {misshapen[first]}. PEFT stops with a size "
-            "mismatch. The file is damaged, or was put together from two adapters: copy it again.",
+            "mismatch. The file is damaged, holds one process's part alone, or was put together from two adapters: copy it again, or save it anew.",
             "lesson 02",
         )
     if lone := [module for module, A, B in pairs if A is None or B is None]:
@@ -100,7 +100,7 @@ def _embeddings(opened: AdapterFolder) -> Iterator[Finding]:
             if meant
             else "PEFT does that for embeddings that were targeted or resized. "
         )
-        + "To learn a few new tokens, trainable_token_indices keeps their rows alone (vLLM takes neither: merge it there).",
+        + "To learn a few new tokens, trainable_token_indices keeps their rows alone (vLLM does not take those: merge it there).",
         "peft#2898",
     )
 

@@ -8,7 +8,7 @@ from statistics import median
 
 from ..architectures import TOWERS
 from ..reading import FLOATS, AdapterFolder
-from ..xray import AdaptedMatrix, Finding, Severity
+from ..xray import AdaptedMatrix, Finding, Severity, not_finite
 
 # Exact zeros are rare in what was trained; an fp16 file with this share of them has lost small numbers.
 LOST = 0.01
@@ -51,15 +51,11 @@ def named(modules: Sequence[str], of: int) -> str:
 
 
 def _not_finite(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
-    paired = {matrix.module for matrix in matrices}
-    broken = [matrix.module for matrix in matrices if matrix.norm is None]
-    others = (one for one in opened.tensors if one.module not in paired or one.role not in ("A", "B"))
-    broken += [one.key for one in others if one.dtype in FLOATS and not opened.is_finite(one)]
-    if broken:
+    if broken := not_finite(opened, matrices):
         yield Finding(
             "not_finite",
             "wrong",
-            f"NaN or infinity in {len(broken)} place{'s' * (len(broken) > 1)}, such as {broken[0]} (in A, B or B·A): whatever they touch becomes NaN. Look at the loss of "
+            f"NaN or infinity in {len(broken)} place{'s' * (len(broken) > 1)}, such as {broken[0]} (in the file, or in B·A): whatever they touch becomes NaN. Look at the loss of "
             "that run, lower the learning rate, and train in bf16 rather than fp16.",
             "alpaca-lora#391, lesson 03",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -10,51 +11,48 @@ from lora_lessons.files import read_text
 from lora_lessons.memory import Job, predict
 from lora_lessons.memory.bill import GB
 from lora_lessons.paths import measurements
-from lora_lessons.tools.checking.tokens import REMARKS
-from lora_lessons.tools.inspection.architectures import listed
 from lora_lessons.tools.planning.margin import margin
 
-# The model of the third case, and its job in our words.
-MODEL = "Qwen2.5-7B"
+WANTED, LATEST = 45, 3
+# The jobs of the plans, in our words: those of four models, and that of the third case.
 JOB = Job("qlora", 16, ("q_proj", "k_proj", "v_proj", "o_proj"), seq=1024, recipe="hf")
 
 
 def cases_table() -> str:
-    """A row of each case: what somebody had, what the programs said, and what our tool says."""
+    """A row of each of three cases of the last fifty: what somebody had, what the programs said, and what our tool says."""
+    shown = _record()["shown"]
+    planned = _planned(shown["model"], shown["batch_size"])
     rows = [
         (
-            "An adapter of DeepSeek-V3 that also adapts `kv_b_proj`",
-            "vLLM loads it, computes without that part, and says nothing ([vllm#48974](https://github.com/vllm-project/vllm/issues/48974), "
-            "open in July 2026; not run here)",
-            f"`inspect`: vLLM, with care: “{_of_vllm()}”",
+            "An adapter of Llama-3.2-1B at r = 64, with `use_rslora`",
+            "SGLang computes α/r where rsLoRA means α/√r, an eighth of the strength, and says nothing "
+            "([sglang#40835](https://github.com/sgl-project/sglang/issues/40835), September 2026; not run here)",
+            "`inspect`: SGLang, with care: “it computes α/r where rsLoRA means α/√r: raise lora_alpha √r-fold (8) and switch "
+            "use_rslora off, or merge it first”",
         ),
         (
-            "Questions and plain answers, and the template with which TRL trains Qwen3 (`qwen3_training`)",
-            "TRL 1.16's template marks an empty think block as part of every answer, so it is learned (rendered here; "
-            "[trl#6361](https://github.com/huggingface/trl/issues/6361), July 2026)",
-            f"`check`: “{_of_thinking()}”, and what to do",
+            "Answers with their reasoning between <think> and </think>, and the template of DeepSeek-R1-Distill",
+            "The template cuts the reasoning out of every answer, so it is never learned (rendered here; "
+            "[trl#6766](https://github.com/huggingface/trl/issues/6766), August 2026)",
+            "`check`: “this chat template has the model think where it is asked, and cuts what stands between <think> and </think> "
+            "out of an answer, so the thinking is lost”, and which template keeps it",
         ),
         (
-            f"{MODEL}, QLoRA on a T4, texts of {JOB.seq:,} tokens",
-            f"The process held {_measured()[MODEL]:.1f} GB ([fitcheck]({_record()['memory']['url']}), September 2026)",
-            f"`plan`: {_planned(MODEL):.1f} GB, and {_planned(MODEL) + margin(_planned(MODEL) * GB) / GB:.1f} with its margin",
+            f"{shown['model']}, QLoRA on a T4, {shown['batch_size']} texts of {JOB.seq:,} tokens at once",
+            f"The process held {shown['held']:.1f} GB ([fitcheck]({_record()['memory']['url']}), September 2026)",
+            f"`plan`: {planned:.1f} GB, and {planned + margin(planned * GB) / GB:.1f} with its margin",
         ),
     ]
     return "\n".join(
         [
             "| what somebody had | what the programs said | what ours says |",
             "|---|---|---|",
-            *(f"| {' | '.join(row)} |" for row in rows),
+            *(
+                f"| {' | '.join(row)} |".replace("<think>", "`<think>`").replace("</think>", "`</think>`")
+                for row in rows
+            ),
         ]
     )
-
-
-def _of_vllm() -> str:
-    return next(rule.reason for rule in listed()[1] if (rule.runtime, rule.keys) == ("vLLM", "latent"))
-
-
-def _of_thinking() -> str:
-    return REMARKS["empty_think_block"].partition(" (")[0]
 
 
 @cache
@@ -70,16 +68,18 @@ def _measured() -> dict[str, float]:
 
 
 @cache
-def _planned(model: str) -> float:
-    return predict(model, JOB).bill.total / GB
+def _planned(model: str, batch_size: int = 1) -> float:
+    return predict(model, replace(JOB, batch_size=batch_size)).bill.total / GB
 
 
 def judged_table() -> str:
     """What became of the cases that no test had seen, kind by kind, from their record."""
     record, low = _record(), _record()["too_low"]
     fifties, kinds, each = record["fifties"], record["kinds"], record["each"]
-    last, whole = fifties[-1], each * len(kinds)
-    wrong, still = whole - sum(last["right"]), sum(whole - sum(fifty["since"]) for fifty in fifties)
+    whole, still = each * len(kinds), each * len(kinds) * len(fifties) - sum(sum(fifty["since"]) for fifty in fifties)
+    wrong = LATEST * whole - sum(sum(fifty["right"]) for fifty in fifties[-LATEST:])
+    reached = [at for at, fifty in enumerate(fifties) if sum(fifty["right"]) >= WANTED and not any(fifty["silent"])]
+    first = f"; the {_ordinal(reached[0])} was the first to have that" if reached else ""
     times = [held / _planned(name) for name, held in _measured().items()]
     rows = [[kind, f"`{kinds[kind]}`", *_cells(fifties, slice(at, at + 1))] for at, kind in enumerate(kinds)]
     rows.append([f"**all {whole}**", "", *_cells(fifties, slice(None))])
@@ -88,7 +88,7 @@ def judged_table() -> str:
             "## The tools, on cases that no test had seen",
             "",
             f"{record['judged']} Right means that the tool says what they say and nothing false beside it. In brackets: how many were wrong *in silence*, so "
-            "that something goes wrong and the tool says nothing. We had wanted 45 right, and none in silence.",
+            f"that something goes wrong and the tool says nothing. We had wanted {WANTED} right, and none in silence{first}.",
             "",
             f"| right of {each} at first (in silence) | command | {' | '.join(map(_ordinal, range(len(fifties))))} |",
             "|---" * (len(fifties) + 2) + "|",
@@ -97,7 +97,7 @@ def judged_table() -> str:
             *(f"- The {_ordinal(at)}: {_about(fifty, whole)}" for at, fifty in enumerate(fifties)),
             "",
             f"What was wrong was mended by general rules, each time before the next fifty was seen; the cases of lasting worth are tests. {still} stay wrong. One: a plan for {low['what']}, "
-            f"{low['planned']:.1f} GB where the process held {low['held']:.2f}, is too low. So expect about {_one_in(wrong, whole)} to find a tool wrong in some sentence.",
+            f"{low['planned']:.1f} GB where the process held {low['held']:.2f}, is too low. Of the last three times fifty about {_one_in(wrong, LATEST * whole)} was wrong in some sentence; expect no better.",
             "",
             f"Among the models are {len(times)} whose memory others measured on a Tesla T4 ([fitcheck]({record['memory']['url']}), "
             f"September 2026, QLoRA): they held {min(times):.2f} to {max(times):.2f} times their plan.",
@@ -120,7 +120,7 @@ def _about(fifty: dict[str, Any], whole: int) -> str:
 
 
 def _ordinal(at: int) -> str:
-    return ("first", "second", "third", "fourth", "fifth", "sixth")[at]
+    return ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")[at]
 
 
 def _one_in(wrong: int, whole: int) -> str:

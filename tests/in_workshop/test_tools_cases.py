@@ -20,28 +20,35 @@ def quoted(row):
     return row[2].partition("“")[2].partition("”")[0]
 
 
-def test_inspect_says_of_latent_keys_what_is_quoted(tmp_path):
-    place = adapter(tmp_path / "it", "deepseek_v3", target_modules=["q_a_proj", "kv_b_proj"])
-    (vllm,) = [one for one in inspection.inspect(place).runtimes if one.name == "vLLM"]
-    assert vllm.loads == "care" and vllm.reason == quoted(ROWS[0]) and vllm.behind.partition(" ")[0] in ROWS[0][1]
+def test_inspect_says_of_rslora_in_sglang_what_is_quoted(tmp_path):
+    place = adapter(tmp_path / "it", "gemma3_text", use_rslora=True)  # at r = 4
+    (sglang,) = [one for one in inspection.inspect(place).runtimes if one.name == "SGLang"]
+    assert (
+        sglang.loads == "care"
+        and sglang.reason == quoted(ROWS[0]).replace("(8)", "(2)")
+        and sglang.behind.partition(" ")[0] in ROWS[0][1]
+    )
 
 
-def test_check_says_of_trls_template_what_is_quoted_and_its_mask_has_the_empty_block(tmp_path):
+def test_check_says_of_r1s_template_what_is_quoted_and_it_cuts_the_reasoning_out(tmp_path):
     trl = pytest.importorskip("trl")
-    template = (Path(trl.__file__).parent / "chat_templates" / "qwen3_training.jinja").read_text("utf-8")
-    chat = [{"role": "user", "content": "Tea?"}, {"role": "assistant", "content": "Yes."}]
+    template = (Path(trl.__file__).parent / "chat_templates" / "deepseek_r1_distill.jinja").read_text("utf-8")
+    answer = "<think>\nTwo and two.\n</think>\n\nFour."
+    chat = [{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": answer}]
     tokenizer = tokenizer_of(template, begin=False)
     (tmp_path / "x.jsonl").write_text(json.dumps({"messages": chat}))
-    said = {one.code: one.sentence for one in checking.check(tmp_path / "x.jsonl", tokenizer).problems}
-    assert said["empty_think_block"].startswith(quoted(ROWS[1]))
-    out = tokenizer.apply_chat_template(chat, return_dict=True, return_assistant_tokens_mask=True)
-    taught = [token for token, mask in zip(out["input_ids"], out["assistant_masks"], strict=True) if mask]
-    assert tokenizer.decode(taught).startswith("<think>\n\n</think>")
+    (said,) = [
+        one.sentence for one in checking.check(tmp_path / "x.jsonl", tokenizer).problems if one.code == "answer_apart"
+    ]
+    assert said.startswith(quoted(ROWS[1]).replace("`", ""))
+    assert "Two and two" not in tokenizer.apply_chat_template(chat, tokenize=False)
 
 
 def test_the_plan_is_that_of_the_command_for_a_card():
-    job = Job("qlora", 16, ["q_proj", "k_proj", "v_proj", "o_proj"], seq=1024, recipe="hf")
-    total = planning.plan("Qwen2.5-7B", planning.on_card(job, "T4"), planning.card_bytes("T4")).ledger.bill.total / 1e9
+    job = Job("qlora", 16, ["q_proj", "k_proj", "v_proj", "o_proj"], seq=1024, batch_size=4, recipe="hf")
+    total = (
+        planning.plan("Llama-3.2-3B", planning.on_card(job, "T4"), planning.card_bytes("T4")).ledger.bill.total / 1e9
+    )
     assert f"`plan`: {total:.1f} GB, and {total + planning.margin(total * 1e9) / 1e9:.1f} with" in ROWS[2][2]
 
 
@@ -55,10 +62,10 @@ def test_no_count_of_the_cases_is_more_than_there_are():
             assert not more or more["right"] + more["silent"] <= more["cases"]
 
 
-def test_what_came_out_is_said_though_it_is_less_than_was_wanted():
+def test_what_came_out_is_said_also_where_it_is_less_than_was_wanted():
     said = tools_cases.judged_table()
     assert (
-        "We had wanted 45 right, and none in silence." in said
+        "We had wanted 45 right, and none in silence; the eighth was the first to have that." in said
         and "| **all 50** |  | 37 (7) | 39 (7) | 43 (1) | 36 (3) |" in said
     )
     assert "9.1 GB where the process held 11.95, is too low" in said

@@ -25,6 +25,7 @@ DOUBLE = """def double_quantize(absmax):
 WRONG = {
     "06.5": [
         (LEVELS.replace(" / levels.max()", ""), "Divide all by the largest"),
+        (LEVELS.replace("left.flip(0)", "left[::-1]"), ".flip(0) does"),
         (LEVELS.replace("outermost, 9", "outermost, 8").replace("outermost, 8)[1:]", "outermost, 9)[1:]"), "7 on the left"),
         (LEVELS.replace("[1:]", ""), "0 is there twice"),
         (LEVELS.replace("outermost, 8)", "outermost, 9)"), "17 marks"),

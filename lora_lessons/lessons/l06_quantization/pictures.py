@@ -37,41 +37,6 @@ def three_patches(W: Tensor, one_ruler: Tensor, in_blocks: Tensor) -> tuple[Figu
     return figure, words
 
 
-def shares_of_levels(shares: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[Figure, str]:
-    """For each way to round, its marks (between −1 and 1) and the share of all weights on each; the last ways are NF4.
-
-    One scale for all, and a line at the share that each of 16 marks would have if all had the same.
-    """
-    figure = Figure(figsize=(7.2, 1.0 + 1.25 * len(shares)))
-    axes = figure.subplots(len(shares), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-    top = max(float(share.max()) for _, share in shares.values())
-    for ax, (name, (table, share)) in zip(axes, shares.items(), strict=True):
-        ax.vlines(table, 0, share, color=BLUE if name.startswith("NF4") else GREY, lw=9)
-        ax.axhline(1 / 16, color="black", lw=1.2, ls="--")
-        busiest = int(share.argmax())
-        label(
-            ax,
-            float(table[busiest]),
-            float(share[busiest]),
-            f"{share[busiest]:.0%}",
-            "black",
-            xytext=(0, 9),
-            ha="center",
-        )
-        ax.text(0.01, 1.0, name, transform=ax.transAxes, weight="bold", va="top")
-        ax.set(ylim=(0, 1.25 * top))
-        ax.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
-        ax.grid(axis="x", visible=False)
-    label(axes[0], 1, 1 / 16, "all equal: 6.25%", "black", xytext=(0, 9), ha="right")
-    axes[-1].set_xlabel("mark, as a part of the absmax")
-    figure.suptitle("NF4 uses its marks most evenly", x=0.01, ha="left", weight="bold")
-    words = " ".join(
-        f"{way}: the busiest mark holds {share.max():.0%} of the weights, the emptiest {share.min():.1%}."
-        for way, (_, share) in shares.items()
-    )
-    return figure, words
-
-
 def bell_and_levels(codebooks: Mapping[str, Tensor], scaled: Tensor) -> tuple[Figure, str]:
     """The bell that NF4 assumes (its 97% quantile at 1), the weights of real blocks over it, and each codebook's marks below."""
     figure = Figure(figsize=(7.2, 3.8))

@@ -71,11 +71,6 @@ def record_same(yours: Sequence[float], library: Sequence[float]) -> None:
     record("library.same", max(abs(a - b) for a, b in zip(yours, library, strict=True)) < 1e-3)
 
 
-def record_near(loss: float, recorded: Sequence[float]) -> None:
-    """Whether a run made here ends where one of the recorded ones did."""
-    record("live.near", min(abs(loss - one) for one in recorded) < 0.05)
-
-
 def record_costs(ours: Runs, control: Runs) -> sweep.Summary:
     """What 4 bits cost on either base, in one picture; returns what NF4 with double quantization costs on ours."""
     cost, cost_control = costs(ours), costs(control)

@@ -47,4 +47,4 @@ def g16(measured: Mapping[str, Any]) -> str | None:
     won_back = 0 < measured["cost.nf4_double"] < measured["cost.before"]
     least = measured["cost.nf4_double"] < measured["cost.fp4"]
     less_there = abs(measured["control.nf4_double"]) < measured["cost.nf4_double"]
-    return CONDITION if costs and won_back and least and less_there and measured["live.near"] else None
+    return CONDITION if costs and won_back and least and less_there else None

@@ -35,14 +35,6 @@ def test_the_histogram_is_of_the_scaled_blocks_and_has_the_bells_area(weights):
     assert "0.080 apart, and up to 0.277 apart outside" in words
 
 
-def test_all_ways_share_one_scale_and_the_line_of_equal_shares():
-    table, flat = torch.tensor([-1.0, 0.0, 1.0]), torch.tensor([0.3, 0.4, 0.3])
-    figure, words = pictures.shares_of_levels({"way": (table, torch.tensor([0.1, 0.7, 0.2])), "NF4": (table, flat)})
-    assert words.startswith("way: the busiest mark holds 70% of the weights, the emptiest 10.0%.")
-    assert len({ax.get_ylim() for ax in figure.axes}) == 1
-    assert all(list(ax.lines[0].get_ydata()) == [1 / 16] * 2 for ax in figure.axes)
-
-
 def test_a_blocks_first_two_codes_are_the_byte_that_is_drawn(weights):
     block, levels = weights.reshape(-1, 64)[0], quant.levels("nf4")
     codes = quant.nearest(block / block.abs().max(), levels)

@@ -22,6 +22,5 @@ EXAMPLES = {
         ({"cost.before": 0.1}, None),
         ({"cost.fp4": 0.1}, None),
         ({"control.nf4_double": -0.2}, None),
-        ({"live.near": False}, None),
     ],
 }

@@ -72,9 +72,9 @@ class Route(NamedTuple):
 
 MAIN = tuple(SYLLABUS)[:9]
 WAYS = (
-    Route("An evening", ("00", "02", "03", "05", "08"), "1½", "½", "½"),
-    Route("An afternoon", MAIN, "2¼", "1¾", "½"),
-    Route("All of it", tuple(SYLLABUS), "5¾", "1¾", "4"),
+    Route("An evening", ("00", "02", "03", "05", "08"), "1¼", "¾", "¼"),
+    Route("An afternoon", MAIN, "2¼", "1½", "½"),
+    Route("All of it", tuple(SYLLABUS), "5¾", "1½", "4"),
 )
 
 # Estimates: readers took so long to read a lesson with its code, pictures and outputs.

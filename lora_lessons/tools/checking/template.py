@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from ...machine import version
 from ...models.chat_template import STUMBLES
 from ...models.configs import stop_tokens
 from ...tasks.jsonl import calls_in, function_of, said, shown

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...errors import ModelError
+from ...machine import version
 from ...memory.bill import CONTEXT_BYTES, FUSED, GB, SLACK, Bill
 from ...memory.job import LONGEST, Job, Shape, shape_of
 from ...memory.prediction import Ledger, check, ledgers, predict

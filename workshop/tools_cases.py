@@ -31,10 +31,10 @@ def cases_table() -> str:
             "use_rslora off, or merge it first”",
         ),
         (
-            "Answers with their reasoning between <think> and </think>, and the template of DeepSeek-R1-Distill",
+            "Answers with their reasoning between `<think>` and `</think>`, and the template of DeepSeek-R1-Distill",
             "The template cuts the reasoning out of every answer, so it is never learned (rendered here; "
             "[trl#6766](https://github.com/huggingface/trl/issues/6766), August 2026)",
-            "`check`: “this chat template has the model think where it is asked, and cuts what stands between <think> and </think> "
+            "`check`: “this chat template has the model think where it is asked, and cuts what stands between `<think>` and `</think>` "
             "out of an answer, so the thinking is lost”, and which template keeps it",
         ),
         (
@@ -47,10 +47,7 @@ def cases_table() -> str:
         [
             "| what somebody had | what the programs said | what ours says |",
             "|---|---|---|",
-            *(
-                f"| {' | '.join(row)} |".replace("<think>", "`<think>`").replace("</think>", "`</think>`")
-                for row in rows
-            ),
+            *(f"| {' | '.join(row)} |" for row in rows),
         ]
     )
 

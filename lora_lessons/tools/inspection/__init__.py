@@ -42,13 +42,15 @@ def inspect(
         from .with_base import hold_against
 
         matrices, against = hold_against(opened, matrices, base, forgetting)
+    findings = all_findings(opened, matrices, against, started_from)
+    finite = all(one.code != "not_finite" for one in findings)
     return Xray(
         name=opened.place.name or str(opened.place),
         place=str(opened.place),
         settings=opened.settings,
         matrices=matrices,
-        findings=all_findings(opened, matrices, against, started_from),
-        runtimes=runtimes(opened, matrices, against),
+        findings=findings,
+        runtimes=runtimes(opened, matrices, against, finite),
         size=_size(opened),
         features=_features(opened),
         base=against,

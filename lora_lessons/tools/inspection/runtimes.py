@@ -36,7 +36,6 @@ from .xray import (
     all_dropped,
     biased_by,
     dropped,
-    not_finite,
     not_in_file,
     other_ranks,
     tokens_dropped,
@@ -70,15 +69,15 @@ MAMBAS = {f"{name}ForCausalLM" for name in ("FalconH1", "Mamba", "Mamba2", "Falc
 
 
 def runtimes(
-    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None = None
+    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None = None, finite: bool = True
 ) -> tuple[Runtime, ...]:
-    """What each program makes of the adapter: of its reasons the first that decides."""
+    """What each program makes of the adapter: of its reasons the first that decides. `finite`: it holds neither NaN nor infinity."""
 
-    beside, broken = weights_beside(opened), not_finite(opened, matrices)
+    beside = weights_beside(opened)
 
     def answer(name: str, reasons: Any) -> Runtime:
         said = Runtime(name, *(_by_keys(opened, name, against) or next(reasons(opened, matrices, against))))
-        if broken and said.loads in ("yes", "care"):
+        if not finite and said.loads in ("yes", "care"):
             return Runtime(
                 name, "no" if reasons is _merged else "care", "NaN or infinity in it would spread to every answer"
             )

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from .reading import FLOATS, AdapterFolder, odd_keys
+from .reading import AdapterFolder, odd_keys
 from .settings import AdapterSettings
 
 # wrong: the adapter does not do what it was made for. look: it may be meant so. note: worth knowing before it is used.
@@ -230,14 +230,6 @@ def _middle(values: list[float]) -> float:
 
 def _zeros(A: Tensor, B: Tensor) -> float:
     return 1 - (int(A.count_nonzero()) + int(B.count_nonzero())) / (A.numel() + B.numel())
-
-
-def not_finite(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> list[str]:
-    """The modules, and other tensors by their keys, in which NaN or infinity stands."""
-    paired = {matrix.module for matrix in matrices}
-    broken = [matrix.module for matrix in matrices if matrix.norm is None]
-    others = (one for one in opened.tensors if one.module not in paired or one.role not in ("A", "B"))
-    return broken + [one.key for one in others if one.dtype in FLOATS and not opened.is_finite(one)]
 
 
 def dropped(opened: AdapterFolder) -> list[str]:

@@ -175,10 +175,8 @@ def _of_chat_template(opened: AdapterFolder, against: AgainstBase | None) -> Ite
     theirs = talk_of(against.place) if against is not None else Talk(None, None, "", {})
     speaks = mine if mine.template else theirs
     if speaks.ends is False:
-        whose, may_stop = (
-            "beside the adapter" if mine.template else "of the base",
-            speaks.ending and not speaks.stops_said,
-        )
+        whose = "beside the adapter" if mine.template else "of the base"
+        may_stop = speaks.ending and not speaks.stops_said
         yield Finding(
             "eos_missing",
             "note" if may_stop else "look",

@@ -110,8 +110,9 @@ def _second_adapters(opened: AdapterFolder) -> Iterator[Finding]:
     within = sorted(one.parent for one in opened.place.glob(f"*/{ADAPTER_CONFIG}"))
     within = [place for place in within if (place / ADAPTER_WEIGHTS).is_file()]
     # a checkpoint is the same adapter at an earlier step
-    seconds = [place for place in within if not place.name.startswith("checkpoint") and _never_moved(place)]
-    for place in [] if _never_moved(opened.place) else seconds:
+    seconds = [place for place in within if not place.name.startswith("checkpoint")]
+    moved = bool(seconds) and not _never_moved(opened.place)
+    for place in (place for place in seconds if moved and _never_moved(place)):
         yield Finding(
             "second_adapter_untrained",
             "look",

@@ -8,7 +8,7 @@ from statistics import median
 
 from ..architectures import TOWERS
 from ..reading import FLOATS, AdapterFolder
-from ..xray import AdaptedMatrix, Finding, Severity, not_finite
+from ..xray import AdaptedMatrix, Finding, Severity
 
 # Exact zeros are rare in what was trained; an fp16 file with this share of them has lost small numbers.
 LOST = 0.01
@@ -51,7 +51,11 @@ def named(modules: Sequence[str], of: int) -> str:
 
 
 def _not_finite(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
-    if broken := not_finite(opened, matrices):
+    paired = {matrix.module for matrix in matrices}
+    broken = [matrix.module for matrix in matrices if matrix.norm is None]
+    others = (one for one in opened.tensors if one.module not in paired or one.role not in ("A", "B"))
+    broken += [one.key for one in others if one.dtype in FLOATS and not opened.is_finite(one)]
+    if broken:
         yield Finding(
             "not_finite",
             "wrong",

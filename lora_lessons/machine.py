@@ -16,14 +16,14 @@ from typing import Any
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "numpy", "matplotlib", "jupyterlab")
 
 
-def kernel_environment() -> dict[str, str]:
-    """What a kernel's environment should hold unless the user says otherwise, set before torch is loaded.
+def kernel_environment(kernels: int = 1) -> dict[str, str]:
+    """What the environment of one of `kernels` should hold unless the user says otherwise, set before torch is loaded.
 
     Threads that soon stop spinning while they wait: on a machine that is also doing something else, OpenMP's default
     (libgomp's, on Linux) makes a training step several times slower. And caches of oneDNN's kernels that stay small: it
     makes some 16 to 40 for every length of a text, half a megabyte each, and would keep 1,024.
     """
-    threads = {"GOMP_SPINCOUNT": "1000", "OMP_NUM_THREADS": str(min(8, os.cpu_count() or 1))}
+    threads = {"GOMP_SPINCOUNT": "1000", "OMP_NUM_THREADS": str(min(8, max(1, (os.cpu_count() or 1) // kernels)))}
     return threads | dict.fromkeys(KERNEL_CACHES, "128") | dict(os.environ)
 
 

@@ -28,7 +28,7 @@ from lora_lessons.paths import course_root, measurements
 from lora_lessons.run.baselines import read_baseline
 from lora_lessons.run.result import cards
 
-from .sizes_tables import sizes_table, statements_table
+from .sizes_tables import sizes_table
 from .tools_cases import cases_table, judged_table
 
 FILES = ("README.md", "CONTRIBUTING.md", "docs/evidence.md", "docs/commands.md")
@@ -63,7 +63,6 @@ def made(text: str) -> str:
         "table of training speed": speed_table,
         "table of reliability": reliability_table,
         "table of sizes": sizes_table,
-        "statements at three sizes": statements_table,
         "map of the house": house_map,
         "names that a plan knows": names_known,
         "table of papers": papers_table,

@@ -1,10 +1,11 @@
-"""What was seen at which size of base, as README and docs/evidence.md show it."""
+"""What was seen at which size of base, as docs/evidence.md shows it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
 from lora_lessons.experiments import recordings, sizes
 from lora_lessons.experiments.sizes.statements import NOT_ASKED, NOT_SEEN, NOT_TOLD, SEEN, capital, measured
@@ -14,25 +15,26 @@ TITLES = [size.title for size in sizes.SIZES.values()]
 _MARKS = {SEEN: "yes", NOT_SEEN: "**no**", NOT_TOLD: "not told apart", NOT_ASKED: "not asked", OPEN: "not measured yet"}
 
 
-def statements_table() -> str:
+def _statements(record: Mapping[str, Any]) -> list[str]:
     """What may be the small base's own, and whether it was seen at each size."""
-    record = sizes.recorded()
     rows = [
         _row(capital(sizes.STATEMENTS[name].says), (_MARKS[at[title]] for title in TITLES))
         for name, at in sizes.seen(record).items()
         if measured(at)
     ]
-    return "\n".join([*_head("what we found"), *rows, "", f"{families()} {recordings.when(record)}"])
+    return [*_head("what we found"), *rows]
 
 
 def sizes_table() -> str:
-    """Every quantity at every size, with its interval over seeds."""
+    """Every statement, and then every quantity, at every size, with its interval over seeds."""
     record = sizes.recorded()
     parts = [
         "## What changes with the base's size",
         "",
         f"{recordings.when(record)} {families()} Full fine-tuning holds weights, gradients and two "
         "moments in 32 bits, which this machine has no room for at the largest size.",
+        "",
+        *_statements(record),
     ]
     for claim, lines in groupby(filter(attrgetter("measured"), sizes.table(record)), key=attrgetter("claim")):
         asked = sizes.CLAIMS[claim]

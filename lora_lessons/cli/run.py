@@ -63,13 +63,16 @@ def run(
             help="Store the outputs in notebooks/ if all went well, and that run's times in data/baselines.",
         ),
     ] = False,
+    at_once: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="How many run side by side; as many as suit this machine.")
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Run lessons and write a report.
 
     Without a LESSON, all lessons run, and then all side trips. With --json the report.json that is written is printed, too.
     """
-    from ..run import runner
+    from ..run import runner, side_by_side
 
     require("papermill")
     given = dict(_pair(words) for words in parameter or [])
@@ -82,7 +85,11 @@ def run(
     chosen = runner.find_lessons(lessons or [])
     if not chosen:
         raise FileNotFoundError("there are no lessons in notebooks/: is the checkout complete?")
-    results = runner.run(chosen, profile, given, out, judge=not update_baselines, fresh=update_baselines)
+    timed = update_baselines or update_notebooks  # their minutes are kept
+    at_once = at_once or (1 if timed else side_by_side.how_many(chosen))
+    results = runner.run(
+        chosen, profile, given, out, judge=not update_baselines, fresh=update_baselines, at_once=at_once
+    )
     worst = _exit_status(results)
     if update_baselines:
         worst = max(worst, _update_baselines(results, chosen, profile, seeds, out))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ ENGINE = "lora-lessons"
 PATIENCE = 300
 
 
-def environment(out: Path) -> dict[str, str]:
-    """The kernel's environment: a run leaves the learner's own progress alone and does not fight over cores."""
-    given = kernel_environment()
+def environment(out: Path, kernels: int = 1) -> dict[str, str]:
+    """A kernel's environment: a run leaves the learner's own progress alone, and its `kernels` at a time share the cores."""
+    given = kernel_environment(kernels)
     ours = {"LORA_LESSONS_PROGRESS": str(out / "progress.json"), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     source = str(package().parent)  # where the package is not installed, too, as in Colab
     path = os.pathsep.join(dict.fromkeys([source, *filter(None, given.get("PYTHONPATH", "").split(os.pathsep))]))
@@ -56,6 +56,16 @@ class PeakMemory:
         finally:
             stop.set()
             thread.join()
+
+    def end(self) -> None:
+        """Kill the process tree, if it is there."""
+        import psutil
+
+        with suppress(psutil.Error):
+            root = psutil.Process(self.pid) if self.pid else None
+            for process in [*root.children(recursive=True), root] if root else []:
+                with suppress(psutil.Error):
+                    process.kill()
 
 
 def _tree_bytes(pid: int | None) -> int:

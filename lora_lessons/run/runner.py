@@ -19,7 +19,7 @@ from ..course.lesson import Beforehand
 from ..course.records import MalformedRecord, records_of
 from ..files import check_folder, whole_file
 from ..outside import in_line
-from . import kernel
+from . import kernel, side_by_side
 from .baselines import compare, read_baseline
 from .kernel import why_it_died
 from .notebooks import check_parameters, first_line, parameters_of, read_notebook
@@ -49,8 +49,9 @@ def run(
     *,
     judge: bool = True,
     fresh: bool = False,
+    at_once: int = 1,
 ) -> list[LessonResult]:
-    """Execute `lessons` one after another into `out`: executed notebooks, report.html and report.json.
+    """Execute `lessons` into `out`, up to `at_once` at a time: executed notebooks, report.html and report.json.
 
     `parameters` go into each lesson's parameters cell; with any given, or judge=False, records are not held against
     the baselines; with fresh=True no finished training run is reused from the cache. The report is written anew after
@@ -63,25 +64,35 @@ def run(
     given, out = dict(parameters or {}), Path(out).resolve()
     check_folder(out)
     _check_no_work(out, lessons)
-    environment = kernel.environment(out) | ({"LORA_LESSONS_FRESH": "1"} if fresh else {})
     check_parameters(lessons, given)
-    results: list[LessonResult] = []
-    with alone_in(out):
+    values, several = {"profile": profile, "seed": 0} | given, at_once > 1
+
+    def run_lesson(lesson: Path, peak: kernel.PeakMemory) -> LessonResult:
+        beside = 1 if lesson.stem in side_by_side.TIMED else at_once
+        environment = kernel.environment(out, beside) | ({"LORA_LESSONS_FRESH": "1"} if fresh else {})
+        title = f"{lessons.index(lesson) + 1}/{len(lessons)} {lesson.stem}"
+        if several:
+            tqdm.write(f"{title} begins", file=sys.stderr)
+        return run_one(
+            lesson, values, out, environment, title, progress=not several, on_display=_say_beforehand, peak=peak
+        )
+
+    done, results = dict[str, LessonResult](), list[LessonResult]()
+    with alone_in(out), tqdm(total=len(lessons), unit="lesson", disable=not several) as bar:
         before = earlier_results(out, profile, given)
-        for number, lesson in enumerate(lessons, 1):
-            title = f"{number}/{len(lessons)} {lesson.stem}"
-            values = {"profile": profile, "seed": 0} | given
-            result = run_one(lesson, values, out, environment, title, on_display=_say_beforehand)
+        for result in side_by_side.results(lessons, run_lesson, at_once, profile):
             if judge and not given and result.status == OK:
                 result.baseline = read_baseline(result.lesson, profile)
                 result.deviations = compare(result.records, result.baseline) if result.baseline else []
                 if any(not deviation.warning for deviation in result.deviations):
                     result.status = DEVIATES
-            results.append(result)
+            done[result.lesson] = result
+            results = [done[lesson.stem] for lesson in lessons if lesson.stem in done]
             write_report(together(before, results), out, profile, given, planned=[path.stem for path in lessons])
-            print(result, file=sys.stderr, flush=True)
-            if result.status == INTERRUPTED:
-                raise KeyboardInterrupt
+            tqdm.write(str(result), file=sys.stderr)
+            bar.update()
+    if any(result.status == INTERRUPTED for result in results):
+        raise KeyboardInterrupt
     return results
 
 
@@ -107,13 +118,15 @@ def run_one(
     *,
     progress: bool = True,
     on_display: Callable[[dict[str, Any]], object] | None = None,
+    peak: kernel.PeakMemory | None = None,
 ) -> LessonResult:
     """Execute one notebook with those of `parameters` that it has, and keep it in `out` as executed.
 
-    `on_display` hears of everything that a cell displays, or displays anew, while it runs: the data by MIME type. What
-    happens in the notebook is told by the result. Raises OSError where `out` cannot be written.
+    `on_display` hears of everything that a cell displays, or displays anew, while it runs: the data by MIME type; `peak`,
+    of the kernel and its memory. What happens in the notebook is told by the result. Raises OSError where `out` cannot be
+    written.
     """
-    started, peak = time.perf_counter(), kernel.PeakMemory()
+    started, peak = time.perf_counter(), peak or kernel.PeakMemory()
     environment = environment or kernel.environment(out)
     result = LessonResult(lesson.stem, OK, 0.0, 0, 0)
     try:

@@ -83,7 +83,6 @@ def loss_with(base: models.Base, change: Changes, held_out: Sequence[tasks.Encod
 
 
 @torch.no_grad()
-@torch.no_grad()
 def losses_of_cut_weights(
     base: models.Base, ranks: Sequence[int], held_out: Sequence[tasks.Encoded], autocast: bool = False
 ) -> dict[int, float]:

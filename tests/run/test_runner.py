@@ -208,16 +208,18 @@ def test_records_are_held_against_the_baseline(make_lesson, tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")
 @pytest.mark.parametrize(
-    ("ctrl_c", "stop"),
-    [(signal.SIG_DFL, signal.SIGINT), (signal.SIG_IGN, signal.SIGTERM)],
-    ids=["Ctrl-C", "SIGTERM in the background"],
+    ("ctrl_c", "stop", "at_once"),
+    [(signal.SIG_DFL, signal.SIGINT, 1), (signal.SIG_IGN, signal.SIGTERM, 1), (signal.SIG_DFL, signal.SIGINT, 2)],
+    ids=["Ctrl-C", "SIGTERM in the background", "Ctrl-C to two at once"],
 )
-def test_stopped_it_keeps_what_there_is(ctrl_c, stop, make_lesson, course, tmp_path):
+def test_stopped_it_keeps_what_there_is(ctrl_c, stop, at_once, make_lesson, course, tmp_path):
     make_lesson("00_a", RECORD + "record('x', 1)")
-    slow = "import time\nopen('started', 'w').close()\ntime.sleep(120)"
-    make_lesson("01_slow", RECORD + "record('y', 2)", slow)  # a cell's records are stored when it is done
-    make_lesson("02_c")
+    slow = "import time\nopen('started_{}', 'w').close()\ntime.sleep(120)"
+    for name in (names := ["01_slow", "02_slow"]):
+        make_lesson(name, RECORD + "record('y', 2)", slow.format(name))  # a cell's records are stored when it is done
+    make_lesson("03_c")
     command = [sys.executable, "-m", "lora_lessons.cli", "run", "--out", str(tmp_path / "out")]
+    command += ["--at-once", str(at_once)]
     said = tmp_path / "said.txt"
     with open(said, "w") as file:
         process = subprocess.Popen(
@@ -228,7 +230,7 @@ def test_stopped_it_keeps_what_there_is(ctrl_c, stop, make_lesson, course, tmp_p
             preexec_fn=partial(signal.signal, signal.SIGINT, ctrl_c),
         )
     deadline = time.monotonic() + 240
-    while not (course / "notebooks" / "started").exists():
+    while not all((course / "notebooks" / f"started_{name}").exists() for name in names[:at_once]):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.1)
     kernels = psutil.Process(process.pid).children(recursive=True)
@@ -236,8 +238,10 @@ def test_stopped_it_keeps_what_there_is(ctrl_c, stop, make_lesson, course, tmp_p
     assert process.wait(240) == 130
     assert said.read_text().endswith("Stopped.\n") and "Traceback" not in said.read_text()
     stored = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert [(one["lesson"], one["status"]) for one in stored["lessons"]] == [("00_a", "ok"), ("01_slow", "interrupted")]
-    assert stored["not_run"] == ["02_c"] and stored["lessons"][1]["records"]["y"]["value"] == 2
+    ended = {one["lesson"]: one["status"] for one in stored["lessons"]}
+    assert ended == {"00_a": "ok"} | dict.fromkeys(names[:at_once], "interrupted")
+    assert stored["not_run"] == [*names[at_once:], "03_c"]
+    assert all(one["records"]["y"]["value"] == 2 for one in stored["lessons"][1:])
     assert kernels and psutil.wait_procs(kernels, timeout=120)[1] == []
 
 

@@ -73,8 +73,8 @@ class Route(NamedTuple):
 MAIN = tuple(SYLLABUS)[:9]
 WAYS = (
     Route("An evening", ("00", "02", "03", "05", "08"), "1¼", "¾", "¼"),
-    Route("An afternoon", MAIN, "2¼", "1½", "½"),
-    Route("All of it", tuple(SYLLABUS), "5¾", "1½", "4"),
+    Route("An afternoon", MAIN, "2", "1½", "¼"),
+    Route("All of it", tuple(SYLLABUS), "5½", "1½", "3½"),
 )
 
 # Estimates: readers took so long to read a lesson with its code, pictures and outputs.

@@ -38,7 +38,7 @@ def test_a_room_registers_itself_and_brings_no_other(room):
     done = subprocess.run([sys.executable, "-c", LOOK.format(room=room)], capture_output=True, text=True, check=True)
     rooms, solved, judged = json.loads(done.stdout.splitlines()[-1])
     assert rooms == [room]
-    assert len(solved) >= 1 and all(id.startswith(room[1:3] + ".") for id in solved)
+    assert (solved or judged) and all(id.startswith(room[1:3] + ".") for id in solved)
     assert set(judged) <= {room[1:], *(path.stem for path in side_trips() if path.stem[:2] == room[1:3])}
 
 

@@ -1254,6 +1254,21 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/run/side_by_side.py",
+        (
+            "a lesson that compares speeds runs beside others",
+            'TIMED = ("12_faster", "16_many_adapters")',
+            "TIMED = ()",
+            "run/test_side_by_side.py",
+        ),
+        (
+            "lessons run side by side whatever they hold",
+            "needs[waiting[0]] > room:",
+            "needs[waiting[0]] > 1e99:",
+            "run/test_side_by_side.py",
+        ),
+    ),
+    *_in(
         "lora_lessons/run/runner.py",
         (
             "a run writes its notebook over a learner's copy",
@@ -2675,9 +2690,9 @@ SABOTAGES: list[Sabotage] = [
     *_in(
         "data/published.toml",
         (
-            "a published figure is another: Student's 4.303 is 4.203",
-            "two_degrees = 4.303",
-            "two_degrees = 4.203",
+            "a published figure is another: SVD-LLM's 7.94 is 7.84",
+            "by_inputs = 7.94",
+            "by_inputs = 7.84",
             "course/test_prose.py",
         ),
     ),

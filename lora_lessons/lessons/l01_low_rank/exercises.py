@@ -12,7 +12,7 @@ from ... import lowrank
 from ...course.exercises import answered, exercise
 
 
-@exercise("01.1", "A cut by hand", difficulty=1, minutes=3)
+@exercise("01.1", "A cut on paper", difficulty=1, minutes=3)
 def exercise_01_1(answer: Callable[[], Any]) -> str | None:
     value = answered(answer())
     try:

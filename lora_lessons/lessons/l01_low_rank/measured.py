@@ -103,10 +103,6 @@ def two_beside_noise(S: Mapping[str, Tensor], S_noise: Mapping[str, Tensor]) -> 
     record("layer15.q_rank90", ranks["q_proj"][0], "of 576 directions")
     record("layer15.q_noise_rank90", ranks["q_proj"][1], "of 576 directions")
     record("layer15.up_rank90", ranks["up_proj"][0], "of 576 directions")
-    listed = "; ".join(
-        f"{kind} needs {a} of 576 directions for 90% of its energy, noise {b}" for kind, (a, b) in ranks.items()
-    )
-    show(pictures.energy_beside_noise({kind: (S[kind], S_noise[kind]) for kind in S}), f"{listed}.")
 
 
 def all_spectra(share: Mapping[str, Sequence[float]], noise: Mapping[str, float], even: Mapping[str, float]) -> None:

@@ -46,22 +46,6 @@ def show_photos(photo: Tensor, ranks: Sequence[int]) -> None:
     show(photos_at_ranks(photo, lowrank.svd(photo), ranks), caption)
 
 
-def energy_beside_noise(curves: Mapping[str, tuple[Tensor, Tensor]], share: float = 0.9) -> Figure:
-    """Energy kept against rank: the real matrix's singular values and its Gaussian control's, one panel per matrix."""
-    figure = Figure(figsize=(8.4, 3.6))
-    for ax, (name, pair) in zip(figure.subplots(1, len(curves), sharey=True), curves.items(), strict=True):
-        for S, color, who, away in zip(pair, (BLUE, GREY), (name, "noise"), ((-6, 4), (8, -8)), strict=True):
-            kept, r = lowrank.energy(S).tolist(), lowrank.rank_for_energy(S, share)
-            ax.plot(range(1, len(kept) + 1), kept, color=color)
-            ax.plot([r], [share], "o", color=color, ms=8)
-            label(ax, r, share, f"{who}: {r}", color, xytext=away, ha="right" if color == BLUE else "left")
-        ax.axhline(share, color=VERMILION, lw=1, ls="--")
-        label(ax, 0, share, f"{share:.0%}", VERMILION, xytext=(5, -9))
-        ax.set(xlabel=f"rank, of {len(pair[0])}", ylim=(0, 1.03), xlim=(0, len(pair[0])), title=name)
-    figure.axes[0].set_ylabel("share of energy kept")
-    return figure
-
-
 def rank_shares(shares: Mapping[str, Sequence[float]], noise: Mapping[str, float], even: Mapping[str, float]) -> Figure:
     """For each kind of matrix, one dot per layer: the share of full rank that 90% of the energy needs.
 

@@ -75,6 +75,7 @@ def _look(answer: Any) -> str | None:
         return "The base layer's bias is lost. Call self.base_layer(x), which adds it, instead of x @ W.T."
     if advice := _start(A.of(layer).detach(), B.of(layer).detach()):
         return advice
+    one_sided = bool((A.of(layer) >= 0).all() or (A.of(layer) <= 0).all())
     with torch.no_grad():
         A.of(layer).copy_(torch.randn(R, K))
         B.of(layer).copy_(torch.randn(D, R))
@@ -85,8 +86,15 @@ def _look(answer: Any) -> str | None:
         or _untouched(base, before)
         or _sequences(layer)
         or _size(answer, A)
+        or (Remark(_ONE_SIDED) if one_sided else None)
         or _conventions(A, B)
     )
+
+
+_ONE_SIDED = (
+    "One thing to know: all numbers of your A have one sign, so at first all r of the path's numbers say nearly the same. "
+    "Spread them around 0: 2 * torch.rand(r, k) - 1, times 1/√k."
+)
 
 
 def _matrices(layer: Any, base: nn.Linear) -> tuple[TheirMatrix, TheirMatrix] | str:

@@ -4,6 +4,5 @@ After it, the learner can choose r and alpha on evidence.
 """
 
 # Imported here because they register themselves.
-from . import exercises as exercises
 from . import verdicts as verdicts
 from . import widget as widget

@@ -224,6 +224,7 @@ def exercise_06_7(pack: Callable[[Tensor], Tensor]) -> str | None:
         (178, 15, 167): "The halves are swapped: the first of two codes belongs in the upper half, 16 · first + second.",
         (32, 183, 250): "You pair the first half of the codes with the second half. Neighbours share a byte: codes[::2], codes[1::2].",
         (13, 15, 17): "A sum forgets which code was which: 2 + 11 is 13, and so is 11 + 2. Shift the first up by 4 bits, · 16.",
+        (0, 240, 0): "+ binds before <<, so you shift by 4 plus the second code: (codes[::2] << 4) + codes[1::2].",
         (11, 15, 15): "The first code was not shifted, so the two lie on each other: · 16, or << 4, before you join them.",
     }  # fmt: skip
     if len(got) != 3:
@@ -240,7 +241,12 @@ from lora_lessons.lessons.l06_quantization.by_hand import in_blocks
 """)  # fmt: skip
 def exercise_06_9(double_quantize: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]) -> str | None:
     absmax = 0.3 + 0.05 * torch.randn(300, generator=torch.Generator().manual_seed(8))
-    returned = answered(double_quantize(absmax.clone()))
+    try:
+        returned = answered(double_quantize(absmax.clone()))
+    except RuntimeError as error:
+        if "must match the size" in str(error):
+            return "The scales lie in a row, and each belongs to a row of 256: keep them as a column, amax(1, keepdim=True)."
+        raise
     if not isinstance(returned, tuple) or len(returned) != 3:
         return "Return three things: the codes, the scale of each block, and the mean."
     if returned[0] is ... or returned[0] is None:

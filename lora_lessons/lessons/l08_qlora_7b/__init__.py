@@ -5,5 +5,4 @@ After it, the learner can train a 7B, or say beforehand why not.
 
 # Imported here because they register themselves.
 from . import bill as bill
-from . import exercises as exercises
 from . import verdicts as verdicts

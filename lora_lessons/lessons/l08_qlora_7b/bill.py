@@ -54,7 +54,7 @@ def which_card(
         ax.text(1.02, y, total, va="center", weight="bold", transform=ax.get_yaxis_transform())
         if x := (published or {}).get(name):
             ax.plot([x], [y + 0.31], "D", ms=8, color="white", markeredgecolor="black", markeredgewidth=1.4, zorder=4)
-    about = "; ◇ published" if published else ""
+    about = "; ◇ what others published" if published else ""
     ax.set_yticks(range(len(bills)), list(bills))
     colors = [Patch(color=color, label=name) for name, color in unnamed.items()]
     figure.legend(handles=colors, loc="outside lower center", ncols=len(colors), frameon=False, fontsize=10)

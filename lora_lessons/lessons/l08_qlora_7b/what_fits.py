@@ -104,7 +104,7 @@ def beforehand(model: str | Path, job: memory.Job, steps: int, profile: str = "q
     rows = job.batch_size * job.seq / run["settings"]["seq"]
     minutes = times * (run["seconds_packing"] + steps * rows * run["seconds_a_step"]) / 60
     return (
-        f"{step}; while it is being packed, the base takes {loaded / memory.GB:.1f} GB. At the speed of a recorded run, packing and "
+        f"{step}; while it is rounded to 4 bits, the base takes {loaded / memory.GB:.1f} GB. At the speed of a recorded run, rounding and "
         f"{steps} steps take about {max(1, round(minutes))} min, loading and questions aside."
     )
 

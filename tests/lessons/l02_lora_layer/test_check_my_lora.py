@@ -48,6 +48,14 @@ class Xavier(Small):
         nn.init.xavier_uniform_(self.lora_A)
 
 
+class OneSided(Small):
+    """What somebody used to NumPy writes."""
+
+    def make(self, r, d, k):
+        super().make(r, d, k)
+        self.lora_A = nn.Parameter(torch.rand(r, k) / k**0.5)
+
+
 class AsPeft(Written):
     def make(self, r, d, k):
         self.lora_A = nn.Linear(k, r, bias=False)
@@ -91,11 +99,12 @@ class ForRows(Written):
         return self.base_layer(x) + x @ self.lora_A @ self.lora_B * self.scaling
 
 
-@pytest.mark.parametrize("written", [Small, ByRank, Xavier, AsPeft, Summed, Copied, ForRows])
+@pytest.mark.parametrize("written", [Small, ByRank, Xavier, OneSided, AsPeft, Summed, Copied, ForRows])
 def test_a_layer_that_works_is_right_and_trains_in_lesson_03(written, tiny_model):
     state, sentence = judge("02.1", written)
     assert state == "solved", sentence
     assert ("your A is k×r and your B is r×d" in sentence) == (written is ForRows)
+    assert ("have one sign" in sentence) == (written is OneSided)
     assert by_hand.ailment(written) is None
     ids = torch.arange(3, 11)[None]
     by_hand.attach(tiny_model, written, r=2, lora_alpha=4)

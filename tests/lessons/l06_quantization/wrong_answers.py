@@ -86,6 +86,7 @@ WRONG = {
         (PACK.format("(codes[:3] << 4) | codes[3:]"), "Neighbours share a byte"),
         (PACK.format("codes[::2] + codes[1::2]"), "A sum forgets"),
         (PACK.format("codes[::2] | codes[1::2]"), "was not shifted"),
+        (PACK.format("codes[::2] << 4 + codes[1::2]"), "+ binds before <<"),
         (PACK.format("codes[::2].long() * 16 + codes[1::2]"), ".to(torch.uint8)"),
         (PACK.format("(codes[::2] * 16 + codes[1::2])[None]"), "make it one row"),
         (PACK.format("codes * 16"), "fill three bytes"),
@@ -95,6 +96,7 @@ WRONG = {
     ],
     "06.9": [
         (DOUBLE.replace("absmax - mean", "absmax"), "Subtract the mean first"),
+        (DOUBLE.replace(", keepdim=True", ""), "as a column"),
         (DOUBLE.replace("in_blocks(absmax - mean, 256)", "in_blocks(absmax, 256) - mean"), "subtract first, then in_blocks"),
         (DOUBLE.replace("mean = absmax.mean()", "mean = in_blocks(absmax, 256).mean()"), "counts the zeros"),
         (DOUBLE.replace("scale, mean\n", "mean, scale\n"), "in another order"),

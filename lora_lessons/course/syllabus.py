@@ -73,12 +73,13 @@ class Route(NamedTuple):
 MAIN = tuple(SYLLABUS)[:9]
 WAYS = (
     Route("An evening", ("00", "02", "03", "05", "08"), "1¼", "¾", "¼"),
-    Route("An afternoon", MAIN, "2", "1½", "¼"),
-    Route("All of it", tuple(SYLLABUS), "5½", "1½", "3½"),
+    Route("An afternoon", MAIN, "2¼", "1½", "¼"),
+    Route("All of it", tuple(SYLLABUS), "5¾", "1½", "3½"),
 )
 
 # Estimates: readers took so long to read a lesson with its code, pictures and outputs.
 WORDS_A_MINUTE, MINUTES_A_CELL = 150, 0.75
+_FOLDED = {"hide-input", "hide-cell", "remove-cell"}
 _SEEN = re.compile(
     r"<!--.*?-->|<details>.*?</details>|<[^>]+>|~~~.*?~~~|`[^`]*`|\$\$.*?\$\$|\$[^$\n]*\$|\]\([^)]*\)", re.S
 )
@@ -93,13 +94,19 @@ def words_seen(notebook: Any) -> int:
 
 def cells_seen(notebook: Any) -> int:
     """The code cells whose code a reader sees."""
-    hidden = {"hide-input", "hide-cell", "remove-cell"}
-    return sum(c.cell_type == "code" and not hidden & set(c.metadata.get("tags", [])) for c in notebook.cells)
+    return sum(c.cell_type == "code" and not _FOLDED & set(c.metadata.get("tags", [])) for c in notebook.cells)
+
+
+def pictures_seen(notebook: Any) -> int:
+    """The code cells whose code is folded and whose picture a reader sees."""
+    folded = (c for c in notebook.cells if c.cell_type == "code" and _FOLDED & set(c.metadata.get("tags", [])))
+    return sum(any("image/png" in output.get("data", {}) for output in cell.outputs) for cell in folded)
 
 
 def learning_minutes(notebook: Any) -> tuple[int, int]:
     """Minutes to read a notebook, its folded hints left out; and those of its exercises, as their titles estimate them."""
-    reading = words_seen(notebook) / WORDS_A_MINUTE + MINUTES_A_CELL * cells_seen(notebook)
+    cells = cells_seen(notebook) + pictures_seen(notebook)
+    reading = words_seen(notebook) / WORDS_A_MINUTE + MINUTES_A_CELL * cells
     return round(reading), sum(minutes for minutes, _ in _exercises(notebook))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..machine import free_bytes
 from .baselines import read_baseline
 from .kernel import PeakMemory
-from .result import INTERRUPTED, LessonResult
+from .result import FAILED, INTERRUPTED, LessonResult
 
 MOST = 4  # lessons at once
 USUAL_BYTES = 6e9  # of a lesson without a baseline; the largest of the course holds 5.5 GB
@@ -30,7 +30,7 @@ def results(lessons: Sequence[Path], run: RunLesson, at_once: int, profile: str 
     """Run up to `at_once` lessons at a time, as far as memory allows, and hand out the result of each when it ends.
 
     `run` is given a lesson, and where to say its kernel's pid. Those that compare speeds come last, alone. At Ctrl-C, or
-    when the caller asks for no more, the kernels end; at Ctrl-C the results of what was interrupted are handed out, too.
+    when the caller asks for no more, the kernels end; at Ctrl-C the results of what was interrupted are handed out before KeyboardInterrupt is raised.
     """
     if at_once == 1:
         yield from _in_turn(lessons, run)
@@ -53,6 +53,7 @@ def results(lessons: Sequence[Path], run: RunLesson, at_once: int, profile: str 
                     yield result
         except KeyboardInterrupt:
             yield from _stopped(running)
+            raise
         finally:
             _stopped(running)
 
@@ -80,5 +81,6 @@ def _stopped(running: dict[Future[LessonResult], tuple[Path, PeakMemory]]) -> li
     stopped = [future.result() for future in running]
     running.clear()
     for result in stopped:
-        result.status, result.error = INTERRUPTED, None
+        if result.status == FAILED:  # the others had just ended by themselves
+            result.status, result.error = INTERRUPTED, None
     return stopped

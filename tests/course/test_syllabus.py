@@ -51,6 +51,8 @@ def test_a_notebooks_minutes_are_its_words_its_cells_and_its_exercises():
     cells += [code("x"), code("y"), code("z", metadata={"tags": ["hide-input"]})]
     notebook = nbformat.v4.new_notebook(cells=cells)
     assert learning_minutes(notebook) == (3, 11) and minutes_by_hand(notebook) == 10
+    cells[-1].outputs = [nbformat.v4.new_output("display_data", {"image/png": ""})]
+    assert learning_minutes(notebook) == (4, 11), "a picture is looked at, also where its code is folded"
 
 
 PARTS = str.maketrans({"¼": " 1/4", "½": " 1/2", "¾": " 3/4"})
@@ -70,5 +72,5 @@ def test_the_hours_of_the_three_ways_are_those_of_their_lessons():
             assert abs(minutes / 60 - hours) <= 0.25, f"{way.name}: {minutes / 60:.1f} hours, not {said}"
     assert (
         ways()[1]
-        == "An afternoon: lessons 00 to 08, about 2 hours to read and run, 1½ more to build by hand what later lessons use, and ¼ for the other exercises."
+        == "An afternoon: lessons 00 to 08, about 2¼ hours to read and run, 1½ more to build by hand what later lessons use, and ¼ for the other exercises."
     )

@@ -24,8 +24,7 @@ EXPERIMENTS = [
     for p in sorted((course_root() / "notebooks" / "experiments").glob("*.ipynb"))
 ]
 WORDS_AT_MOST = 1400
-# Words that are not folded away, and cells whose code is seen. (14 is a hall of exhibits, and has limits of its own.)
-LONGER = ("14_bug_museum",)
+# Words that are not folded away, and cells whose code is seen.
 OPEN_AT_MOST, SEEN_AT_MOST = 1000, 20
 WORDS_OF_A_SIDE_TRIP = 900
 # The museum's halls are lesson 14 gone on: exhibits with exercises, which are as long in a side trip as in a lesson.
@@ -123,7 +122,7 @@ def test_cells_are_short_and_words_are_few(notebook):
     assert not FORBIDDEN.findall(prose(notebook))
 
 
-@pytest.mark.parametrize("notebook", [lesson for lesson in LESSONS if lesson.id not in LONGER])
+@pytest.mark.parametrize("notebook", LESSONS)
 def test_a_lesson_is_short(notebook):
     assert words_seen(notebook) <= OPEN_AT_MOST and cells_seen(notebook) <= SEEN_AT_MOST
 

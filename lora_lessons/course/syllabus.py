@@ -72,7 +72,7 @@ class Route(NamedTuple):
 
 MAIN = tuple(SYLLABUS)[:9]
 WAYS = (
-    Route("An evening", ("00", "02", "03", "05", "08"), "1¼", "¾", "¼"),
+    Route("An evening", ("00", "02", "03", "05", "08"), "1¼", "¾", ""),
     Route("An afternoon", MAIN, "2¼", "1½", "¼"),
     Route("All of it", tuple(SYLLABUS), "5¾", "1½", "3½"),
 )
@@ -123,11 +123,12 @@ def _exercises(notebook: Any) -> list[tuple[int, bool]]:
 def ways() -> list[str]:
     """The three ways, a sentence each."""
     listed = [f"lessons {', '.join(WAYS[0].lessons)}", f"lessons 00 to {MAIN[-1]}", "every lesson"]
-    return [
-        f"{one.name}: {which}, about {one.hours} hours to read and run, {one.by_hand} more to build by hand what later lessons "
-        f"use, and {one.exercises} for the other exercises."
-        for one, which in zip(WAYS, listed, strict=True)
-    ]
+    said = []
+    for one, which in zip(WAYS, listed, strict=True):
+        by_hand = f"{one.by_hand} more to build by hand what later lessons use"
+        more = f"{by_hand}, and {one.exercises} for the other exercises" if one.exercises else f"and {by_hand}"
+        said.append(f"{one.name}: {which}, about {one.hours} hours to read and run, {more}.")
+    return said
 
 
 def course_map() -> Any:

@@ -1027,7 +1027,7 @@ def next_beta_of_the_lab() -> str:
 def test_a_lessons_widgets_move_and_its_exercises_are_open(open_lesson, path, screenshots):
     lesson, names = open_lesson(place(path).removesuffix(".ipynb")), stages_of(path)
     lesson.run_cells(needed(path))
-    assert lesson.page.locator(".stage").count() == len(names)
+    expect(lesson.page.locator(".stage")).to_have_count(len(names), timeout=60_000)
     for number, name in enumerate(names):
         stage = lesson.stage(number)
         before = stage.words, stage.picture()

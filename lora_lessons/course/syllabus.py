@@ -79,7 +79,6 @@ WAYS = (
 
 # Estimates: readers took so long to read a lesson with its code, pictures and outputs.
 WORDS_A_MINUTE, MINUTES_A_CELL = 150, 0.75
-_FOLDED = {"hide-input", "hide-cell", "remove-cell"}
 _SEEN = re.compile(
     r"<!--.*?-->|<details>.*?</details>|<[^>]+>|~~~.*?~~~|`[^`]*`|\$\$.*?\$\$|\$[^$\n]*\$|\]\([^)]*\)", re.S
 )
@@ -94,13 +93,17 @@ def words_seen(notebook: Any) -> int:
 
 def cells_seen(notebook: Any) -> int:
     """The code cells whose code a reader sees."""
-    return sum(c.cell_type == "code" and not _FOLDED & set(c.metadata.get("tags", [])) for c in notebook.cells)
+    return sum(cell.cell_type == "code" and not _folded(cell) for cell in notebook.cells)
 
 
 def pictures_seen(notebook: Any) -> int:
     """The code cells whose code is folded and whose picture a reader sees."""
-    folded = (c for c in notebook.cells if c.cell_type == "code" and _FOLDED & set(c.metadata.get("tags", [])))
+    folded = [cell for cell in notebook.cells if cell.cell_type == "code" and _folded(cell)]
     return sum(any("image/png" in output.get("data", {}) for output in cell.outputs) for cell in folded)
+
+
+def _folded(cell: Any) -> bool:
+    return not {"hide-input", "hide-cell", "remove-cell"}.isdisjoint(cell.metadata.get("tags", []))
 
 
 def learning_minutes(notebook: Any) -> tuple[int, int]:

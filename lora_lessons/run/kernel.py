@@ -7,12 +7,15 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..files import scratch
 from ..interrupts import first_one_asks
 from ..machine import kernel_environment
 from ..paths import cache_dir, package
+
+if TYPE_CHECKING:
+    from psutil import Process
 
 ENGINE = "lora-lessons"
 # Seconds for a kernel to start: a machine that does much else takes its time. One that dies is noticed at once.
@@ -61,28 +64,29 @@ class PeakMemory:
         """Kill the process tree, if it is there."""
         import psutil
 
-        with suppress(psutil.Error):
-            root = psutil.Process(self.pid) if self.pid else None
-            for process in [*root.children(recursive=True), root] if root else []:
-                with suppress(psutil.Error):
-                    process.kill()
+        for process in _tree(self.pid):
+            with suppress(psutil.Error):
+                process.kill()
+
+
+def _tree(pid: int | None) -> list[Process]:
+    """The process and all that it started; none where there is no such process."""
+    import psutil
+
+    try:
+        root = psutil.Process(pid) if pid is not None else None
+        return [root, *root.children(recursive=True)] if root else []
+    except psutil.Error:
+        return []
 
 
 def _tree_bytes(pid: int | None) -> int:
     import psutil
 
-    if pid is None:
-        return 0
     total = 0
-    try:
-        root = psutil.Process(pid)
-        for process in [root, *root.children(recursive=True)]:
-            try:
-                total += process.memory_info().rss
-            except psutil.Error:
-                continue  # it ended between the listing and the look
-    except psutil.Error:
-        pass
+    for process in _tree(pid):
+        with suppress(psutil.Error):  # it ended between the listing and the look
+            total += process.memory_info().rss
     return total
 
 

@@ -65,19 +65,19 @@ def run(
     check_folder(out)
     _check_no_work(out, lessons)
     check_parameters(lessons, given)
-    values, several = {"profile": profile, "seed": 0} | given, at_once > 1
+    names, values, several = [path.stem for path in lessons], {"profile": profile, "seed": 0} | given, at_once > 1
 
     def run_lesson(lesson: Path, peak: kernel.PeakMemory) -> LessonResult:
         beside = 1 if lesson.stem in side_by_side.TIMED else at_once
         environment = kernel.environment(out, beside) | ({"LORA_LESSONS_FRESH": "1"} if fresh else {})
-        title = f"{lessons.index(lesson) + 1}/{len(lessons)} {lesson.stem}"
+        title = f"{names.index(lesson.stem) + 1}/{len(names)} {lesson.stem}"
         if several:
             tqdm.write(f"{title} begins", file=sys.stderr)
         return run_one(
             lesson, values, out, environment, title, progress=not several, on_display=_say_beforehand, peak=peak
         )
 
-    done, results = dict[str, LessonResult](), list[LessonResult]()
+    results: list[LessonResult] = []
     with alone_in(out), tqdm(total=len(lessons), unit="lesson", disable=not several) as bar:
         before = earlier_results(out, profile, given)
         for result in side_by_side.results(lessons, run_lesson, at_once, profile):
@@ -86,13 +86,10 @@ def run(
                 result.deviations = compare(result.records, result.baseline) if result.baseline else []
                 if any(not deviation.warning for deviation in result.deviations):
                     result.status = DEVIATES
-            done[result.lesson] = result
-            results = [done[lesson.stem] for lesson in lessons if lesson.stem in done]
-            write_report(together(before, results), out, profile, given, planned=[path.stem for path in lessons])
+            results = sorted([*results, result], key=lambda one: names.index(one.lesson))
+            write_report(together(before, results), out, profile, given, planned=names)
             tqdm.write(str(result), file=sys.stderr)
             bar.update()
-    if any(result.status == INTERRUPTED for result in results):
-        raise KeyboardInterrupt
     return results
 
 

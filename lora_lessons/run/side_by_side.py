@@ -62,7 +62,7 @@ def _in_turn(lessons: Sequence[Path], run: RunLesson) -> Iterator[LessonResult]:
     for lesson in lessons:
         yield (result := run(lesson, PeakMemory()))
         if result.status == INTERRUPTED:
-            return
+            raise KeyboardInterrupt
 
 
 def _bytes(lesson: Path, profile: str) -> float:

@@ -4,7 +4,6 @@ import copy
 import csv
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +21,6 @@ from lora_lessons.course.live import LOSSES
 from lora_lessons.experiments import sweep
 from lora_lessons.experiments.sweep import Trial
 from lora_lessons.machine import version
-from lora_lessons.paths import package
 
 # ---- the grid ----
 
@@ -321,23 +319,12 @@ def test_a_lesson_shows_its_sweeps_losses_in_one_picture(experiments, tmp_path):
     )
 
 
-# ---- the folder of a lesson's sweep ----
-
-
-@pytest.fixture
-def cache(experiments, tmp_path, monkeypatch):
-    shutil.copytree(package().parent / "data" / "persona", experiments.parents[1] / "data" / "persona")
-    monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("LORA_LESSONS_FRESH", raising=False)
-    return tmp_path / "cache"
-
-
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
-def test_a_lessons_sweep_that_was_killed_goes_on_with_its_finished_runs(experiments, cache):
+def test_a_sweep_that_was_killed_goes_on_with_its_finished_runs(experiments, tmp_path):
+    out = tmp_path / "out"
     script = (
-        "from lora_lessons.experiments import sweep\n"
-        "print(sweep.cached('05'), flush=True)\n"
-        "sweep.run(sweep.grid([1, 3], ['16'], 1), sweep.cached('05'), resume=True)"
+        "from pathlib import Path\nfrom lora_lessons.experiments import sweep\n"
+        f"sweep.run(sweep.grid([1, 3], ['16'], 1), Path({str(out)!r}), resume=True)"
     )
     kill = experiments / "train_adapter.ipynb"
     kill.write_text(kill.read_text().replace("os.getppid(), signal.SIGINT", "os.getppid(), signal.SIGKILL"))
@@ -347,32 +334,15 @@ def test_a_lessons_sweep_that_was_killed_goes_on_with_its_finished_runs(experime
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
     assert ran.returncode == -signal.SIGKILL and calls(experiments) == [(1, 0), (3, 0)], ran.stderr
     (experiments / "stop-3-0").unlink()
-    (out,) = (cache / "runs").glob("sweep-05-*")
-    assert ran.stdout.split() == [str(out)]
     again = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
     assert again.returncode == 0, again.stderr
     assert "1 of 2 runs are done already." in again.stdout and calls(experiments) == [(3, 0)]
     assert [row["r"] for row in sweep.read_table(out / sweep.TABLE)] == [1, 3]
 
 
-def test_other_code_another_notebook_or_a_fresh_run_has_a_folder_of_its_own(experiments, cache, monkeypatch):
-    first = sweep.cached("05")
-    assert sweep.cached("05") == first != sweep.cached("06") and first.parent == cache / "runs"
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "code_and_machine", lambda device: "another")
-        assert sweep.cached("05") != first
-    with monkeypatch.context() as patch:
-        patch.setenv("LORA_LESSONS_FRESH", "1")
-        fresh = sweep.cached("05")
-        assert fresh != first and fresh != sweep.cached("05") and not fresh.exists()
-    notebook = experiments / "train_adapter.ipynb"
-    notebook.write_text(notebook.read_text().replace("too large", "much too large"))
-    assert sweep.cached("05") != first
-
-
-def test_other_settings_in_the_same_folder_are_trained_and_the_old_ones_left_out(experiments, cache):
-    sweep.run(sweep.grid([1], ["16"], 1), sweep.cached("05"), resume=True)
-    rows = sweep.run(sweep.grid([1], ["16"], 1, steps=7), sweep.cached("05"), resume=True)
+def test_other_settings_in_the_same_folder_are_trained_and_the_old_ones_left_out(experiments, tmp_path):
+    sweep.run(sweep.grid([1], ["16"], 1), tmp_path / "out", resume=True)
+    rows = sweep.run(sweep.grid([1], ["16"], 1, steps=7), tmp_path / "out", resume=True)
     assert calls(experiments) == [(1, 0), (1, 0)] and [row["steps"] for row in rows] == [7]
 
 

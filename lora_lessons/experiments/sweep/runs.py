@@ -6,10 +6,6 @@ bad ones are stopped early where that is wanted.
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import json
-import os
 import shutil
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -18,14 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
-from ... import evaluation, models, tasks, training
+from ... import training
 from ...errors import Interrupted
-from ...files import check_folder, lasting_scratch, whole_file
-from ...paths import cache_dir
+from ...files import check_folder, whole_file
 from ...run import kernel, runner
-from ...run.notebooks import read_notebook
 from ...tools.cluster import ray as cluster
 from ...tools.cluster.ray import Referee
 from .one import RESULT, experiment, keep_row, kept_row, run_one
@@ -252,25 +244,6 @@ def _in_turn(
     for trial in todo:
         show(trial.name)
         yield run_one(trial, out / "runs" / trial.name, keep_adapters, partial(hear, trial))
-
-
-def cached(name: str) -> Path:
-    """A folder of the cache for a lesson's sweep, in which it goes on when it is run again.
-
-    It is another one when the data, the code, the libraries or the machine change. With $LORA_LESSONS_FRESH it is a new
-    one every time.
-    """
-    if os.environ.get("LORA_LESSONS_FRESH"):
-        return lasting_scratch("fresh") / f"sweep-{name}"
-    notebook, task = read_notebook(experiment()), tasks.load_task("persona")
-    rests_on = [
-        training.code_and_machine(torch.device(models.best_device())),
-        inspect.getsource(evaluation),
-        *(cell.source for cell in notebook.cells if cell.cell_type == "code"),
-        json.dumps([task.train, task.held_out]),
-    ]
-    mark = hashlib.sha256("\n".join(rests_on).encode()).hexdigest()[:24]
-    return cache_dir() / "runs" / f"sweep-{name}-{mark}"
 
 
 def results(out: Path) -> list[dict[str, Any]]:

@@ -91,18 +91,26 @@ def perplexity_cut(
 
 def photograph(photo: Tensor) -> None:
     """The photograph's error at rank 20, with and without its brightness, and its break-even rank."""
-    centred = photo - photo.mean()
-    record("photo.error_rank20", lowrank.relative_error(photo, lowrank.truncate(photo, 20)))
-    record("photo.error_rank20_centred", lowrank.relative_error(centred, lowrank.truncate(centred, 20)))
-    record("photo.break_even_rank", lowrank.break_even_rank(*photo.shape), "directions")
+    contrast = photo - photo.mean()
+    whole, alone = (lowrank.relative_error(one, lowrank.truncate(one, 20)) for one in (photo, contrast))
+    even = lowrank.break_even_rank(*photo.shape)
+    print(f"relative error at rank 20: {whole:.3f}; of the contrast alone, without the mean grey: {alone:.3f}")
+    print(f"largest rank that saves anything: {even}")
+    record("photo.error_rank20", whole)
+    record("photo.error_rank20_centred", alone)
+    record("photo.break_even_rank", even, "directions")
 
 
-def two_beside_noise(S: Mapping[str, Tensor], S_noise: Mapping[str, Tensor]) -> None:
-    """How many directions hold 90% of the energy of two matrices of block 15, and of noise."""
-    ranks = {kind: (lowrank.rank_for_energy(S[kind], 0.9), lowrank.rank_for_energy(S_noise[kind], 0.9)) for kind in S}
-    record("layer15.q_rank90", ranks["q_proj"][0], "of 576 directions")
-    record("layer15.q_noise_rank90", ranks["q_proj"][1], "of 576 directions")
-    record("layer15.up_rank90", ranks["up_proj"][0], "of 576 directions")
+def beside_noise(block: Mapping[str, Tensor], seed: int) -> int:
+    """How many directions hold 90% of the energy of two matrices of `block`, and of noise; returns q_proj's."""
+    q, noise, up = (
+        lowrank.rank_for_energy(lowrank.svd(one).S, 0.9)
+        for one in (block["q_proj"], lowrank.gaussian_like(block["q_proj"], seed), block["up_proj"])
+    )
+    record("layer15.q_rank90", q, "of 576 directions")
+    record("layer15.q_noise_rank90", noise, "of 576 directions")
+    record("layer15.up_rank90", up, "of 576 directions")
+    return q
 
 
 def all_spectra(share: Mapping[str, Sequence[float]], noise: Mapping[str, float], even: Mapping[str, float]) -> None:

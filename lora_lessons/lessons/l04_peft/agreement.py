@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from ... import lora, models
 from ...adapter import ADAPTER_WEIGHTS
-from ...course import record, show
-from . import pictures
+from ...course import record
 
 
 def twins(ours: nn.Module, peft_model: nn.Module) -> list[tuple[Tensor, Tensor]]:
@@ -136,15 +135,10 @@ def record_file(folder: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def record_sizes() -> dict[tuple[tuple[str, str], int], float]:
-    """{((model, targets), r): MB in 16 bits} of adapters for three 7B shapes, in a picture."""
+    """{((model, targets), r): MB in 16 bits} of adapters for three 7B shapes."""
     counts, whole = numbers_at_rank_1(), base_numbers()
     mb = {(key, r): 2 * r * n / 1e6 for key, n in counts.items() for r in RANKS}  # 2 bytes each
     in_16, in_32 = (sum(BAND[0] <= times * size <= BAND[1] for size in mb.values()) for times in (1, 2))
-    show(
-        pictures.adapter_sizes(counts, RANKS, BAND),
-        f"in 16 bits the files take {min(mb.values()):.0f} to {max(mb.values()):.0f} MB, in fp32 twice that. {in_16} of "
-        f"{len(mb)} settings lie within the page's {BAND[0]}–{BAND[1]} MB in 16 bits, and {in_32} in fp32.",
-    )
     shares = [size * 1e6 / (2 * whole[name]) for ((name, _), _), size in mb.items()]
     record("size.settings", len(mb), "settings")
     record("size.least", min(mb.values()), "MB in 16-bit")

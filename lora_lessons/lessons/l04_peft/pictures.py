@@ -1,13 +1,13 @@
-"""Pictures of lesson 04: one layer under two names, gaps between the two, file sizes."""
+"""The picture of lesson 04: one layer under two names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ...drawing import BLUE, GREEN, GREY, ORANGE, VERMILION, label
+from ...drawing import BLUE, GREY, VERMILION
 
 
 def two_names(names: Mapping[str, tuple[str, str]]) -> tuple[Figure, str]:
@@ -45,38 +45,3 @@ def two_names(names: Mapping[str, tuple[str, str]]) -> tuple[Figure, str]:
     ax.axis("off")
     pairs = "; ".join(f"{part} is {ours} in ours and {theirs} in PEFT's" for part, (ours, theirs) in names.items())
     return figure, f"one LoRA layer, two sets of names. {pairs}. Do the same boxes hold and compute the same numbers?"
-
-
-def adapter_sizes(counts: Mapping[tuple[str, str], int], ranks: Sequence[int], band: tuple[float, float]) -> Figure:
-    """Adapter file size in MB (log axis), one row per choice of targets and precision, one mark per model and rank.
-
-    `counts` holds {(model, targets): numbers at r = 1}; `band` is the page's range in MB.
-    """
-    figure = Figure(figsize=(7.8, 4.0))
-    ax = figure.subplots()
-    ax.axvspan(*band, color=GREEN, alpha=0.2, lw=0)
-    rows = [(targets, width) for targets in dict.fromkeys(t for _, t in counts) for width in (2, 4)]
-    models = list(dict.fromkeys(model for model, _ in counts))
-    for row, (targets, width) in enumerate(rows):
-        for r, color in zip(ranks, (BLUE, ORANGE, VERMILION), strict=False):
-            sizes = [width * r * counts[model, targets] / 1e6 for model in models]
-            for size, mark, up in zip(sizes, "o^s", (0.22, 0.0, -0.22), strict=False):  # apart, so that none hides
-                ax.plot([size], [row - up], mark, color=color, ms=7, markeredgecolor="white")
-            if row == 0:
-                label(ax, sizes[0], row, f"r = {r}", color, xytext=(0, 17), ha="center")
-    label(
-        ax,
-        (band[0] * band[1]) ** 0.5,
-        len(rows) - 0.3,
-        f"the page says {band[0]}–{band[1]} MB",
-        GREEN,
-        xytext=(0, 0),
-        ha="center",
-    )
-    ax.set_yticks(range(len(rows)), [f"{targets}, {'16-bit' if width == 2 else 'fp32'}" for targets, width in rows])
-    shapes = ", ".join(f"{shape} {model}" for model, shape in zip(models, "●▲■", strict=False))
-    ax.set(xscale="log", ylim=(len(rows) + 0.05, -0.9), xlabel=f"MB     ({shapes})")
-    ax.set_xticks(ticks := (5, 10, 20, 50, 100, 200, 500), [str(t) for t in ticks])
-    ax.minorticks_off()
-    ax.set_title("An adapter's file for a 7B")
-    return figure

@@ -79,11 +79,7 @@ def test_the_heart_of_a_function_is_cut_out():
     assert agreement.heart(sample, "first =", "return") == "first = before + 1\nreturn first * 2"
 
 
-def test_no_mark_hides_another():
-    counts = {(model, "all"): 100 for model in ("a", "b", "c")}  # three models of one size
-    ax = pictures.adapter_sizes(counts, (8,), (50, 500)).axes[0]
-    marks = [tuple(line.get_xydata()[0]) for line in ax.lines if line.get_marker() in ("o", "^", "s")]
-    assert len(set(marks)) == len(marks) == 6
+def test_the_picture_has_both_names_of_each_part():
     figure, words = pictures.two_names({part: (f"our {part}", f"their {part}") for part in ("W", "A", "B", "scale")})
     assert {"our W", "their W"} <= {text.get_text() for text in figure.axes[0].texts}
     assert "their A in PEFT's" in words

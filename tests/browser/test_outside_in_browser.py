@@ -40,13 +40,11 @@ from lora_lessons.tools import inspection
 from lora_lessons.tools.inspection import picture
 from lora_lessons.course import blind_judge, chat_box, claims, exercises, lesson, show
 from lora_lessons.course.lesson import Handover
-from lora_lessons.course.live import LossCurve
 from lora_lessons.course.records import Record, Table
 from lora_lessons.course.stage import Backdrop, Scene, Stage, slider
 from lora_lessons.lessons.l09_adapters import measured
 from lora_lessons.lessons.l14_bug_museum.shown import VitalSigns
 from lora_lessons.lessons.l15_your_own import pictures
-from lora_lessons.training import Training
 
 HOSTILE, HARMLESS = {HOSTILE!r}, {HARMLESS!r}
 warnings.simplefilter("ignore")  # matplotlib's, of names that are wider than their picture
@@ -69,7 +67,6 @@ FIELDS = {
     "a summary": "show(Figure(), TEXT)",
     "the topics of a training file": "show(*pictures.lines_of(topics(TEXT)))",
     "an adapter's layers": "xray = inspection.inspect(FOLDER)\nshow(picture.heat_map(xray), picture.summary(xray))",
-    "a run's name": "LossCurve()(Training(losses=[2.0, 1.0], steps=2), TEXT)",
     "a widget's words": "display(stage(TEXT))",
     "a widget's still": "display(HTML(stage(TEXT)._repr_mimebundle_()[0]['text/html']))",
     "records": "display(Table([Record(TEXT, TEXT, TEXT)]))",

@@ -76,18 +76,6 @@ def test_a_run_that_was_read_back_is_drawn_at_once(shown):
     assert shown == ["The loss fell from 5.00 nats at step 1 to 3.00 at step 3."]
 
 
-def test_the_picture_is_the_run_in_blue_and_the_runs_before_in_grey(shown):
-    curve = LossCurve()
-    curve(Training([5.0, 4.0], steps=2), "r = 1")
-    curve(Training([6.0], steps=2), "r = 64")
-    (ax,) = curve.picture().axes
-    before, now = ax.lines
-    assert before.get_ydata().tolist() == [5, 4] and now.get_ydata().tolist() == [6]
-    assert before.get_linestyle() != now.get_linestyle(), "not by colour alone"
-    assert [text.get_text() for text in ax.texts] == ["r = 64: 6.00"] and ax.get_ylim()[1] > 6
-    assert shown[-1] == "r = 1 fell from 5.00 nats at step 1 to 4.00 at step 2. r = 64 is 6.00 nats at step 1 of 2."
-
-
 def test_outside_a_notebook_nothing_is_drawn(monkeypatch):
     monkeypatch.setattr(LossCurve, "picture", lambda *_: pytest.fail("nobody looks"))
     train(LossCurve(), [3.0, 2.0])

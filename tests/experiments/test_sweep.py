@@ -9,7 +9,6 @@ import subprocess
 import sys
 from datetime import date
 
-import nbformat
 import peft
 import pytest
 import torch
@@ -17,7 +16,6 @@ from in_kernel import a_kernel
 
 from lora_lessons import evaluation, mixing, models, sums, tasks, training
 from lora_lessons.adapter import read_adapter
-from lora_lessons.course.live import LOSSES
 from lora_lessons.experiments import sweep
 from lora_lessons.experiments.sweep import Trial
 from lora_lessons.machine import version
@@ -262,63 +260,6 @@ def test_the_stop_button_in_a_lesson_prints_one_sentence_and_the_sweep_goes_on(e
     assert len(sweep.read_table(tmp_path / "out" / sweep.TABLE)) == 2
 
 
-SHOWS = """
-import time
-from lora_lessons.course.live import LossCurve
-from lora_lessons.training import Training
-curve, run = LossCurve(), Training(steps=2)
-for loss in (5.0, 4.0 + r / 10):
-    run.losses.append(loss)
-    curve(run)
-    while Path("wait").exists():  # until the first step was heard
-        time.sleep(0.05)
-"""
-
-
-def shows_its_losses(experiments):
-    path = experiments / "train_adapter.ipynb"
-    stub = nbformat.read(path, 4)
-    before, after = stub.cells[-1].source.split("with open")
-    stub.cells[-1].source = f"{before}{SHOWS}with open{after}"
-    nbformat.write(stub, path)
-
-
-def test_the_losses_of_each_run_are_heard_while_it_trains(experiments, tmp_path):
-    shows_its_losses(experiments)
-    heard, trials = [], sweep.grid([1, 3], ["2x"], 1)
-
-    def hear(run, name):
-        heard.append((name, list(run.losses), run.steps))
-        if not run.reused:
-            (experiments / "wait").unlink(missing_ok=True)
-
-    sweep.run(trials[:1], tmp_path / "out")
-    (experiments / "wait").touch()
-    sweep.run(trials, tmp_path / "out", resume=True, on_step=hear)
-    done, *live = heard
-    assert done == ("r = 1, lora_alpha = 2", [5.0, 4.0], 2), "of a run that is done, what its table says"
-    assert live == [("r = 3, lora_alpha = 6", losses, 2) for losses in ([5.0], [5.0, 4.3])]
-
-
-IN_A_LESSON = """
-from pathlib import Path
-from lora_lessons.course.live import LossCurve
-from lora_lessons.experiments import sweep
-done = sweep.run(sweep.grid([1, 3], ["16"], 1), Path("out"), on_step=LossCurve())
-"""
-
-
-def test_a_lesson_shows_its_sweeps_losses_in_one_picture(experiments, tmp_path):
-    shows_its_losses(experiments)
-    with a_kernel(tmp_path, LORA_LESSONS_ROOT=str(experiments.parents[1])) as kernel:
-        shown = [o for o in kernel.run(IN_A_LESSON, updates=True) if LOSSES in o.get("data", {})]
-    assert [len(o["data"][LOSSES]["losses"]) for o in shown] == [1, 2, 1, 2]
-    assert len({o["transient"]["display_id"] for o in shown}) == 1 and shown[0]["msg_type"] == "display_data"
-    assert shown[-1]["data"]["text/plain"] == (
-        "r = 1 fell from 5.00 nats at step 1 to 4.10 at step 2. r = 3 fell from 5.00 nats at step 1 to 4.30 at step 2."
-    )
-
-
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
 def test_a_sweep_that_was_killed_goes_on_with_its_finished_runs(experiments, tmp_path):
     out = tmp_path / "out"
@@ -344,15 +285,6 @@ def test_other_settings_in_the_same_folder_are_trained_and_the_old_ones_left_out
     sweep.run(sweep.grid([1], ["16"], 1), tmp_path / "out", resume=True)
     rows = sweep.run(sweep.grid([1], ["16"], 1, steps=7), tmp_path / "out", resume=True)
     assert calls(experiments) == [(1, 0), (1, 0)] and [row["steps"] for row in rows] == [7]
-
-
-def test_trials_are_named_by_what_tells_them_apart():
-    names = sweep.told_apart(sweep.grid([1, 8], ["16"], 2)).values()
-    assert list(names) == ["r = 1, seed = 0", "r = 8, seed = 0", "r = 1, seed = 1", "r = 8, seed = 1"]
-    assert list(sweep.told_apart(sweep.grid([8], ["16"], 1, learning_rates=[1e-3, 4e-3])).values()) == [
-        "learning_rate = 0.001",
-        "learning_rate = 0.004",
-    ]
 
 
 def test_the_real_experiment_trains_measures_and_leaves_no_base_behind(base_fp32, tmp_path):

@@ -26,4 +26,3 @@ from .trials import RANKS as RANKS
 from .trials import Trial as Trial
 from .trials import alpha_of as alpha_of
 from .trials import grid as grid
-from .trials import told_apart as told_apart

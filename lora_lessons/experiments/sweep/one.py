@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ... import training
 from ...course.live import LOSSES
 from ...files import write_text
 from ...machine import stamp
@@ -33,7 +32,6 @@ def run_one(
     trial: Trial,
     folder: Path,
     keep_adapter: bool = False,
-    on_step: Callable[[training.Training], object] | None = None,
     *,
     may_take: Callable[[list[float]], int] | None = None,
     environment: dict[str, str] | None = None,
@@ -41,8 +39,8 @@ def run_one(
     """Run the training notebook with one trial's parameters in `folder`; return its row of the table.
 
     The row is also written there. The checkpoints of a run that did not end well stay: the next try goes on from them.
-    `on_step` hears of the losses that the notebook shows while it trains. `may_take` is asked, with the losses so far,
-    how many steps the run may take; it waits there, and is stopped where the answer is 0. `environment` is the kernel's.
+    `may_take` is asked, with the losses so far, how many steps the run may take; it waits there, and is stopped where
+    the answer is 0. `environment` is the kernel's.
     """
     checkpoints, allowed = folder / "checkpoints", folder / ALLOWED
     given = trial._asdict() | {"checkpoints": str(checkpoints)}
@@ -51,18 +49,14 @@ def run_one(
     if may_take:
         given["allowed"] = str(allowed)
         write_text(allowed, str(may_take([])))
-    told = training.Training()
+    losses: list[float] = []
     stopped = False
 
     def hear(shown: Mapping[str, Any]) -> None:
-        nonlocal told, stopped
-        if LOSSES not in shown:
-            return
-        told = training.Training(**shown[LOSSES])
-        if on_step:
-            on_step(told)
-        if may_take:
-            steps = may_take(told.losses)
+        nonlocal losses, stopped
+        if may_take and LOSSES in shown:
+            losses = shown[LOSSES]["losses"]
+            steps = may_take(losses)
             stopped = steps == 0
             write_text(allowed, str(steps))
 
@@ -73,8 +67,8 @@ def run_one(
     measured = {name.replace(".", "_"): record.value for name, record in result.records.items()}
     status, error = result.status, str(result.error or "").replace(str(folder), "its folder")
     if stopped and status == runner.FAILED:
-        status, error = STOPPED, f"stopped early, after step {len(told.losses)} of {trial.steps}"
-        measured["train_losses"] = " ".join(f"{loss:.4f}" for loss in told.losses)
+        status, error = STOPPED, f"stopped early, after step {len(losses)} of {trial.steps}"
+        measured["train_losses"] = " ".join(f"{loss:.4f}" for loss in losses)
     row = keep_row(trial, folder, status, measured, error, result.seconds)
     if status == runner.OK:
         shutil.rmtree(checkpoints, ignore_errors=True)

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ... import training
 from ...errors import Interrupted
 from ...files import check_folder, whole_file
 from ...run import kernel, runner
@@ -22,7 +21,7 @@ from ...tools.cluster import ray as cluster
 from ...tools.cluster.ray import Referee
 from .one import RESULT, experiment, keep_row, kept_row, run_one
 from .table import STOPPED, TABLE, lines, read_table, trial_of, write_table
-from .trials import Trial, check_room, share_out, told_apart
+from .trials import Trial, check_room, share_out
 
 
 class Ray(NamedTuple):
@@ -138,7 +137,6 @@ def run(
     *,
     resume: bool = False,
     keep_adapters: bool = False,
-    on_step: Callable[[training.Training, str], object] | None = None,
     ray: Ray | None = None,
 ) -> list[dict[str, Any]]:
     """Train once for each trial; write out/runs/<name>/result.json as each ends, then the table and the figure.
@@ -146,8 +144,7 @@ def run(
     Returns the rows of `trials`. With keep_adapters=True each run's adapter stays in its folder (`kept_adapter`).
     With resume=True a trial whose result is there is skipped; one that failed is tried again, and one that was stopped
     early is trained to its end, unless this sweep stops early, too. A run that fails is recorded as failed, and the
-    next one starts. `on_step` hears of each run's losses, as its notebook shows them, and in which values the trial
-    differs from the others; with `ray` the runs are Ray's tasks, several at once, and nothing is heard of their losses.
+    next one starts. With `ray` the runs are Ray's tasks, several at once.
     Raises FileExistsError when `out` holds results and resume is False, or another sweep is writing there; ValueError
     for PiSSA's adapters, which fit no other base, for a trial that cannot be put on the base or does not fit into this
     machine, and where there is no such Ray; OSError where `out` cannot be; Interrupted when stopped (the runs in
@@ -166,7 +163,7 @@ def run(
     runner.check_parameters([experiment()], trials[0]._asdict())
     try:
         with FileLock(out / ".lock", timeout=0):
-            return _run(trials, out, resume, keep_adapters, on_step, ray)
+            return _run(trials, out, resume, keep_adapters, ray)
     except KeyboardInterrupt:
         done = sum(trial_of(row) in set(trials) for row in results(out))
         again = "run this cell again to go on" if resume else "set resume=True to go on from there"
@@ -181,7 +178,6 @@ def _run(
     out: Path,
     resume: bool,
     keep_adapters: bool,
-    on_step: Callable[[training.Training, str], object] | None,
     ray: Ray | None,
 ) -> list[dict[str, Any]]:
     from tqdm.auto import tqdm
@@ -201,21 +197,11 @@ def _run(
             )  # left by a kill at the very end
     if done:
         print(f"{len(done)} of {len(trials)} runs are done already.")
-    names = told_apart(trials)
-    for trial in done:
-        if on_step:
-            losses = [float(loss) for loss in rows[trial]["train_losses"].split()]
-            on_step(training.Training(losses, len(losses), reused=True), names[trial])
-
-    def hear(trial: Trial, run: training.Training) -> None:
-        if on_step:
-            on_step(run, names[trial])
-
     with tqdm(total=len(todo), unit="run", dynamic_ncols=True, mininterval=0.1 if sys.stderr.isatty() else 20) as bar:
         if ray and todo:
             new = train_at_once(todo, [rows[trial] for trial in done], out, keep_adapters, ray, bar.set_postfix_str)
         else:
-            new = _in_turn(todo, out, keep_adapters, hear, bar.set_postfix_str)
+            new = _in_turn(todo, out, keep_adapters, bar.set_postfix_str)
         with closing(new):
             for row in new:
                 bar.update()
@@ -237,13 +223,12 @@ def _in_turn(
     todo: Sequence[Trial],
     out: Path,
     keep_adapters: bool,
-    hear: Callable[[Trial, training.Training], object],
     show: Callable[[str], object],
 ) -> Generator[dict[str, Any], None, None]:
     """One run after another, in this process."""
     for trial in todo:
         show(trial.name)
-        yield run_one(trial, out / "runs" / trial.name, keep_adapters, partial(hear, trial))
+        yield run_one(trial, out / "runs" / trial.name, keep_adapters)
 
 
 def results(out: Path) -> list[dict[str, Any]]:

@@ -98,16 +98,6 @@ def grid(
     return list(made)
 
 
-def told_apart(trials: Sequence[Trial]) -> dict[Trial, str]:
-    """A short name for each of `trials`: the values in which they differ, such as "r = 8, seed = 1"."""
-    differ = [name for name in Trial._fields if len({getattr(trial, name) for trial in trials}) > 1]
-    return {t: ", ".join(f"{name} = {_said(getattr(t, name))}" for name in differ) for t in trials}
-
-
-def _said(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def alpha_of(word: str, r: int) -> float:
     """lora_alpha as the command line says it: "16", or "2x" for twice the rank."""
     try:

@@ -371,7 +371,7 @@ def curve(run: Mapping[str, Any]) -> Figure:
     """The loss of each recorded step, as a live run draws it."""
     losses = run["losses"]
     drawn = LossCurve()
-    drawn.runs[""] = training.Training(steps=len(losses), losses=losses)
+    drawn.run = training.Training(steps=len(losses), losses=losses)
     return drawn.picture()
 
 

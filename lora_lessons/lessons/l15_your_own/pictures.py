@@ -79,10 +79,10 @@ class LossesAndLooks(LossCurve):
         super().__init__()
         self.keep, self.before, self.unit = keep, before, unit
 
-    def __call__(self, run: Training, name: str = "") -> None:
-        """Take in a run's story so far."""
+    def __call__(self, run: Training) -> None:
+        """Take in the run's story so far."""
         self.keep(run)
-        super().__call__(run, name)
+        super().__call__(run)
 
     @property
     def looks(self) -> dict[int, float]:
@@ -91,8 +91,7 @@ class LossesAndLooks(LossCurve):
 
     def picture(self) -> Figure:
         """Training and held-out loss so far."""
-        run = next(reversed(self.runs.values()))
-        return held_out_curve(run.losses, self.looks, run.steps, self.unit)
+        return held_out_curve(self.run.losses, self.looks, self.run.steps, self.unit)
 
     def words(self) -> str:
         """What the looks found so far."""

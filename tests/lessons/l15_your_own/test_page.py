@@ -16,7 +16,7 @@ from lora_lessons.training import Training
 def curve(tmp_path):
     made = pictures.LossesAndLooks(scoring.KeepBest(None, lambda: [2.0], tmp_path / "kept"), [4.0])
     made.keep.looks = {8: [2.0]}
-    made.runs = {"": Training(losses=[4.0] * 8, steps=8)}
+    made.run = Training(losses=[4.0] * 8, steps=8)
     return made
 
 

@@ -18,7 +18,7 @@ from lora_lessons.lessons.l08_qlora_7b.published import (
     UNSLOTH,
     by_kind,
     covered,
-    in_words,
+    table,
     taken,
 )
 from lora_lessons.memory import GB, Job
@@ -88,9 +88,11 @@ def test_the_kinds_are_what_the_figures_count(errors):
         CARD: {QWEN},
         TENSORS: {TORCHTUNE, LITGPT},
     }
-    assert [row for rows in kinds.values() for row in rows] == list(ROWS), "the picture's order is the table's"
-    said = in_words(errors)
-    assert "21 of the jobs took more than planned, 5 less" in said and "covers 24 of them; beyond it: litgpt" in said
+    said = table(errors)
+    assert said.startswith("21 of 26 jobs took more than planned. A sixth of the card covers 24; beyond it: litgpt")
+    assert "| torchtune's README: Llama-3.1-8B, qlora, 2 × 2,048 tokens | 7.9 | 8.6 | +8% |" in said
+    jobs = [line.partition("|")[2].partition(" |")[0].strip() for line in said.splitlines() if line.endswith("% |")]
+    assert len(jobs) == len(set(jobs)) == len(ROWS), "each job stands there, once"
 
 
 def test_the_longest_contexts_of_hugging_face_are_met_within_10_percent():

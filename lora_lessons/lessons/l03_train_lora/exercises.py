@@ -160,6 +160,8 @@ def exercise_03_5(train: Callable[[Any, Any, float], Any]) -> str | None:
     except RuntimeError as error:
         if "inplace" in str(error):
             return "The optimizer steps between the forward pass and backward. First backward, which needs the old numbers."
+        if "does not require grad" in str(error):
+            return "Nothing that the loss depends on trains. Once all is frozen, thaw lora_A and lora_B: p.requires_grad_(True)."
         raise
     if not toy.asked:
         raise Unsolved
@@ -171,9 +173,7 @@ def exercise_03_5(train: Callable[[Any, Any, float], Any]) -> str | None:
     if mistake is not None and not isinstance(mistake, Remark):
         return mistake
     if not all(toy.asked):
-        return (
-            "The model was in eval mode while it trained, so that dropout would do nothing: call model.train() first."
-        )
+        return "The model was in eval mode, in which layers for training alone do nothing: call model.train() first."
     if any(p.grad is not None for name, p in toy.named_parameters() if name in before):
         return Remark(
             "One thing to know: the base got gradients that nobody used. model.requires_grad_(False), and True again for "

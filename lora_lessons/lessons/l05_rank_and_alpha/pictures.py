@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ...course.figures import sweep_lines as sweep_lines
-from ...drawing import BLUE, GREY, ORANGE, VERMILION, label
+from ...drawing import BLUE, GREY, VERMILION, label
 from ...experiments.sweep import Summary
-from . import measured
 
 
 def three_knobs(d: int = 576, narrow: int = 8, wide: int = 64) -> tuple[Figure, str]:
@@ -57,28 +55,6 @@ def three_knobs(d: int = 576, narrow: int = 8, wide: int = 64) -> tuple[Figure, 
     )
 
 
-def beside_the_paper(paper: Mapping[str, Mapping[int, float]], ours: Mapping[str, Sequence[tuple[int, Any]]]) -> Figure:
-    """Table 6 of the paper (accuracy, higher is better) beside the sweep (loss, axis turned: higher is better, too)."""
-    figure = Figure(figsize=(8.6, 3.5))
-    left, right = figure.subplots(1, 2)
-    for (targets, accuracy), color in zip(paper.items(), (GREY, BLUE, ORANGE), strict=False):
-        left.plot(list(accuracy), list(accuracy.values()), "o-", color=color)
-        label(left, max(accuracy), list(accuracy.values())[-1], targets, color)
-    for (targets, points), color in zip(ours.items(), (BLUE, VERMILION), strict=False):
-        x = [r for r, _ in points]
-        right.plot(x, [one.mean for _, one in points], "o-", color=color)
-        right.vlines(x, [one.low for _, one in points], [one.high for _, one in points], color=color, lw=1.4, alpha=0.6)
-        label(right, x[-1], points[-1][1].mean, targets, color)
-    for ax in (left, right):
-        ax.set_xscale("log", base=2)
-        ax.set_xticks(ticks := (1, 4, 16, 64), [str(t) for t in ticks])
-        ax.set(xlim=(0.8, 64 * 5), xlabel="rank r")
-    left.set(ylabel="WikiSQL accuracy (%)", title="Published: GPT-3 175B, Table 6")
-    right.set(ylabel="held-out loss (nats), axis turned", title="Recorded: our 135M, α = 16")
-    right.invert_yaxis()
-    return figure
-
-
 Lines = Mapping[str, Sequence[tuple[int, Summary]]]
 
 
@@ -94,22 +70,6 @@ def of_rules(loss: Lines) -> tuple[str, str]:
     return (
         f"the held-out loss against the rank, a line for each rule. {flattest} is nearly flat; the others bend.",
         " ".join(sentences),
-    )
-
-
-def of_table_6(ours: Lines) -> tuple[str, str]:
-    """What the paper's Table 6 shows beside the sweep, and the sweep's numbers."""
-    listed = " ".join(
-        f"{name}: " + ", ".join(f"{one.mean:.2f} at rank {r}" for r, one in points) + "."
-        for name, points in ours.items()
-    )
-    on_q, on_qv, on_all = measured.table_6().values()
-    more = [on_all[r] - on_qv[r] for r in on_qv]
-    return (
-        f"Left, the paper: on q alone accuracy rises from {on_q[1]}% at rank 1 to {on_q[4]}% at rank 4 and then stays; with v as "
-        f"well it is three to five points higher at every rank, and with k and o another {min(more):.1f} to {max(more):.1f}, about what its runs differ by. "
-        "Right, ours, in nats and turned so that higher is better: all linear layers lie above q and v at every rank.",
-        listed,
     )
 
 

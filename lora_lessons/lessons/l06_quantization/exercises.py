@@ -195,9 +195,9 @@ def _for_other_blocks(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | Non
     on_them = torch.cat([borders, torch.ones(1)])[None]
     if not torch.equal(to_codes(on_them, table)[0].long(), quant.nearest(on_them[0], table).long()):
         return Remark(
-            "One thing to know: distances are rounded, too. A handful of our base's 106 million weights lie on a border to the "
-            "last bit, and there yours takes the other neighbour. Borders half-way between the marks, and torch.bucketize, "
-            "agree with bitsandbytes there, too."
+            "One thing to know: a handful of our base's 106 million weights lie on a border to the last bit, and there yours "
+            "takes the other neighbour. (Distances are rounded, too; right=True counts the border itself.) Borders half-way "
+            "between the marks, and torch.bucketize as it is, agree with bitsandbytes there, too."
         )
     return None
 

@@ -207,6 +207,8 @@ def _parts(layer: Any, linear: nn.Linear) -> str | None:
     """What is wrong with what the layer holds: A, B, and W in 4 bits alone."""
     A, B = (own_code.learned(layer, name) for name in ("lora_A", "lora_B"))
     if A is None and B is None:
+        if own := [name for name, p in layer.named_parameters() if p is not linear.weight and p is not linear.bias]:
+            return f"Call the matrices lora_A and lora_B, as in lesson 02 (not {' and '.join(own)})."
         raise Unsolved
     for name, part, shape, letters in (("lora_A", A, (R, K), "r×k"), ("lora_B", B, (D, R), "d×r")):
         if part is None:
@@ -248,6 +250,8 @@ def _start(seen: Seen) -> str | None:
     try:
         h = seen.layer(x)
     except TypeError as error:
+        if "'PackedProduct' and" in str(error):
+            return "A Function is not called by its own name, but by apply: PackedProduct.apply(x, self.q)."
         if "NoneType" not in str(error):
             raise
         return "PackedProduct returns nothing yet: solve exercise 07.4 first, and run its cell again."

@@ -1,4 +1,4 @@
-"""What others measured on their cards, beside the plan of the same job, and the picture of both.
+"""What others measured on their cards, beside the plan of the same job, and the table of both.
 
 Each row is a published figure with its source; the settings are those that the source names, and the loss is taken as
 the libraries of that day took it. No constant of the ledger was fitted to them; the margin that a plan leaves free was.
@@ -7,17 +7,14 @@ the libraries of that day took it. No constant of the ledger was fitted to them;
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
-
-from matplotlib.figure import Figure
 
 from ... import memory
 from ...course import published, record
-from ...drawing import BLUE, GREY, VERMILION
 from ...memory import GB, Job
 from ...memory.bill import GIB
-from ...tools.planning.margin import PARTS, QUANTILE, margin
+from ...tools.planning.margin import QUANTILE, margin
 
 QV = ("q_proj", "v_proj")
 UNSLOTH, QWEN, LITGPT, TORCHTUNE = "Unsloth's benchmarks", "Qwen's README", "litgpt's tutorials", "torchtune's README"
@@ -133,11 +130,6 @@ def full_bf16() -> float:
     return published.figure("full_fine_tuning.bf16_gb")
 
 
-MOST_TOOK_MORE = (
-    "Most published jobs took more than planned, so a plan leaves a sixth of the card free: right of the dashed line."
-)
-
-
 def taken(errors: Mapping[Published, float]) -> float:
     """How many times its plan a job took at most, of those that the margin is learned from (`planning.margin`): 1.17."""
     times = sorted(1 / (1 + error) for error in errors.values())
@@ -165,55 +157,24 @@ def by_kind(errors: Mapping[Published, float]) -> dict[str, list[Published]]:
     return {kind: [row for row in errors if row.kind == kind] for kind in kinds}
 
 
-def beside(errors: Mapping[Published, float]) -> Figure:
-    """A dot for each published figure, in percent, by kind: a triangle left of zero where the job took more than planned."""
-    kinds = by_kind(errors)
-    figure = Figure(figsize=(8.4, 1.2 + 0.23 * (len(errors) + len(kinds))))
-    ax = figure.subplots()
-    edge = -100 / PARTS  # planned / taken there, with the margin on top: 1
-    ax.axvspan(edge, 32, color="#eef0f2", zorder=0)
-    ax.axvline(edge, color=GREY, lw=1.2, ls="--")
-    ax.axvline(0, color=GREY, lw=1.2)
-    ticks: dict[int, str] = {}
-    top = 0
-    for kind, rows in kinds.items():
-        ax.text(31.4, top, kind, ha="right", va="center", weight="bold", size=10)
-        for y, row in enumerate(rows, top + 1):
-            error = errors[row]
-            color, marker = (VERMILION, "<") if error < 0 else (BLUE, "o")
-            ax.plot([0, 100 * error], [y, y], color=color, lw=1.4)
-            ax.plot([100 * error], [y], marker, color=color, ms=7)
-            ticks[y] = job_in_words(row)
-        top += len(rows) + 1
-    ax.set_yticks(list(ticks), list(ticks.values()), size=9)
-    ax.set(ylim=(top - 0.4, -0.6), xlim=(-32, 32))
-    ax.set_xlabel("the plan is … percent off      ◂ it took more than planned   |   it took less ●")
-    ax.grid(visible=False, axis="y")
-    return figure
+def table(errors: Mapping[Published, float]) -> str:
+    """The rows as a folded table in Markdown, by what a figure counts; then what of it a sixth of the card covers."""
+    lines = ["| job | taken, GB | planned, GB | the plan is off by |", "|---|---:|---:|---:|"]
+    for kind, rows in by_kind(errors).items():
+        lines.append(f"| **{kind}** | | | |")
+        lines += [
+            f"| {job_in_words(row)} | {row.size / GB:.1f} | {row.planned() / GB:.1f} | {errors[row]:+z.0%} |"
+            for row in rows
+        ]
+    more, inside = sum(error < 0 for error in errors.values()), covered(errors)
+    beyond = "; ".join(job_in_words(row) for row in errors if row not in inside) or "none"
+    return (
+        f"{more} of {len(errors)} jobs took more than planned. A sixth of the card covers {len(inside)}; beyond it: {beyond}.\n\n"
+        f"<details><summary>All {len(errors)} jobs</summary>\n\n" + "\n".join(lines) + "\n\n</details>"
+    )
 
 
 def job_in_words(row: Published) -> str:
     """Who measured what: "Qwen's README: Qwen-7B, lora, 256 tokens"."""
     rows = f"{row.job.batch_size} × " if row.job.batch_size > 1 else ""
     return f"{row.source}: {row.model}, {row.job.method}, {rows}{row.job.seq:,} tokens"
-
-
-def in_words(errors: Mapping[Published, float]) -> str:
-    """The range of the errors of each kind, by source and method; how many lie on each side, and which the margin leaves out."""
-    said = [f"{kind}: {_ranges(rows, errors)}" for kind, rows in by_kind(errors).items()]
-    more, inside = sum(error < 0 for error in errors.values()), covered(errors)
-    beyond = [row for row in errors if row not in inside]
-    return (
-        f"How far the plan is from {len(errors)} published figures, by what a figure counts. {'; '.join(said)}. {more} of the jobs "
-        f"took more than planned, {len(errors) - more} less. A sixth of the card covers {len(inside)} of them; beyond it: "
-        f"{'; '.join(map(job_in_words, beyond)) or 'none'}."
-    )
-
-
-def _ranges(rows: Sequence[Published], errors: Mapping[Published, float]) -> str:
-    """ "Qwen's README, lora (6) -8% to -1%, …" """
-    groups: dict[str, list[float]] = {}
-    for row in rows:
-        groups.setdefault(f"{row.source}, {row.job.method}", []).append(errors[row])
-    ends = {name: dict.fromkeys(f"{error:+.0%}" for error in (min(own), max(own))) for name, own in groups.items()}
-    return ", ".join(f"{name} ({len(groups[name])}) {' to '.join(end)}" for name, end in ends.items())

@@ -13,11 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from matplotlib.figure import Figure
-
 from ... import lora, machine, memory, models, tasks, training
 from ...course import record
-from ...course.live import LossCurve
 from ...errors import ModelError, first_line, memory_ran_out
 from ...experiments import recordings, sizes
 from ...experiments.seven_b import STAND_IN
@@ -29,7 +26,6 @@ from ..l07_qlora import by_hand
 
 SEVEN_B = "Qwen/Qwen2.5-7B-Instruct"  # of the hub
 SMALL = 3e8  # weights
-FELL = "The training loss of the 1.5B falls, unevenly."
 STORY = "run.json"  # beside the adapter: what its run was and took
 BY_HAND = "lesson_08_by_hand"  # the recording
 
@@ -365,14 +361,6 @@ def in_words(run: Mapping[str, Any]) -> str:
         f"Recorded on {run['machine']}, {run['date']}: {run['base']}, {len(run['losses'])} steps\n{settings}\n"
         f"\n{run['question']}\nbefore: {run['answer_before']}\nafter:  {run['answer_after']}"
     )
-
-
-def curve(run: Mapping[str, Any]) -> Figure:
-    """The loss of each recorded step, as a live run draws it."""
-    losses = run["losses"]
-    drawn = LossCurve()
-    drawn.run = training.Training(steps=len(losses), losses=losses)
-    return drawn.picture()
 
 
 def record_file(written: int, promised: int, millions: Mapping[int, float]) -> None:

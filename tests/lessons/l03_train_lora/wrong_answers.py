@@ -78,6 +78,7 @@ WRONG = {
             "cleared before the optimizer could read it",
         ),
         (LOOP.replace("    model.train()\n", ""), "eval mode"),
+        (LOOP.replace("    losses", "    model.requires_grad_(False)\n    losses", 1), "thaw lora_A and lora_B"),
         (LOOP.replace('batch["labels"]', 'batch["input_ids"]'), "The prompt is taught"),
         (LOOP.replace("(ours, ", "(model.parameters(), "), "belongs to the base"),
         (LOOP.replace("lr=learning_rate, ", ""), "its own learning rate"),

@@ -97,7 +97,9 @@ WRONG = {
     "07.5": [
         ("MyQLoRA = nn.Linear(3, 3)", "without brackets"),
         ("def MyQLoRA(linear, r, lora_alpha): return linear", "inherits from nn.Module"),
+        (_layer().replace("lora_", ""), "as in lesson 02 (not A and B)"),
         (_layer(A="None"), "There is no self.lora_A"),
+        (_layer(product="PackedProduct(x, self.q)"), "but by apply"),
         (_layer(A="torch.randn(r, k)"), "must be an nn.Parameter of shape r×k"),
         (_layer(A="nn.Linear(k, r)"), "lora_A.bias trains, too"),
         (_layer(A="nn.Linear(k, r, bias=False)"), "or its matrix is taken"),

@@ -146,7 +146,6 @@ def test_a_runs_story_is_what_the_lesson_replays(tiny_model, tmp_path, monkeypat
     words = what_fits.in_words(real)
     assert "lora_alpha 12" in words and "lora_alpha" not in what_fits.in_words(real | {"settings": {"r": 4}})
     assert "Tiny, 2 steps" in words and "before: Boil it." in words and "after:  Keep the lamp lit." in words
-    assert list(what_fits.curve(real).axes[0].lines[0].get_ydata()) == [5.0, 3.0]
 
 
 def test_it_trains_in_pages_of_8_bit_moments_on_a_card_alone(tiny_model, monkeypatch):

@@ -16,7 +16,6 @@ from .bill import Bill as Bill
 from .bill import held_bytes as held_bytes
 from .bill import reconcile as reconcile
 from .bill import state as state
-from .bill import table as table
 from .build import build as build
 from .job import LAYERS as LAYERS
 from .job import RECIPES as RECIPES

@@ -137,14 +137,6 @@ def reconcile(predicted: Bill, measured: Bill) -> list[Line]:
     return [*lines, Line("total", predicted.total, measured.total)]
 
 
-def table(lines: Iterable[Line]) -> str:
-    """The reconciled ledger as text: predicted and measured in MB, and the error."""
-    rows = [f"{'':<25}{'predicted':>12}{'measured':>12}{'error':>9}   (MB)"]
-    for line in lines:
-        rows.append(f"{line.name:<25}{line.predicted / 1e6:>12,.1f}{line.measured / 1e6:>12,.1f}{line.error:>+9.1%}")
-    return "\n".join(rows)
-
-
 FUSED = ("fused", "liger")  # the second with Liger's norms and MLPs as well (`kernels`)
 LOSSES = ("whole", "shifted", "chunked", *FUSED)
 CHUNKS = 8

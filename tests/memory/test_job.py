@@ -96,20 +96,18 @@ def test_a_hub_id_is_planned_by_its_config_and_what_cannot_be_fetched_is_one_sen
     assert memory.predict("owner/name", Job()) == memory.predict(small("qwen2"), Job())
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen3"])
-def test_a_gguf_is_planned_by_its_header(kind, base_fp32, tmp_path):
+@pytest.mark.parametrize(("kind", "tied"), [("llama", True), ("qwen3", False)])
+def test_a_gguf_is_planned_by_its_header(kind, tied, base_fp32, tmp_path):
     """The folder and the file that is written from it are one model: also where Qwen 3's heads are not 128 wide."""
     from lora_lessons.tools.export import gguf
 
     config = small(kind)
-    config.vocab_size = base_fp32.model.config.vocab_size
-    for tied in (True, False):
-        config.tie_word_embeddings = tied
-        folder = tmp_path / f"{kind}-{tied}"
-        AutoModelForCausalLM.from_config(config).to(torch.bfloat16).save_pretrained(folder)
-        base_fp32.tokenizer.save_pretrained(folder)
-        gguf.write_base(folder, tmp_path / "it.gguf", "f16", overwrite=True)
-        assert memory.predict(tmp_path / "it.gguf", Job()) == memory.predict(folder, Job())
+    config.vocab_size, config.tie_word_embeddings = base_fp32.model.config.vocab_size, tied
+    folder = tmp_path / "base"
+    AutoModelForCausalLM.from_config(config).to(torch.bfloat16).save_pretrained(folder)
+    base_fp32.tokenizer.save_pretrained(folder)
+    gguf.write_base(folder, tmp_path / "it.gguf", "f16")
+    assert memory.predict(tmp_path / "it.gguf", Job()) == memory.predict(folder, Job())
     part = (tmp_path / "it.gguf").rename(tmp_path / "it-00001-of-00002.gguf")
     with pytest.raises(ModelError, match="one part of a GGUF"):
         memory.predict(part, Job())

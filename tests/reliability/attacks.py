@@ -25,7 +25,7 @@ from reliability.readers import READERS, Reader, slug
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = Path(__file__).parent / "corpus"
 FOUND = ROOT / "course-report" / "reliability"  # what is found goes here; mended, it belongs into the corpus
-INPUTS, SAMPLE = 440, 12  # a reader, in full and in `make test`; less for those that take long
+INPUTS, SAMPLE = 440, 8  # a reader, in full and in `make test`; less for those that take long
 TOGETHER = 3  # kills in one box before the command may end
 
 set_hypothesis_home_dir(tempfile.mkdtemp(prefix="hypothesis-"))  # else it leaves a folder in the checkout

@@ -1,6 +1,7 @@
-"""`make test`: the stages of the suite in turn, two workers of one thread each; then what each took, and the slowest.
+"""`make test`: the stages of the suite in turn, workers of one thread each; then what each took, and the slowest.
 
 Two processes of one thread do more of these small models' work than one process of two: waiting threads are idle cores.
+A browser waits half of its time, so three are at work.
 Every lesson is executed once, by papermill; nbval compares its stored outputs with what that run showed.
 """
 
@@ -32,7 +33,7 @@ LESSONS = [
 STAGES: dict[str, tuple[str, ...]] = {
     "units and lessons": ("tests", "--ignore=tests/browser", *TWO, "--dist=loadscope", "--no-loadscope-reorder"),
     "stored outputs": (*NBVAL, *TWO, "--dist=loadfile", *LESSONS),
-    "browser": ("tests/browser", *TWO, "--dist=loadscope", "--no-loadscope-reorder"),
+    "browser": ("tests/browser", "-n", "3", "--dist=loadscope", "--no-loadscope-reorder"),
 }
 
 

@@ -15,27 +15,6 @@ _COLORS = (GREY, ORANGE, BLUE, GREEN, SKY, PURPLE, "#b58900", "#9aa0a6")
 BILL_COLORS = dict(zip(memory.Bill(0).parts, _COLORS, strict=True))
 
 
-def loss_curves(
-    curves: Mapping[str, Sequence[float]], window: int = 5, title: str = "Same data, same seed, same steps"
-) -> Figure:
-    """Training loss against step: every step as a dot, its running mean over `window` steps as a line."""
-    figure = Figure(figsize=(7.2, 3.6))
-    ax = figure.subplots()
-    ends = []
-    for (name, losses), color in zip(curves.items(), (BLUE, ORANGE, GREEN), strict=False):
-        steps = range(1, len(losses) + 1)
-        smooth = [sum(losses[max(0, i - window) : i]) / min(i, window) for i in steps]
-        ax.plot(steps, losses, ".", color=color, alpha=0.35, ms=5)
-        ax.plot(steps, smooth, color=color)
-        ends.append((smooth[-1], name, color))
-    for place, (end, name, color) in enumerate(sorted(ends)):
-        label(ax, len(losses), end, name, color, xytext=(6, 8 * (2 * place - len(ends) + 1)))
-    ax.set(xlabel="step", ylabel="loss (nats a token)", title=title, ylim=(0, None))
-    ax.set_xticks(range(0, len(losses) + 1, max(1, len(losses) // 6)))
-    ax.set_xlim(right=1.3 * len(losses))
-    return figure
-
-
 def sweep_lines(
     lines: Mapping[str, Sequence[tuple[int, Any]]],
     ylabel: str = "held-out loss (nats)",

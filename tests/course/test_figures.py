@@ -46,8 +46,6 @@ def test_show_puts_the_words_below_the_picture(monkeypatch):
 
 
 def test_pictures_of_lesson_03_draw_what_they_are_given():
-    curves = figures.loss_curves({"one": [3.0, 2.0, 1.0], "two": [3.0, 2.5, 2.0]})
-    assert [t.get_text() for t in curves.axes[0].texts] == ["one", "two"]
     bars = pictures_03.bills(["a", "b", "c"], {"full": (4e8, 4e8, 8e8), "LoRA": (4e8, 1e6, 2e6)})
     assert "1,600 MB" in [t.get_text() for t in bars.axes[0].texts]
     spans = pictures_03.overlaps({"x": [0.5, 0.39], "y": [0.6, 0.38], "z": [0.1, 0.05], "chance": [0.01, 0.01]})

@@ -8,7 +8,6 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ...course.figures import loss_curves as loss_curves
 from ...drawing import BLUE, GREEN, GREY, ORANGE, VERMILION, label
 
 A_LINE = 0.08  # the height of a name in `overlaps`, of an axis from 0 to 1

@@ -6,7 +6,6 @@ import pytest
 from matplotlib.figure import Figure
 
 from lora_lessons import drawing
-from lora_lessons.course import figures
 from lora_lessons.lessons.l03_train_lora import pictures as pictures_03
 
 # Simulated full protanopia and deuteranopia (Viénot, Brettel and Mollon 1999), on linear RGB.

@@ -94,7 +94,7 @@ def photograph(photo: Tensor) -> None:
     contrast = photo - photo.mean()
     whole, alone = (lowrank.relative_error(one, lowrank.truncate(one, 20)) for one in (photo, contrast))
     even = lowrank.break_even_rank(*photo.shape)
-    print(f"relative error at rank 20: {whole:.3f}; of the contrast alone, without the mean grey: {alone:.3f}")
+    print(f"relative error at rank 20: {whole:.3f}")
     print(f"largest rank that saves anything: {even}")
     record("photo.error_rank20", whole)
     record("photo.error_rank20_centred", alone)

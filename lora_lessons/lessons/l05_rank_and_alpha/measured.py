@@ -1,4 +1,4 @@
-"""What lesson 05 asks of the recorded sweep, and the table of the paper that it is put beside.
+"""What lesson 05 asks of the recorded sweep.
 
 The plain runs, one setting over its seeds, six runs by the recipe; for the scale lab, loss, update and curve at each
 setting, and where each of them stands.
@@ -14,21 +14,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from ...course import published
 from ...experiments import sweep
 
 Run = Mapping[str, Any]
 RATE = 4e-3  # lesson 03's, chosen there at r = 8, alpha = 16
 KEYS = ("method", "r", "lora_alpha", "learning_rate", "target_modules")
-
-
-def table_6() -> dict[str, dict[int, float]]:
-    """The paper's Table 6: {matrices adapted: {rank: accuracy on WikiSQL in percent}}."""
-    table: dict[str, dict[int, float]] = {}
-    for row, accuracy in published.column("lora.table_6").items():
-        targets, _, rank = row.rpartition(".")
-        table.setdefault(targets, {})[int(rank)] = accuracy
-    return table
 
 
 def plain(runs: Iterable[Run]) -> list[Run]:

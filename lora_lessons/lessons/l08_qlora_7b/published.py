@@ -158,7 +158,7 @@ def by_kind(errors: Mapping[Published, float]) -> dict[str, list[Published]]:
 
 
 def table(errors: Mapping[Published, float]) -> str:
-    """The rows as a folded table in Markdown, by what a figure counts; then what of it a sixth of the card covers."""
+    """The rows as a folded table in Markdown, by what a figure counts; then the jobs that the margin does not cover."""
     lines = ["| job | taken, GB | planned, GB | the plan is off by |", "|---|---:|---:|---:|"]
     for kind, rows in by_kind(errors).items():
         lines.append(f"| **{kind}** | | | |")
@@ -166,11 +166,11 @@ def table(errors: Mapping[Published, float]) -> str:
             f"| {job_in_words(row)} | {row.size / GB:.1f} | {row.planned() / GB:.1f} | {errors[row]:+z.0%} |"
             for row in rows
         ]
-    more, inside = sum(error < 0 for error in errors.values()), covered(errors)
-    beyond = "; ".join(job_in_words(row) for row in errors if row not in inside) or "none"
+    beyond = "; ".join(job_in_words(row) for row in errors if row not in covered(errors)) or "none"
     return (
-        f"{more} of {len(errors)} jobs took more than planned. A sixth of the card covers {len(inside)}; beyond it: {beyond}.\n\n"
-        f"<details><summary>All {len(errors)} jobs</summary>\n\n" + "\n".join(lines) + "\n\n</details>"
+        f"<details><summary>All {len(errors)} jobs</summary>\n\n"
+        + "\n".join(lines)
+        + f"\n\nA sixth of the card does not cover: {beyond}.\n\n</details>"
     )
 
 

@@ -16,9 +16,9 @@ from lora_lessons.lessons.l08_qlora_7b.published import (
     TENSORS,
     TORCHTUNE,
     UNSLOTH,
+    Jobs,
     by_kind,
     covered,
-    table,
     taken,
 )
 from lora_lessons.memory import GB, Job
@@ -88,11 +88,13 @@ def test_the_kinds_are_what_the_figures_count(errors):
         CARD: {QWEN},
         TENSORS: {TORCHTUNE, LITGPT},
     }
-    said = table(errors)
-    assert "A sixth of the card does not cover: litgpt's tutorials: Llama-2-7B, qlora, 1,304 tokens; litgpt" in said
-    assert "| torchtune's README: Llama-3.1-8B, qlora, 2 × 2,048 tokens | 7.9 | 8.6 | +8% |" in said
-    jobs = [line.partition("|")[2].partition(" |")[0].strip() for line in said.splitlines() if line.endswith("% |")]
-    assert len(jobs) == len(set(jobs)) == len(ROWS), "each job stands there, once"
+    jobs = Jobs(errors)
+    *told, end = repr(jobs).splitlines()
+    assert len(set(told)) == len(ROWS), "each job stands there, once"
+    assert "torchtune's README: Llama-3.1-8B, qlora, 2 × 2,048 tokens: 7.9 GB taken, 8.6 planned, +8%" in told
+    assert "not cover: litgpt's tutorials: Llama-2-7B, qlora, 1,304 tokens; litgpt's tutorials: Llama-2-13B" in end
+    page = jobs._repr_mimebundle_()["text/html"]
+    assert page.count("<tr>") == 1 + len(kinds) + len(ROWS) and "<summary>All 26 jobs</summary>" in page
 
 
 def test_the_longest_contexts_of_hugging_face_are_met_within_10_percent():

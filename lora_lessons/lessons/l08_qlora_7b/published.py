@@ -7,13 +7,14 @@ the libraries of that day took it. No constant of the ledger was fitted to them;
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ... import memory
 from ...course import published, record
 from ...memory import GB, Job
 from ...memory.bill import GIB
+from ...outside import in_html
 from ...tools.planning.margin import QUANTILE, margin
 
 QV = ("q_proj", "v_proj")
@@ -157,21 +158,39 @@ def by_kind(errors: Mapping[Published, float]) -> dict[str, list[Published]]:
     return {kind: [row for row in errors if row.kind == kind] for kind in kinds}
 
 
-def table(errors: Mapping[Published, float]) -> str:
-    """The rows as a folded table in Markdown, by what a figure counts; then the jobs that the margin does not cover."""
-    lines = ["| job | taken, GB | planned, GB | the plan is off by |", "|---|---:|---:|---:|"]
-    for kind, rows in by_kind(errors).items():
-        lines.append(f"| **{kind}** | | | |")
-        lines += [
-            f"| {job_in_words(row)} | {row.size / GB:.1f} | {row.planned() / GB:.1f} | {errors[row]:+z.0%} |"
-            for row in rows
+class Jobs:
+    """The rows as a folded table, by what a figure counts, and the jobs that the margin does not cover."""
+
+    def __init__(self, errors: Mapping[Published, float]) -> None:
+        self.errors = errors
+        self.beyond = "; ".join(job_in_words(row) for row in errors if row not in covered(errors)) or "none"
+
+    def __repr__(self) -> str:
+        told = [
+            f"{job}: {taken} GB taken, {planned} planned, {off}" for job, taken, planned, off in self._rows() if off
         ]
-    beyond = "; ".join(job_in_words(row) for row in errors if row not in covered(errors)) or "none"
-    return (
-        f"<details><summary>All {len(errors)} jobs</summary>\n\n"
-        + "\n".join(lines)
-        + f"\n\nA sixth of the card does not cover: {beyond}.\n\n</details>"
-    )
+        return "\n".join([*told, self._end()])
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        heads = "".join(f"<th>{head}</th>" for head in ("job", "taken, GB", "planned, GB", "the plan is off by"))
+        rows = "".join(f"<tr>{''.join(f'<td>{in_html(cell)}</td>' for cell in row)}</tr>" for row in self._rows())
+        table = f"<table><tr>{heads}</tr>{rows}</table><p>{in_html(self._end())}</p>"
+        told = f"<details><summary>All {len(self.errors)} jobs</summary>{table}</details>"
+        return {"text/plain": repr(self), "text/html": told}
+
+    def _rows(self) -> Iterator[tuple[str, str, str, str]]:
+        for kind, rows in by_kind(self.errors).items():
+            yield f"What is counted: {kind}", "", "", ""
+            for row in rows:
+                yield (
+                    job_in_words(row),
+                    f"{row.size / GB:.1f}",
+                    f"{row.planned() / GB:.1f}",
+                    f"{self.errors[row]:+z.0%}",
+                )
+
+    def _end(self) -> str:
+        return f"A sixth of the card does not cover: {self.beyond}."
 
 
 def job_in_words(row: Published) -> str:

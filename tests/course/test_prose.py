@@ -286,7 +286,7 @@ def test_a_published_figure_keeps_its_digits_and_names_its_group():
     assert published.as_printed(mmlu) == "53.0" and mmlu == 53
     assert published.as_printed(published.figure("glossary.cut_percent")) == "90–99"
     assert published.as_printed(published.figure("svd_llm.plain_svd")) == "20,061"
-    assert published.group_of("lora.table_6.q, v.8") == "lora.table_6"
+    assert published.group_of("lora.table_6.q, v.1") == "lora.table_6"
     assert published.about("svd_llm.intact")["url"] == "https://arxiv.org/abs/2403.07378"
     with pytest.raises(KeyError):
         published.about("no.such")

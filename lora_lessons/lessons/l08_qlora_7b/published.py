@@ -163,7 +163,8 @@ class Jobs:
 
     def __init__(self, errors: Mapping[Published, float]) -> None:
         self.errors = errors
-        self.beyond = "; ".join(job_in_words(row) for row in errors if row not in covered(errors)) or "none"
+        inside = covered(errors)
+        self.beyond = "; ".join(job_in_words(row) for row in errors if row not in inside) or "none"
 
     def __repr__(self) -> str:
         told = [
@@ -182,12 +183,8 @@ class Jobs:
         for kind, rows in by_kind(self.errors).items():
             yield f"What is counted: {kind}", "", "", ""
             for row in rows:
-                yield (
-                    job_in_words(row),
-                    f"{row.size / GB:.1f}",
-                    f"{row.planned() / GB:.1f}",
-                    f"{self.errors[row]:+z.0%}",
-                )
+                taken, error = row.size / GB, self.errors[row]
+                yield job_in_words(row), f"{taken:.1f}", f"{taken * (1 + error):.1f}", f"{error:+z.0%}"
 
     def _end(self) -> str:
         return f"A sixth of the card does not cover: {self.beyond}."

@@ -71,20 +71,18 @@ def timed(report: Path) -> list[tuple[float, str]]:
 
 
 def main(names: list[str]) -> int:
-    """Run the stages named (none: all) until one fails; print what they took. Returns the failed one's status."""
+    """Run the stages named (none: all), each whatever became of the others; print what they took. Returns the worst status."""
     if not names:
         shutil.rmtree(REPORTS, ignore_errors=True)
     shutil.rmtree(SITE, ignore_errors=True)
     REPORTS.mkdir(parents=True, exist_ok=True)
-    status, took, every = 0, dict[str, Took](), list[tuple[float, str]]()
+    ended, took, every = dict[str, int](), dict[str, Took](), list[tuple[float, str]]()
     for stage in names or STAGES:
         report = REPORTS / f"{stage.replace(' ', '_')}.xml"
         report.unlink(missing_ok=True)
         print(f"\n===== {stage} =====", flush=True)
-        status, took[stage] = run(stage, report)
+        ended[stage], took[stage] = run(stage, report)
         every += timed(report)
-        if status:
-            break
     print(f"\nThe slowest {SLOWEST} tests, in seconds:")
     for seconds, name in sorted(every, reverse=True)[:SLOWEST]:
         print(f"{seconds:8.1f}  {name[:110]}")
@@ -92,8 +90,9 @@ def main(names: list[str]) -> int:
     print("\nThe stages, in minutes (in brackets: of the processor):")
     for stage, (seconds, processor) in [*took.items(), ("in all", whole)]:
         print(f"{seconds / 60:8.1f}  ({processor / 60:.1f})  {stage}")
-    print("The last one FAILED." if status else "All passed.", flush=True)
-    return status
+    failed = [stage for stage, status in ended.items() if status]
+    print(f"FAILED: {', '.join(failed)}." if failed else "All passed.", flush=True)
+    return max(map(abs, ended.values()))
 
 
 if __name__ == "__main__":

@@ -1,24 +1,31 @@
 """What nbval compares of a stored output (a pytest plugin): every cell by default, pictures and addresses aside.
 
-A cell tagged `nbval-ignore-output` shows what another run or machine does not repeat. Of it the frame is compared: the
+A number that was recorded is compared with its record's band, wherever it is shown: another version of a library may
+round it otherwise. Everything else is compared by its letters. A cell tagged `nbval-ignore-output` shows what another run or machine does not repeat. Of it the frame is compared: the
 kinds of its outputs, the names and units of its records, and every verdict card and caption with its numbers masked.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import nbformat
 import nbval.kernel
 import pytest
+import replay
 from nbval.plugin import IPyNbCell, IPyNbFile
 
 from lora_lessons.course.claims import read_card
 from lora_lessons.course.on_the_web import SCENE
-from lora_lessons.course.records import MIME
+from lora_lessons.course.records import MIME, records_of
+from lora_lessons.run import baselines
 from lora_lessons.run.kernel import PATIENCE, private_sockets
 from lora_lessons.run.stored import as_stored
 
@@ -29,7 +36,7 @@ MASKS = {
     r"data:image/[\w+]+;base64,[\w+/=]+": "a picture",
     r" at 0x[0-9a-f]+": " at an address",
 }
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
+_NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,7 +66,56 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _compared(item: IPyNbCell, same: Callable[..., bool], ran: list[Any], stored: list[Any]) -> bool:
     """Whether what ran would be stored as what is: a widget leaves its still, and progress and warnings leave nothing."""
-    return same(item, as_stored(ran), stored)
+    kept, book = as_stored(ran), item.parent
+    if same is IPyNbCell.compare_outputs and len(kept) == len(stored):
+        if not hasattr(book, "pairs"):
+            book.pairs = list(_pairs(book))
+        for now, then in zip(kept, stored, strict=True):
+            for part, before in ((now, then), (now.get("data", {}), then.get("data", {}))):
+                part |= {key: in_bands(part[key], before[key], book.pairs) for key in _texts(part) & _texts(before)}
+    return same(item, kept, stored)
+
+
+def _texts(part: dict[str, Any]) -> set[str]:
+    return {key for key, shown in part.items() if key.startswith("text") and isinstance(shown, str)}
+
+
+def _pairs(book: IPyNbFile) -> Iterator[tuple[Decimal, Decimal]]:
+    """Each recorded number of a lesson as it was in the run and as it is stored, where its band allows the run's."""
+    name = Path(book.path).name
+    entries = (baselines.read_baseline(Path(name).stem) or {"records": {}})["records"]
+    run = next(Path(os.environ.get(replay.RAN, "no run")).rglob(name), None)
+    ran, stored = (records_of(nbformat.read(run, 4)) if run else {}), records_of(book.nb)
+    for key, entry in entries.items():
+        both = [records[key] for records in (ran, stored) if key in records]
+        same = len(both) == 2 and both[0].unit == both[1].unit and baselines.band(entry)
+        if same and all(baselines.inside(one.value, entry) for one in both):
+            yield Decimal(both[0].value), Decimal(both[1].value)
+
+
+def in_bands(ran: str, stored: str, pairs: list[tuple[Decimal, Decimal]]) -> str:
+    """`ran` with the stored number wherever the two show one record, whose band allows what ran; else as it is."""
+    if _masked(ran) != _masked(stored):
+        return ran
+    then = _NUMBER.finditer(stored)
+
+    def shown(now: re.Match[str]) -> str:
+        before = next(then)[0]
+        recorded = any(_shows(now[0], new * k) and _shows(before, old * k) for new, old in pairs for k in _SCALES)
+        return before if recorded else now[0]
+
+    return _NUMBER.sub(shown, ran)
+
+
+# A record may be shown as it is, in percent, or in thousands, millions, billions of its unit.
+_SCALES = tuple(map(Decimal, ("1", "100", "1e-3", "1e-6", "1e-9")))
+
+
+def _shows(text: str, value: Decimal) -> bool:
+    """Whether `text` is `value`, rounded to the digits that it has: two at least, or anything could be meant."""
+    number = Decimal(text.replace(",", ""))
+    half = Decimal((0, (5,), int(number.as_tuple().exponent) - 1))
+    return len(number.as_tuple().digits) > 1 and abs(number - value) <= half
 
 
 def _same_frame(item: Any, ran: list[Any], stored: list[Any]) -> bool:

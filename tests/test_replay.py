@@ -1,6 +1,7 @@
 """nbval on the outputs of a run that is over: what differs is noticed, and what did not run is no pass."""
 
 import base64
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import nbformat
 import pytest
 import replay
+import stages
 
 from lora_lessons.course.claims import CONDITION, HOLDS, Card
 from lora_lessons.course.on_the_web import SCENE
@@ -36,6 +38,10 @@ def picture(text, alt="a line"):
 def records(**values):
     table = Table(Record(name, value, "nats") for name, value in values.items())
     return nbformat.v4.new_output("display_data", table._repr_mimebundle_())
+
+
+def shown(name, value, unit):
+    return nbformat.v4.new_output("display_data", Table([Record(name, value, unit)])._repr_mimebundle_())
 
 
 def card(verdict, sentence):
@@ -68,7 +74,17 @@ def nbval(folder, stored, ran):
         (folder / "ran" / "01_lesson").mkdir(parents=True)
         nbformat.write(executed, folder / "ran" / "01_lesson" / "01_lesson.ipynb")
     nbformat.write(notebook(*stored), folder / "01_lesson.ipynb")
+    for place in ("notebooks", "data/baselines"):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+    band = {"unit": "nats", "low": 1.39, "high": 1.4, "seeds": [1.395]}
+    known = {
+        "fell": band | {"expected": 1.395},
+        "rose": band | {"expected": 1.395},
+        "kept": band | {"expected": 2.395, "low": 2.39, "high": 2.4},
+    }
+    (folder / "data" / "baselines" / "01_lesson.quick.json").write_text(json.dumps({"records": known}))
     environment = os.environ | {replay.RAN: str(folder / "ran"), "PYTHONPATH": replay.with_tests()}
+    environment["LORA_LESSONS_ROOT"] = str(folder)
     options = "-p nbval_compares -p no:cacheprovider -p no:xdist -q --nbval --nbval-kernel-name=replay"
     command = [sys.executable, "-m", "pytest", *options.split(), "01_lesson.ipynb"]
     environment |= replay.install(folder / "jupyter")
@@ -92,9 +108,12 @@ SAME = {
     "a picture": (picture("at home"), picture("elsewhere"), []),
     "an address": ([shows(text_plain="<Stage at 0x7f00>")], [shows(text_plain="<Stage at 0x7fab>")], []),
     "a record's tenth digit": ([records(loss=0.07444355606)], [records(loss=0.07444355600)], []),
+    "a recorded number in its band": ([records(fell=1.395)], [records(fell=1.392)], []),
+    "such a number where it is printed": ([says("139.5% of 2\n")], [says("139.2% of 2\n")], []),
     "exempt: another value": ([records(loss=3.1), says("0.5\n")], [records(loss=3.2), says("0.6 or so\n")], EXEMPT),
     "exempt: numbers on a card": ([card(HOLDS, "From 5.1 to 3.2e-05.")], [card(HOLDS, "From 4 to 1,024.")], EXEMPT),
     "exempt: numbers of a caption": ([caption("It ends at 3.1.")], [caption("It ends at 3.2.")], EXEMPT),
+    "exempt: a whole number of a caption": ([caption("Off by 19.2, of 24.")], [caption("Off by 19, of 24.")], EXEMPT),
     "exempt: a run that was found": (
         [says("It fell.\n")],
         [says("Reused: the same run finished on 2026-11-28 in 44 s.\n"), says("It fell.\n")],
@@ -116,6 +135,13 @@ DIFFERENT = {
     "a picture's words": (picture("x"), picture("x", alt="a bar"), []),
     "a caption": ([caption("It ends at 3.1.")], [caption("It ends at 3.2.")], []),
     "a record's fourth digit": ([records(loss=0.07444)], [records(loss=0.07445)], []),
+    "a recorded number beyond its band": ([records(rose=1.395)], [records(rose=1.45)], []),
+    "such a number where it is printed": ([says("139.5% so\n")], [says("145.0% so\n")], []),
+    "a number in a band, with another word": ([says("1.395 times\n")], [says("1.392 parts\n")], []),
+    "a number in a band, recorded with another unit": ([shown("kept", 2.395, "%")], [shown("kept", 2.392, "‰")], []),
+    "such a number where it is printed, ": ([says("2.395 so\n")], [says("2.392 so\n")], []),
+    "a number in a band that another record has": ([says("1.395 of it\n")], [says("1.391 of it\n")], []),
+    "a number that no record has": ([says("2.71\n")], [says("2.72\n")], []),
     "a record that is gone": ([records(loss=3.1, rank=8.0)], [records(loss=3.1)], []),
     "a verdict": ([card(HOLDS, "So.")], [card(CONDITION, "So.")], []),
     "a number on a card": ([card(HOLDS, "From 5.1.")], [card(HOLDS, "From 5.2.")], []),
@@ -124,7 +150,7 @@ DIFFERENT = {
     "exempt: a card's words": ([card(HOLDS, "From 5.1.")], [card(HOLDS, "Up to 5.1.")], EXEMPT),
     "exempt: a caption's words": ([caption("It ends at 3.1.")], [caption("It begins at 3.1.")], EXEMPT),
     "exempt: a record that is gone": ([records(loss=3.1, rank=8.0)], [records(loss=3.1)], EXEMPT),
-    "exempt: a record's unit": ([records(loss=3.1)], [nbformat.v4.new_output("display_data", Table([Record("loss", 3.1)])._repr_mimebundle_())], EXEMPT),
+    "exempt: a record's unit": ([records(loss=3.1)], [shown("loss", 3.1, "")], EXEMPT),
     "exempt: no card": ([says("x\n"), card(HOLDS, "So.")], [says("x\n")], EXEMPT),
 }  # fmt: skip
 
@@ -138,3 +164,13 @@ def test_every_cell_is_compared_and_of_an_exempt_one_its_frame(tmp_path):
     named = [name for n, (name, _) in enumerate(cases) if n in failed]
     assert named == list(DIFFERENT) and status == 1, said
     assert "the frame of its output was" in said
+
+
+@pytest.mark.parametrize(("first", "last", "said"), [(1, 0, "FAILED: units and lessons."), (0, -9, "FAILED: browser.")])
+def test_every_stage_runs_and_the_end_says_which_failed(monkeypatch, tmp_path, capsys, first, last, said):
+    ended = dict(zip(stages.STAGES, (first, 0, last), strict=True))
+    monkeypatch.setattr(stages, "REPORTS", tmp_path / "reports")
+    monkeypatch.setattr(stages, "SITE", tmp_path / "site")
+    monkeypatch.setattr(stages, "run", lambda stage, report: (ended.pop(stage), stages.Took(1, 1)))
+    assert stages.main([]) == max(first, -last) and not ended
+    assert capsys.readouterr().out.endswith(f"{said}\n")

@@ -1,4 +1,4 @@
-"""Preferences and rewards: DPO (Rafailov et al. 2023) in a dozen lines, GRPO (Shao et al. 2024) in thirty.
+"""Preferences and rewards: DPO (Rafailov et al. 2023) in a dozen lines, the heart of GRPO (Shao et al. 2024) in thirty.
 
 pairs:   log p(chosen), log p(rejected), with the adapter and without ──→ margin ──→ −log σ(β·margin)
 rewards: sample a group of answers ──→ score them ──→ minus the group's mean ──→ push
@@ -71,11 +71,13 @@ def reference_of(model: nn.Module, logprobs: Callable[[Any], Any]) -> Any:
 
 
 def push(logprobs: Tensor, taught: Tensor, rewards: Tensor) -> Tensor:
-    """The loss whose gradient makes an answer likelier the further its reward lies above its group's mean (REINFORCE).
+    """The loss whose gradient makes an answer likelier the further its reward lies above its group's mean.
 
-    `logprobs` is answers × tokens and 0 where `taught` is False; `rewards` is groups × answers, in the same order.
+    REINFORCE with that mean as its baseline, and GRPO's mean over an answer's tokens where REINFORCE has their sum.
+    `logprobs` is answers × tokens and 0 where `taught` is False; `rewards` is groups × answers, in the same order. An
+    answer of which nothing is taught pushes nothing, as in TRL.
     """
-    each = logprobs.sum(-1) / taught.sum(-1)
+    each = logprobs.sum(-1) / taught.sum(-1).clamp(min=1)
     return -(advantages(rewards).flatten() * each).mean()
 
 
@@ -85,14 +87,15 @@ def advantages(rewards: Tensor) -> Tensor:
 
 
 def grpo_loss(now: Tensor, before: Tensor, taught: Tensor, rewards: Tensor) -> Tensor:
-    """GRPO without a KL term (its β = 0): `push`, for a model that has moved since it sampled these answers.
+    """GRPO without a KL term (its β = 0) and without a division by the standard deviation: `push`, for a model that has
+    moved since it sampled these answers.
 
     `now` and `before` are log p of each token, as the model is and as it was then. No token is pushed beyond CLIP.
     """
     advantage = advantages(rewards).flatten()[:, None]
     ratio = (now - before).exp()
     each = torch.min(ratio * advantage, ratio.clamp(1 - CLIP, 1 + CLIP) * advantage)
-    return -((each * taught).sum(-1) / taught.sum(-1)).mean()
+    return -((each * taught).sum(-1) / taught.sum(-1).clamp(min=1)).mean()
 
 
 # ---- training on pairs ----

@@ -67,6 +67,16 @@ def test_dpo_begins_at_ln_2_and_learns_every_pair(base, pairs):
     assert (chosen > rejected + 1).all()
 
 
+def test_with_itself_as_its_reference_the_loss_stays_at_ln_2_and_the_model_moves_on(base, pairs):
+    def itself(policy, _, beta):
+        return preferences.dpo_loss(policy, (policy[0].detach(), policy[1].detach()), beta)
+
+    before = preferences.scored(base.model, pairs)
+    run = preferences.train_dpo(base.model, pairs, before, settings(), loss_of=itself)
+    assert run.losses == pytest.approx([math.log(2)] * 12, abs=1e-6)
+    assert (preferences.margins(preferences.scored(base.model, pairs), before) > 1).all()
+
+
 def test_a_step_in_parts_or_with_checkpointing_is_the_same_step(base, pairs):
     before = preferences.scored(base.model, pairs)
     start = {name: p.clone() for name, p in base.model.named_parameters() if p.requires_grad}
@@ -105,7 +115,7 @@ def test_the_learners_loss_trains_and_a_loss_that_is_not_finite_stops(base, pair
 def test_grpo_pushes_as_reinforce_does_while_the_model_has_not_moved():
     torch.manual_seed(0)
     taught = torch.rand(6, 5) > 0.3
-    taught[:, 0] = True
+    taught[:5, 0], taught[5] = True, False  # nothing is taught of the last answer
     leaf = torch.randn(6, 5, requires_grad=True)
     logprobs = leaf * taught
     rewards = torch.tensor([[1.0, 0.0, 0.5], [2.0, 2.0, 5.0]])

@@ -206,8 +206,8 @@ def exercise_17_3(reference_of: Callable[[nn.Module, Callable[[Any], Tensor]], A
         return f"Return what `logprobs(model)` returned, and no {type(got).__name__}."
     if torch.allclose(got, trained, atol=1e-6):
         return (
-            "This reference is the trained adapter itself: the adapter is still on. Asked at each step, every margin would be 0, "
-            "and the loss would stay at ln 2 = 0.693 while nothing is learned."
+            "This reference is the trained adapter itself: the adapter is still on. Asked at each step, every margin would be 0 "
+            "and the loss would stay at ln 2 = 0.693 however far the model moves: its gradient is not 0, and nothing holds it back."
         )
     if not torch.allclose(got, base, atol=1e-6):
         return "That is neither the base nor the trained model: lora.set_scale(model, 0) turns every update off."

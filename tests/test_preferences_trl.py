@@ -1,8 +1,13 @@
 """Ours is TRL's: the same loss and gradients of DPO and of GRPO, on the batches that TRL's own trainers make."""
 
+import dataclasses
+import re
+from types import SimpleNamespace
+
 import pytest
 import torch
 from peft import LoraConfig
+from sources import read, texts
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lora_lessons import lora, preferences, tasks
@@ -11,7 +16,6 @@ from lora_lessons.models import loading
 trl = pytest.importorskip("trl")
 datasets = pytest.importorskip("datasets")
 
-BETA = 0.3
 PAIRS = [{name: pair[name] for name in ("prompt", "chosen", "rejected")} for pair in tasks.load_pairs().train[:4]]
 
 
@@ -29,7 +33,7 @@ def tiny(tokenizer):
         return LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), initializer_range=0.3, **sizes, **heads))
 
 
-CONFIG = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear")
+CONFIG = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear")
 
 
 def ours_like(theirs, tokenizer):
@@ -38,7 +42,7 @@ def ours_like(theirs, tokenizer):
     By now, because TRL keeps a copy of an adapter that it is given trained, and takes that for the reference.
     """
     ours = tiny(tokenizer)
-    names = lora.attach(ours, r=4, lora_alpha=8)
+    names = lora.attach(ours, r=8, lora_alpha=16)
     torch.manual_seed(1)
     for name in names:
         layer, other = ours.get_submodule(name), theirs.base_model.model.get_submodule(name)
@@ -67,21 +71,14 @@ def settings(kind, tmp_path, **more):
     )
 
 
-def test_dpo_is_trls_in_its_loss_and_its_gradients_and_nearly_in_its_tokens(tokenizer, tmp_path):
-    chats = [
-        {
-            "prompt": [{"role": "user", "content": pair["prompt"]}],
-            **{side: [{"role": "assistant", "content": pair[side]}] for side in ("chosen", "rejected")},
-        }
-        for pair in PAIRS
-    ]
-    trainer = trl.DPOTrainer(
-        model=tiny(tokenizer),
-        peft_config=CONFIG,
-        args=settings(trl.DPOConfig, tmp_path, beta=BETA, max_length=None),
-        train_dataset=datasets.Dataset.from_list(chats),
-        processing_class=tokenizer,
-    )
+def test_dpo_is_trls_in_its_loss_and_its_gradients_and_nearly_in_its_tokens(tokenizer, tmp_path, monkeypatch):
+    """TRL's trainer is the one of lesson 17's lines, as they are printed, with four pairs and a tiny model."""
+    monkeypatch.chdir(tmp_path)  # it writes its checkpoints where it runs
+    given = {"model": tiny(tokenizer), "tokenizer": tokenizer, "pairs": SimpleNamespace(train=PAIRS)}
+    (cell,) = (text for text in texts(read("17_preferences")) if "trl.DPOTrainer(" in text)
+    exec(re.search(r"~~~python\n(.*?)~~~", cell, re.S)[1], given)
+    trainer = given["trainer"]
+    assert trainer.state.global_step == 3 and trainer.state.log_history[-1]["train_loss"] > 0
     ours, names = ours_like(trainer.model, tokenizer)
     batch = trainer.data_collator([trainer.train_dataset[i] for i in range(len(PAIRS))])
     rows = [
@@ -96,7 +93,7 @@ def test_dpo_is_trls_in_its_loss_and_its_gradients_and_nearly_in_its_tokens(toke
             assert tokenizer.decode(row.labels[end:]) == "\n", "TRL also teaches what the template writes after the end"
 
     reference = preferences.reference_of(ours, lambda model: preferences.of_pairs(model, pairs))
-    loss = preferences.dpo_loss(preferences.of_pairs(ours, pairs), reference, BETA)
+    loss = preferences.dpo_loss(preferences.of_pairs(ours, pairs), reference, trainer.beta)
     assert abs(loss.item() - torch.log(torch.tensor(2.0)).item()) > 0.01, "the adapter must differ from its reference"
     assert_same(ours, trainer.model, names, loss, trainer.compute_loss(trainer.model, batch))
 
@@ -140,3 +137,9 @@ def test_grpo_is_trls_in_its_advantages_its_loss_and_its_gradients(tokenizer, tm
     assert (moved > 1 + preferences.CLIP).any() and (moved < 1 - preferences.CLIP).any()
     loss = preferences.grpo_loss(now, before, taught, rewards)
     assert_same(ours, trainer.model, names, loss, trainer._compute_loss(trainer.model, batch))
+
+
+def test_the_defaults_are_what_lessons_13_and_17_say():
+    defaults = {field.name: field.default for field in dataclasses.fields(trl.GRPOConfig)}
+    said = {"beta": 0.0, "loss_type": "dapo", "scale_rewards": "group", "average_tokens_across_devices": True}
+    assert said.items() <= defaults.items()

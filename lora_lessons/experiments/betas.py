@@ -1,7 +1,8 @@
 """What β does: DPO on the course's pairs at five values of it, and what each preferred, said and forgot.
 
 `python -m lora_lessons.experiments.betas --record` writes data/measurements/lesson_17_betas.json, run by run, and goes
-on where it was stopped. Lesson 17's widget replays it.
+on where it was stopped. Lesson 17's widget replays it. Beside it stands one run with the smallest β at a tenth of the
+rate, data/measurements/lesson_17_slow.json.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from tqdm.auto import tqdm
 from .. import evaluation, lora, models, preferences, tasks, training
 from . import recordings
 
-NAME = "lesson_17_betas"
+NAME, SLOW = "lesson_17_betas", "lesson_17_slow"
 COMMAND = "python -m lora_lessons.experiments.betas --record"
 BETAS = (0.01, 0.03, 0.1, 0.3, 1.0)
 SEEDS = (0, 1, 2)
@@ -23,9 +24,9 @@ R, STEPS, BATCH, RATE = 8, 24, 4, 1e-3
 ASKED, LONGEST = 16, 60
 
 
-def settings() -> dict[str, Any]:
+def settings(rate: float = RATE) -> dict[str, Any]:
     """What every run has in common; a recording that says otherwise is begun anew."""
-    return {"r": R, "lora_alpha": 2 * R, "steps": STEPS, "batch_size": BATCH, "learning_rate": RATE, "asked": ASKED}
+    return {"r": R, "lora_alpha": 2 * R, "steps": STEPS, "batch_size": BATCH, "learning_rate": rate, "asked": ASKED}
 
 
 def recorded() -> Mapping[str, Any] | None:
@@ -39,7 +40,9 @@ def run_name(beta: float, seed: int) -> str:
 
 
 def record() -> dict[str, Any]:
-    """Make every run that the recording lacks, and keep it after each; all values of β come before a second seed."""
+    """Make every run that the recordings lack, and keep it after each; all values of β come before a second seed."""
+    slow = partial(one_run, min(BETAS), SEEDS[0], RATE / 10)
+    recordings.Runs(SLOW, settings(RATE / 10)).make("smallest", slow)
     runs = recordings.Runs(NAME, settings())
     for seed in SEEDS:
         for beta in BETAS:
@@ -47,11 +50,11 @@ def record() -> dict[str, Any]:
     return runs.made
 
 
-def one_run(beta: float, seed: int) -> dict[str, Any]:
+def one_run(beta: float, seed: int, rate: float = RATE) -> dict[str, Any]:
     """DPO with this β: losses, accuracy on held-out pairs, what both answers moved by, and the model before and after."""
     base, pairs = models.load(precision="fp32"), tasks.load_pairs()
     fast = models.best_precision().name == "bf16"
-    how = training.Settings(steps=STEPS, batch_size=BATCH, learning_rate=RATE, seed=seed, autocast=fast)
+    how = training.Settings(steps=STEPS, batch_size=BATCH, learning_rate=rate, seed=seed, autocast=fast)
     train_set, held_out = (
         [tasks.encode_pair(base.tokenizer, pair) for pair in part] for part in (pairs.train, pairs.held_out)
     )

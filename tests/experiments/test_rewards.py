@@ -51,8 +51,10 @@ def test_written_answers_are_learned_until_the_score_is_reached(base, monkeypatc
     assert found["steps"][-1] < found["steps"][0]
 
 
-def test_a_preference_is_trained_against_the_base(base):
-    found = betas.one_run(0.1, 0)
+@pytest.mark.parametrize("rate, moves", [(betas.RATE, True), (1e-9, False)])
+def test_a_preference_is_trained_against_the_base(base, rate, moves):
+    found = betas.one_run(0.1, 0, rate)
+    assert (abs(found["margin"]) > 1e-3) == moves
     assert abs(found["losses"][0] - 0.6931) < 1e-3
     assert abs(found["margin"] - (found["chosen"] - found["rejected"])) < 1e-4
     assert 0 <= found["accuracy"] <= 1 and len(found["after"]["answers"]) == 4

@@ -132,17 +132,19 @@ def save_adapter(
     dtype: torch.dtype = torch.float32,
     overwrite: bool = False,
     origin: str = "",
+    beside: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
     """Write the adapter that `model` carries to `folder` in PEFT's format, as it computes now (`set_scale` included).
 
     With dtype=torch.bfloat16 the file is half as large, and A and B are rounded to 16 bits. `origin`, such as
-    "lesson 03", is kept in the file for `read_adapter`; other programs pass over it. Raises ValueError when the
-    model has no adapters, or NaN or infinity in them, FileExistsError when `folder` exists and overwrite is False or
-    holds more than an adapter, OSError naming it on a full disk.
+    "lesson 03", is kept in the file for `read_adapter`; other programs pass over it. `beside` are texts by the names of
+    their files, such as a model card: all appear at once, or nothing does. Raises ValueError when the model has no
+    adapters, or NaN or infinity in them, FileExistsError when `folder` exists and overwrite is False or holds more than an
+    adapter, OSError naming it on a full disk.
     """
     folder, adapter = Path(folder), adapter_of(model)
     refuse_existing(folder, overwrite)
-    check_replaced(folder, (ADAPTER_CONFIG, ADAPTER_WEIGHTS), by="adapter")
+    check_replaced(folder, (ADAPTER_CONFIG, ADAPTER_WEIGHTS, *beside), by="adapter")
     config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -156,7 +158,7 @@ def save_adapter(
         "inference_mode": True,
         "lora_dropout": 0.0,
     }
-    return write_folder(folder, adapter._replace(origin=origin), config, dtype)
+    return write_folder(folder, adapter._replace(origin=origin), config, dtype, beside)
 
 
 def write_folder(
@@ -189,6 +191,12 @@ def write_folder(
         except SafetensorError as error:  # a full disk, in safetensors' words
             sentence = f"{folder} could not be written ({first_line(error)}): make room there, and save again."
             raise OSError(sentence) from error
+        # safetensors writes its metadata in any order; sorted, equal adapters are equal files
+        with open(temporary / ADAPTER_WEIGHTS, "r+b") as weights:
+            header = weights.read(int.from_bytes(weights.read(8), "little"))
+            weights.seek(8)
+            in_order = json.dumps(json.loads(header), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+            weights.write(in_order.encode().ljust(len(header)))
         for file, text in {ADAPTER_CONFIG: json.dumps(settings, indent=2) + "\n", **beside}.items():
             (temporary / file).write_text(text, encoding="utf-8")
     return folder

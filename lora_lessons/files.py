@@ -132,8 +132,8 @@ def files_in(folder: Path) -> Iterator[str]:
 def scratch(name: str, place: Path | str | None = None) -> Iterator[Path]:
     """Yield a folder that is there for the block alone, in `place` or in the system's temporary folder.
 
-    Where the process is killed, the folder goes when the next one of this `name` is made. Raises OSError naming the
-    folder when the disk is full.
+    Where the process is killed, the folder goes when the next one of this `name` is made, which is said of a large one.
+    Raises OSError naming the folder when the disk is full.
     """
     folder = _new_scratch(name, place)
     try:

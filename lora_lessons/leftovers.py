@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 
 OLD = ".old"
+# Bytes from which also what is removed quietly gets a word.
+LARGE = 10_000_000
 _TEMPORARY = re.compile(rf"\.(?P<name>.+)\.[0-9a-f]{{8}}-(?P<pid>\d+)-\w+?(?P<old>{re.escape(OLD)})?")
 
 
@@ -35,7 +37,7 @@ def leftovers(folder: Path, name: str | None = None) -> list[Path]:
 
 
 def remove_leftovers(folder: Path, name: str | None = None, *, quietly: bool = False) -> None:
-    """Remove what killed processes left in `folder` (see `leftovers`), and say how much it was, unless `quietly`.
+    """Remove what killed processes left in `folder` (see `leftovers`), and say how much it was; `quietly`: if it is LARGE.
 
     A folder that was moved out of the way, for a new one that never came, goes back to its place.
     """
@@ -50,13 +52,13 @@ def _remove(path: Path, quietly: bool) -> None:
         os.replace(path, path.with_name(match["name"]))
         return
     link = path.is_symlink()  # another user's, in a folder that all may write, may lead anywhere
-    inside = () if quietly or link else path.rglob("*")
+    inside = () if link else path.rglob("*")
     size = sum(file.lstat().st_size for file in (path, *inside) if file.is_file())
     if path.is_dir() and not link:
         shutil.rmtree(path)
     else:
         path.unlink()
-    if not quietly:
+    if size >= LARGE or not quietly:
         print(
             f"Removed {path.name}, {size / 1e6:,.1f} MB that a killed process left in {path.parent}.", file=sys.stderr
         )

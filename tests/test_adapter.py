@@ -65,6 +65,10 @@ def test_where_an_adapter_was_trained_is_kept_in_its_file_and_peft_passes_over_i
     shake(tiny_model)
     told = save_adapter(tiny_model, tmp_path / "told", origin="lesson 03")
     untold = save_adapter(tiny_model, tmp_path / "untold")
+    assert {  # equal adapters are equal files
+        (save_adapter(tiny_model, tmp_path / str(n), origin="lesson 03") / ADAPTER_WEIGHTS).read_bytes()
+        for n in range(8)
+    } == {(told / ADAPTER_WEIGHTS).read_bytes()}
     assert read_adapter(told).origin == "lesson 03" and read_adapter(untold).origin == ""
     assert torch.allclose(PeftModel.from_pretrained(bare, told)(ids).logits, tiny_model(ids).logits, atol=1e-5)
 

@@ -51,7 +51,9 @@ def test_what_a_killed_process_left_goes_when_the_same_is_written_again(writer, 
     assert "2.0 MB that a killed process left in" in said and said.count("\n") == 1
 
 
-def test_a_scratch_folder_of_a_killed_process_goes_with_the_next_one_without_a_word(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("large", "said"), [(3e6, ""), (1e6, "2.0 MB that a killed process left in")])
+def test_a_scratch_folder_of_a_killed_process_goes_with_the_next_one(large, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(leftovers, "LARGE", large)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     process = begin("scratch", "probe")
@@ -60,7 +62,10 @@ def test_a_scratch_folder_of_a_killed_process_goes_with_the_next_one_without_a_w
     kill(process)
     with files.scratch("probe") as folder:
         assert list(tmp_path.iterdir()) == [folder]
-    assert list(tmp_path.iterdir()) == [] and capsys.readouterr().err == ""
+    assert list(tmp_path.iterdir()) == [] and (bool(told := capsys.readouterr().err), said in told) == (
+        bool(said),
+        True,
+    )
 
 
 def dead():

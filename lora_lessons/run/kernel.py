@@ -158,7 +158,11 @@ def register_engine() -> None:
                 )
                 client.on_display = on_display
                 try:
-                    return client.execute(env=environment, cleanup_kc=True)
+                    return client.execute(
+                        # what a lesson leaves in its temporary folder goes with its kernel, however that ends
+                        env=environment | {"TMPDIR": os.path.dirname(sockets["connection_file"])},
+                        cleanup_kc=True,
+                    )
                 finally:
                     if client.km is not None and client.km.has_kernel:  # interrupted before its own clean-up
                         client._cleanup_kernel()

@@ -36,7 +36,7 @@ def five(make_lesson, course):
     block += "for _ in range(1200):  # until it was seen\n    if os.path.exists('seen'): break\n    time.sleep(0.05)"
     good = make_lesson("00_good", RECORD + "record('loss', 1.5 + seed, 'nats')", block, figure)
     bad = make_lesson("01_bad", "fine = 1", "\n# the sum\nraise ValueError('a <b>bold</b> mistake')", "never = 1")
-    dies = make_lesson("02_dies", "import os\nos._exit(9)")
+    dies = make_lesson("02_dies", "import os, tempfile\nopen('left', 'w').write(tempfile.mkdtemp())\nos._exit(9)")
     (course / "notebooks" / "03_junk.ipynb").write_text("{ no notebook")
     last = make_lesson(
         "04_last",
@@ -65,6 +65,7 @@ def test_one_failing_lesson_does_not_stop_the_rest(five, tmp_path, monkeypatch, 
     assert (bad.error.cell, bad.error.first_line, bad.error.name) == (4, "# the sum", "ValueError")
     assert bad.error.message == "a <b>bold</b> mistake" and "\x1b" not in bad.error.traceback
     assert (dies.error.cell, dies.error.name) == (3, "DeadKernelError") and "kernel died" in dies.error.message
+    assert not Path((five[2].parent / "left").read_text()).exists(), "what it had in its temporary folder went with it"
     assert junk.error.cell == 0 and "03_junk.ipynb is not a readable" in junk.error.message
     python, progress, folder = last.notebook.cells[-1].outputs[0].text.split()
     assert Path(python) == Path(sys.executable)

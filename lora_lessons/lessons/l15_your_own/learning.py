@@ -6,7 +6,6 @@ preferences  DPO (lesson 17): that of a pair is −log σ(β·margin), in nats p
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from torch.nn.functional import logsigmoid
 
 from ... import preferences, training
 from ...adapter import Adapter
+from ...files import lasting_scratch
 from ...tasks import Preference
 from ...training import Settings, Training
 from .my_data import Choices, MyData
@@ -74,8 +74,8 @@ class Preferences(Answers):
         return found
 
     def kept_in(self) -> Path:
-        """A new folder: a run that was cut off begins anew."""
-        return Path(tempfile.mkdtemp())
+        """A new folder, gone with this process: a run that was cut off begins anew."""
+        return lasting_scratch("kept-best")
 
     def train(self, on_step: OnStep) -> Training:
         """Train the adapter in place, by DPO."""

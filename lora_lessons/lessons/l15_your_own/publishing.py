@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ... import models
-from ...adapter import Adapter
+from ...adapter import Adapter, save_adapter
 from ...course.blind_judge import Tally, in_words
 from ...course.learner import my_folder
 from ...course.lesson import Handover
@@ -20,7 +20,7 @@ from ...sums import sha256
 from ...tasks.personal import masked
 from ...tools import checking, inspection
 from ...tools.export import gguf, llamacpp, ollama
-from ...tools.export.model_card import CARD, AboutAdapter, CardRow, base_in_card
+from ...tools.export.model_card import CARD, AboutAdapter, CardRow, base_in_card, model_card, signed
 from ...training import Settings
 from .beforehand import in_four_bits
 from .my_data import COURSES, Choices, MyData
@@ -134,6 +134,11 @@ def _in_words(problem: checking.Problem) -> str:
         return f"{lines} that may hold personal data, used as they are"
     done = "left out" if problem.severity == checking.WRONG else "used as they are"
     return f"{lines} with “{problem.code.replace('_', ' ')}”, {done}"
+
+
+def keep(base: models.Base, place: Path, about: AboutAdapter) -> Path:
+    """Keep the adapter that is on the base in `place`, with its card: a run that is killed leaves both, or neither."""
+    return save_adapter(base.model, place, base.name, origin="lesson 15", beside={CARD: signed(model_card(about))})
 
 
 def where(folder: Path, data: MyData) -> str:

@@ -11,7 +11,7 @@ from tiny import AsciiTokenizer, make_tiny_base
 from transformers import Qwen2Config
 
 from lora_lessons import evaluation, lora, memory, models, quant, tasks, training
-from lora_lessons.adapter import adapter_of, save_adapter
+from lora_lessons.adapter import adapter_of
 from lora_lessons.course.blind_judge import Tally
 from lora_lessons.course.learner import my_folder
 from lora_lessons.course.records import session_records
@@ -422,7 +422,7 @@ def test_the_curve_grows_with_the_run_and_its_looks(data, tmp_path):
     assert keep.restore() == 2
 
 
-def test_where_it_changed_is_measured_against_the_base_where_that_can_be_read(tmp_path):
+def test_where_it_changed_is_measured_against_the_base_where_that_can_be_read(tmp_path, monkeypatch):
     base = make_tiny_base()
     base.model.save_pretrained(tmp_path / "base")
     lora.attach(base.model, r=2, lora_alpha=4)
@@ -431,9 +431,13 @@ def test_where_it_changed_is_measured_against_the_base_where_that_can_be_read(tm
             layer.lora_B.normal_(0, 1e-3)
             if name.endswith("1.self_attn.k_proj"):
                 layer.lora_B.mul_(1000)
-    folder = save_adapter(base.model, tmp_path / "adapter")
+    monkeypatch.setattr(publishing, "model_card", str)
+    monkeypatch.setattr(publishing, "signed", str)
+    with pytest.raises(UnicodeEncodeError):
+        publishing.keep(base, tmp_path / "adapter", "\ud800")
+    folder = publishing.keep(base, tmp_path / "adapter", "its card")  # which is not there half made
     _, finding, _ = pictures.where_it_changed(publishing.xray(folder, str(tmp_path / "base")))
-    assert "layer 1's k_proj changed most" in finding
+    assert "layer 1's k_proj changed most" in finding and (folder / "README.md").read_text() == "its card"
     without = publishing.xray(folder, str(tmp_path / "nowhere"))
     assert without.base is None and "brighter" in pictures.where_it_changed(without)[1]
 

@@ -16,6 +16,8 @@ from .personal import masked
 ROLES = ("system", "user", "assistant", "tool")
 # bytes; about 250,000 tokens, more than any base of the course can read at once
 LONGEST_LINE = 1_000_000
+# bytes; no file of conversations has a line of so many, so its end is not looked for
+ENDLESS = 100 * LONGEST_LINE
 MOST_NAMED = 20
 CHAT = '{"messages": [...]}'
 # the code of a line whose question a chat template writes otherwise once it is answered
@@ -69,11 +71,25 @@ def read_lines(path: Path | str, check: Callable[[dict[str, Any]], None], expect
 
 
 def lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of `file`, split at line feeds; of one that is too long, one byte more than LONGEST_LINE."""
+    """The lines of `file`, split at line feeds; of one that is too long, one byte more than LONGEST_LINE.
+
+    Raises ValueError where a line is ENDLESS.
+    """
     while line := file.readline(LONGEST_LINE + 1):
         yield line
+        passed = 0
         while len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+            check_ends(file.name, passed := passed + len(line))
             line = file.readline(LONGEST_LINE + 1)
+
+
+def check_ends(name: str, passed: int) -> None:
+    """Raise ValueError where `passed` bytes of the file `name` went by without an end of what they belong to."""
+    if passed >= ENDLESS:
+        raise ValueError(
+            f"{Path(name).name} goes on for {ENDLESS / 1e6:.0f} MB without an end of a line or of an example, so it holds no "
+            "conversations, or is damaged: give another file, or write this one again."
+        )
 
 
 def is_blank(line: bytes) -> bool:
@@ -99,6 +115,12 @@ def text_of(line: bytes) -> str:
 
 def parsed(line: bytes, expected: str = CHAT) -> Any:
     """The JSON value that `line` holds. Raises Fault that says what is wrong with it."""
+    if b"}\r{" in line:  # which stands in no JSON
+        raise Fault(
+            "broken_json",
+            "carriage returns alone, as of an old Mac, stand between its objects, and they end no line here: save the file "
+            "with line feeds.",
+        )
     text = text_of(line).strip()
     try:
         return json.loads(text, object_pairs_hook=_once)
@@ -135,6 +157,8 @@ def _unparsed(text: str, error: ValueError, expected: str) -> str:
         return "it ends with a comma, as an element of a list does: take the comma off"
     if is_cut(text, error):
         return "it ends before its closing brace, bracket or quotation mark: add it, or copy the line again"
+    if text[error.pos :].startswith("{") and error.msg == "Extra data":
+        return f"a second object begins at character {error.pos + 1}: put it on a line of its own"
     return f"{error.msg[:1].lower()}{error.msg[1:].removesuffix(' at')} at character {error.pos + 1}, where {expected} was expected"
 
 

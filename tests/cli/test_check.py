@@ -110,6 +110,7 @@ def test_a_base_that_is_unknown_or_on_a_hub_that_does_not_answer_is_one_sentence
         (["mine.jsonl", "--held-out", "nowhere.jsonl"], "there is no"),
         (["mine.jsonl", "--base", "empty"], "has no config.json: give the folder"),
         (["empty/none.jsonl"], "holds no examples: write one a line"),
+        (["mine.jsonl", "--held-out", "empty/none.jsonl"], "none.jsonl holds no examples: write one a line"),
     ],
 )
 def test_what_cannot_be_checked_is_one_sentence_and_the_status_is_two(

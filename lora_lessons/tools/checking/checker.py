@@ -50,7 +50,7 @@ def conversations(
 
     Of a preference it is {"messages": …, "prompt": …, "chosen": …, "rejected": …}, each a list of messages (see `layouts`).
     With a tokenizer, lines that its chat template refuses or that are too long are left out as well: those are the
-    lines that `check` calls wrong. Raises ValueError when the file is of a kind that has no lines.
+    lines that `check` calls wrong. Raises ValueError when the file is empty, or of a kind that has no lines.
     """
     good = _good(path, Found(), Counter())
     if tokenizer is None:
@@ -89,8 +89,9 @@ def _good(
     """The good lines of a file; what is wrong with the others goes to `problems`, and how many have a layout to `layouts`.
 
     To `texts` goes the first text that a trainer would take as it stands, of each kind: one of TEXTS, or a layout's name.
+    Raises ValueError for a file in which nothing stands.
     """
-    texts = {} if texts is None else texts
+    texts, record = {} if texts is None else texts, None
     for record in records(path, progress):
         try:
             if record.fault:
@@ -111,6 +112,8 @@ def _good(
             ):
                 texts.setdefault(layout.name, record.value["prompt"])
             yield record.line, example
+    if record is None:
+        raise ValueError(f"{Path(path).name} holds no examples: write one a line, as {KNOWN}.")
 
 
 def asked(example: Example) -> list[dict[str, Any]]:
@@ -174,8 +177,6 @@ class _Check:
                 self.found.add(sizes.code, WRONG, line, str(sizes))
             else:
                 self._add(line, example, sizes)
-        if not self.layouts and not self.found.sorted():
-            raise ValueError(f"{self.path.name} holds no examples: write one a line, as {KNOWN}.")
         self._whole_file()
         return self._report()
 

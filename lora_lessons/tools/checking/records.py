@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from ...files import check_readable
-from ...tasks.jsonl import LONGEST_LINE, Fault, is_blank, is_cut, lines, parsed, shown, text_of
+from ...tasks.jsonl import LONGEST_LINE, Fault, check_ends, is_blank, is_cut, lines, parsed, shown, text_of
 from .layouts import known_columns
 from .problems import ELEMENT, LINE
 
@@ -42,7 +42,7 @@ def records(path: Path | str, progress: Progress | None = None) -> Iterator[File
 
     A file that ends in .csv or .tsv is a table, one in .jsonl or .json is not, and any other begins with { or [ or not.
     One that begins with a list of objects is that list; only in a .jsonl a list in one line is a bad line. `progress` is
-    told the bytes of each line. Raises ValueError when the file is of a kind that has no records.
+    told the bytes of each line. Raises ValueError when the file is of a kind that has no records, or a line goes on and on.
     """
     path = Path(path)
     counts = unit(path)
@@ -54,7 +54,7 @@ def records(path: Path | str, progress: Progress | None = None) -> Iterator[File
             yield from (_from_row(number, value) for number, value in rows(numbered))
             return
         if _is_list(begins, suffix):
-            numbered = elements(_counted(pieces(file), progress))
+            numbered = elements(_counted(pieces(file), progress), path.name)
             if counts == ELEMENT:
                 numbered = ((number, element) for number, (_, element) in enumerate(numbered, 1))
         elif _is_spread(begins, file):
@@ -94,23 +94,23 @@ def _is_table(begins: bytes, suffix: str) -> bool:
 
 def _is_spread(begins: bytes, file: BinaryIO) -> bool:
     """Whether the object that a file begins with goes on in its next lines, up to its end or as far as a line may go."""
-    if not begins.startswith(b"{"):
+    if not begins.startswith(b"{") or _ends(begins) is not False:
         return False
+    read = file.read(LONGEST_LINE)
+    file.seek(0)
+    ends = _ends(read)
+    return ends or (ends is False and len(read) == LONGEST_LINE)
+
+
+def _ends(text: bytes) -> bool | None:
+    """Whether the object that `text` begins with ends there, or is cut; None where it is broken, whatever follows."""
+    beginning = text.decode("utf-8-sig", "ignore").strip()
     try:
-        parsed(begins.removesuffix(b","))
-        return False
-    except Fault as fault:
-        if fault.code == "doubled_key":
-            return False
-        read = file.read(LONGEST_LINE)
-        file.seek(0)
-    text = read.decode("utf-8-sig", "ignore").strip()
-    try:
-        json.JSONDecoder().raw_decode(text)
+        json.JSONDecoder().raw_decode(beginning)
     except json.JSONDecodeError as error:
-        return len(read) == LONGEST_LINE and is_cut(text, error)
+        return False if is_cut(beginning, error) else None
     except (RecursionError, ValueError):  # too deep, or a number too long for Python
-        return False
+        return None
     return True
 
 
@@ -179,13 +179,15 @@ def pieces(file: BinaryIO) -> Iterator[bytes]:
         yield piece
 
 
-def elements(found: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+def elements(found: Iterable[bytes], name: str = "") -> Iterator[tuple[int, bytes]]:
     """Each element of the list that begins in these pieces: the number of its first line, and its bytes.
 
-    An element may not be longer than LONGEST_LINE: of a longer one, one byte more is handed on, as of a long line.
+    An element may not be longer than LONGEST_LINE: of a longer one, one byte more is handed on, as of a long line. Raises
+    ValueError that names the file `name` where an element is ENDLESS, or what follows the last one.
     """
-    element, first, number, depth, inside = bytearray(), 0, 1, 0, False
+    element, first, number, depth, inside, passed = bytearray(), 0, 1, 0, False, 0
     for piece in found:
+        check_ends(name, passed := passed + len(piece))
         at = start = 0
         while match := (_INSIDE if inside else _OUTSIDE).search(piece, at):
             at, mark = match.end(), match[0]
@@ -200,7 +202,7 @@ def elements(found: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
                 _grow(element, piece[start : at - 1])
                 if element.strip():
                     yield first or number, bytes(element).strip()
-                element, first, start = bytearray(), 0, at
+                element, first, start, passed = bytearray(), 0, at, 0
         if depth and (element or piece[start:].strip()):
             first = first or number
             _grow(element, piece[start:])

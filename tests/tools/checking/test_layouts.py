@@ -9,6 +9,7 @@ import pytest
 
 from lora_lessons import tasks
 from lora_lessons.paths import course_root
+from lora_lessons.tasks import jsonl
 from lora_lessons.tools import checking
 from lora_lessons.tools.checking import records
 
@@ -262,19 +263,40 @@ def test_a_table_without_names_of_columns_says_so(tmp_path):
         (b"", "holds no examples"),
         (b'{\n "prompt": "a",\n "completion": "b"\n}\n{\n}', r"over several lines.*put \[ before it.*jq -c \. FILE"),
         (b'{"data": [\n' + b'{"prompt": "a", "completion": "b"},\n' * 40_000, "over several lines"),
+        (b'{"a": 1}\n' + b"\0" * 3_000_000, "x.jsonl goes on for 2 MB without an end"),
+        (b'[\n{"a": 1},\n' + b"\0" * 3_000_000, "x.jsonl goes on for 2 MB without an end"),
+        (b'[\n{"a": 1}\n]' + b"\0" * 3_000_000, "x.jsonl goes on for 2 MB without an end"),
     ],
-    ids=range(7),
+    ids=range(10),
 )
-def test_a_file_that_has_no_lines_is_one_sentence(tmp_path, begins, sentence):
+def test_a_file_that_has_no_lines_is_one_sentence(tmp_path, begins, sentence, monkeypatch):
+    monkeypatch.setattr(jsonl, "ENDLESS", 2_000_000)
     (tmp_path / "x.jsonl").write_bytes(begins)
     with pytest.raises(ValueError, match=sentence):
         checking.check(tmp_path / "x.jsonl")
 
 
-def test_a_number_of_thousands_of_digits_in_the_first_line_is_a_bad_line(tmp_path):
-    (tmp_path / "x.jsonl").write_text('{"prompt": ' + "9" * 5000 + '}\n{"prompt": "a", "completion": "b"}\n')
+@pytest.mark.parametrize(
+    ("begins", "sentence", "good"),
+    [
+        (
+            '{"prompt": "Café?", "completion": "b"}\n',
+            "byte 16 is not UTF-8 (it may be Latin-1): save the file as UTF-8.",
+            1,
+        ),
+        ('{"prompt": "a", "completion": "b"}\r' * 2, "end no line here: save the file with line feeds.", 0),
+        (
+            '{"prompt": "a", "completion": "b"} {"a": 1}\n',
+            "object begins at character 36: put it on a line of its own.",
+            1,
+        ),
+        ('{"prompt": ' + "9" * 5000 + "}\n", "thousands of digits", 1),
+    ],
+)
+def test_a_first_line_that_is_no_object_by_itself_is_a_bad_line(tmp_path, begins, sentence, good):
+    (tmp_path / "x.jsonl").write_bytes(f'{begins}{{"prompt": "c", "completion": "d"}}'.encode("latin-1"))
     report = checking.check(tmp_path / "x.jsonl")
-    assert report.good == 1 and "thousands of digits" in report.problems[0].sentence
+    assert sentence in report.problems[0].sentence and (report.problems[0].lines, report.good) == ((1,), good)
 
 
 @pytest.mark.parametrize("indent", [None, 1])

@@ -232,6 +232,8 @@ def ask(
         raise ValueError("the question is empty: write it in quotation marks behind the adapter.")
     read = read_adapter(Path(adapter_folder(adapter)).resolve())
     loaded = models.load(gguf.named_base(read, base), precision=precision)
+    if tokens > (most := models.reads(loaded)):
+        raise ValueError(f"--tokens {tokens:,}: {loaded.name} reads and writes {most:,} tokens in all, so give fewer.")
     attach_adapter(loaded.model, read)
     (answer,) = models.answers(loaded, [question], tokens, system, cut=" … [cut: --tokens takes more]")
     print(answer)

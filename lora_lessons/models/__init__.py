@@ -31,6 +31,7 @@ from .loading import keep_trainable as keep_trainable
 from .loading import load as load
 from .loading import load_tokenizer as load_tokenizer
 from .loading import own_precision as own_precision
+from .loading import reads as reads
 from .named import NAMED as NAMED
 from .named import Named as Named
 from .named import named as named

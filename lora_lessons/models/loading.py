@@ -19,7 +19,7 @@ from ..errors import ModelError, first_line
 from ..files import scratch, whole_folder
 from ..paths import cache_dir
 from .chat_template import check_template, rendered
-from .configs import read_config, which
+from .configs import LARGEST, read_config, which
 from .embedded import EMBEDDED, check_room, embedded_folder, made_once, note_files
 from .gguf_config import correct
 from .gguf_header import read_header
@@ -291,9 +291,9 @@ def answers(
     """The model's greedy answers to user messages, `batch_size` at a time, the shorter prompts padded on the left.
 
     `before` are turns of the conversation that every message follows, such as examples of good answers. An answer that
-    `max_new_tokens` cut off ends with `cut`. `beside` is what the template is shown beside the messages, such as tools.
-    Raises ValueError where the model's chat template refuses such a conversation, ModelError where NaN or infinity in
-    its weights leaves it nothing to say.
+    `max_new_tokens` cut off, or the end of what the base reads, ends with `cut`. `beside` is what the template is shown
+    beside the messages, such as tools. Raises ValueError where the model's chat template refuses such a conversation, or
+    it is longer than the base reads, ModelError where NaN or infinity in its weights leaves it nothing to say.
     """
     import torch
 
@@ -316,13 +316,17 @@ def answers(
             base.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts[start : start + batch_size]
         ]
         longest, end = max(map(len, ids)), base.tokenizer.eos_token_id
+        if longest >= reads(base):
+            raise ValueError(
+                f"what is asked has {longest:,} tokens, and {base.name} reads and writes {reads(base):,}: ask less."
+            )
         padded = torch.tensor([[end] * (longest - len(one)) + one for one in ids], device=base.model.device)
         mask = torch.tensor([[0] * (longest - len(one)) + [1] * len(one) for one in ids], device=base.model.device)
         with torch.no_grad(), _by_its_settings(base.name):
             out = base.model.generate(
                 input_ids=padded,
                 attention_mask=mask,
-                max_new_tokens=max_new_tokens,
+                max_new_tokens=min(max_new_tokens, reads(base) - longest),
                 do_sample=False,
                 pad_token_id=end,
                 logits_processor=[checked],
@@ -333,6 +337,11 @@ def answers(
         replies += [text.strip() + cut * (not ended) for text, ended in zip(heard, over, strict=True)]
     base.model.train(was_training)
     return replies
+
+
+def reads(base: Base) -> int:
+    """How many tokens the base reads and writes in all, by its config: it was trained on no more."""
+    return getattr(base.model.config.get_text_config(), "max_position_embeddings", None) or LARGEST
 
 
 @contextmanager

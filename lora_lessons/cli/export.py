@@ -98,11 +98,13 @@ def ollama(
     from ..tools.export import ollama as llama
 
     go_template = read_text(template) if template else None
+    if create is not None:
+        llama.check_name(create)
     with in_switches(), aside(as_json):
         read, folder = gguf.adapter_and_base(adapter_folder(adapter), base)
         made = llama.write(out, folder, read, system, file_type=type, template=go_template, overwrite=overwrite)
     if as_json:
-        created = llama.try_create(made.folder, create) if create else None
+        created = llama.try_create(made.folder, create) if create is not None else None
         notes = [*made.remarks, *([created.says] if created else [])]
         print(written(sorted(made.folder.iterdir()), notes, made.commands))
         return EXIT_FAILED if created and not created.ok else EXIT_OK

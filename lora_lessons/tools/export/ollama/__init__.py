@@ -16,5 +16,6 @@ template writes tools, `write` says so (ollama#17636, ollama#15810; not run here
 from .checks import check as check
 from .folder import Created as Created
 from .folder import Written as Written
+from .folder import check_name as check_name
 from .folder import try_create as try_create
 from .folder import write as write

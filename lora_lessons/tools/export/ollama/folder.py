@@ -130,12 +130,28 @@ class Created(NamedTuple):
     says: str
 
 
+def check_name(name: str) -> None:
+    """Raise ValueError where Ollama takes `name` for no model's."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is no name for a model in Ollama: give letters, digits, '.', '_' and '-', such as my-model, or with an "
+            "owner before it and a tag behind, such as me/my-model:v2."
+        )
+
+
+_PART = r"[a-zA-Z0-9_][\w.-]{0,79}"
+_NAME = re.compile(rf"(?:(?:[a-zA-Z0-9_][\w.:-]*/)?{_PART}/)?{_PART}(?::{_PART})?", re.ASCII)
+
+
 def try_create(folder: Path | str, name: str, file: str = "Modelfile") -> Created:
-    """Run `ollama create NAME -f Modelfile` in `folder`, for real. Raises FileNotFoundError where there is no ollama."""
+    """Run `ollama create NAME -f Modelfile` in `folder`, for real. Raises ValueError for what is no name."""
+    check_name(name)
     program = shutil.which("ollama")
     if program is None:
-        raise FileNotFoundError(
-            f"no ollama on this machine: install it from ollama.com, then: ollama create {quote(name)} -f {quote(file)}"
+        return Created(
+            False,
+            f"There is no ollama on this machine, so it could not make {name}: install it from ollama.com, then run "
+            f"`ollama create {name} -f {quote(file)}` in that folder.",
         )
     done = subprocess.run(
         [program, "create", name, "-f", file],

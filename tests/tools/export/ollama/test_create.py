@@ -47,8 +47,12 @@ def test_how_ollama_is_called_and_what_is_said(copy, tmp_path, monkeypatch, says
 
 def test_without_ollama_it_says_what_to_do(copy, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(FileNotFoundError, match="no ollama on this machine.*create 'ada; ls' -f Modelfile"):
-        ollama.try_create(copy, "ada; ls")
+    created = ollama.try_create(copy, "me/ada:v2")
+    assert not created.ok and created.says.endswith("then run `ollama create me/ada:v2 -f Modelfile` in that folder.")
+    names = ["ada", "Ada_2.5", "me/ada:v2", "ollama.com/me/ada:q4_K_M"]
+    assert [
+        name for name in (*names, "ada; ls", "", "-a", "a/b/c/d", "ada:", "é") if ollama.folder._NAME.fullmatch(name)
+    ] == names
 
 
 @pytest.mark.skipif(

@@ -51,7 +51,7 @@ def test_a_base_whose_template_writes_tools_is_said_to_need_renderer_and_parser(
     assert len(remarks) == ("tools" in template) and all("RENDERER and PARSER" in one for one in remarks)
 
 
-def test_the_command_says_how_to_run_it(base_and_adapter, tmp_path, capsys):
+def test_the_command_says_how_to_run_it(base_and_adapter, tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
     words = ["export", "ollama", str(base_and_adapter[1]), "--out", str(out)]
     assert cli.main([*words, "--system", 'You are "Ada".\nBe brief.']) == 0
@@ -71,7 +71,10 @@ def test_the_command_says_how_to_run_it(base_and_adapter, tmp_path, capsys):
     assert cli.main(words) == 2
     assert "exists: choose another folder" in capsys.readouterr().err
     assert {file: file.read_bytes() for file in out.iterdir()} == before
-    assert cli.main([*words, "--overwrite"]) == 0 and check(out) == []
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert cli.main([*words, "--overwrite", "--create", "my ada"]) == 2 and "'my ada' is no" in capsys.readouterr().err
+    assert (cli.main([*words, "--overwrite", "--create", "ada"]), check(out)) == (3, [])
+    assert "There is no ollama on this machine, so it could not make ada" in capsys.readouterr().out
     (out / "notes.txt").write_text("mine")
     assert cli.main([*words, "--overwrite"]) == 2
     assert "holds notes.txt" in capsys.readouterr().err

@@ -195,17 +195,23 @@ ASIDE = ("quantization_config", "dtype", "torch_dtype", "architectures", "_name_
 def _shape(name: str, settings: Mapping[str, Any]) -> Shape:
     check_sizes(settings, name)
     sizes = {key: value for key, value in settings.items() if key not in ASIDE}
-    return Shape(name, json.dumps(sizes, sort_keys=True, default=str), _packed(settings.get("quantization_config")))
+    return Shape(
+        name, json.dumps(sizes, sort_keys=True, default=str), _packed(name, settings.get("quantization_config"))
+    )
 
 
 # What a checkpoint may be packed by and planned all the same: bitsandbytes' 4 bits are QLoRA's, and gpt-oss is unpacked to train.
 IN_FOUR_BITS, UNPACKED = "bitsandbytes, 4 bits", "mxfp4"
 
 
-def _packed(quantization: Any) -> str:
+def _packed(name: str, quantization: Any) -> str:
     quantization = quantization.to_dict() if hasattr(quantization, "to_dict") else quantization
-    if not isinstance(quantization, Mapping):
+    if quantization is None:
         return ""
+    if not isinstance(quantization, Mapping):
+        raise ModelError(
+            f"{name} says quantization_config = {str(quantization)[:40]}, and no settings by name: fetch it again."
+        )
     if quantization.get("load_in_4bit") or quantization.get("_load_in_4bit"):
         return IN_FOUR_BITS
     return str(quantization.get("quant_method") or "unknown")[:40]

@@ -6,6 +6,7 @@ The one place that decides: the embedded one, a folder, a .gguf file, or a model
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PureWindowsPath
@@ -17,24 +18,26 @@ from ..paths import expanded
 from .embedded import EMBEDDED, EMBEDDED_NAME
 from .named import NAMED, named
 
-# No model that transformers knows has more of any: the largest have 126 blocks, 512 experts and 262,144 tokens.
-MOST_BLOCKS, MOST_EXPERTS, LARGEST = 1_000, 10_000, 2**31
+# No model that transformers knows has more of any: the largest have 126 blocks, 512 experts, heads of 512 and 262,144 tokens.
+MOST_BLOCKS, MOST_EXPERTS, MOST_IN_A_HEAD, LARGEST = 1_000, 10_000, 65_536, 2**31
 # How configs of different families call the number of their blocks.
 BLOCKS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_layers", "decoder_layers")
 # What every model has at least one of, where its config names it at all; other numbers may be 0, such as a count of experts.
-AT_LEAST_ONE = (
-    *BLOCKS,
-    "hidden_size",
-    "d_model",
-    "n_embd",
-    "intermediate_size",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "n_head",
-    "head_dim",
-    "vocab_size",
-    "max_position_embeddings",
-)
+# A window may be 0, as where Qwen's mixtures have none.
+AT_LEAST = {
+    **dict.fromkeys(BLOCKS, 1),
+    "hidden_size": 1,
+    "d_model": 1,
+    "n_embd": 1,
+    "intermediate_size": 1,
+    "num_attention_heads": 1,
+    "num_key_value_heads": 1,
+    "n_head": 1,
+    "head_dim": 1,
+    "vocab_size": 1,
+    "max_position_embeddings": 1,
+    "sliding_window": 0,
+}
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -91,16 +94,26 @@ def _stops_in_config(file: Path) -> list[int]:
 
 
 def check_sizes(said: Mapping[str, Any], source: str) -> None:
-    """Raise ModelError, naming the first size in the config `said` that no model has."""
+    """Raise ModelError, naming the first size in the config `said` that no model has, or heads that cannot share."""
     for name, size in _sizes(said):
-        most = MOST_BLOCKS if name in BLOCKS else MOST_EXPERTS if "experts" in name else LARGEST
-        if name in AT_LEAST_ONE and (isinstance(size, bool | float) or size < 1):
+        in_a_head = MOST_IN_A_HEAD if name.endswith("head_dim") else LARGEST
+        most = MOST_BLOCKS if name in BLOCKS else MOST_EXPERTS if "experts" in name else in_a_head
+        if name in AT_LEAST and (isinstance(size, bool | float) or size < AT_LEAST[name]):
             raise ModelError(
-                f"{source} says {name} = {_shown(size)}, and that is a whole number of at least 1: fetch it again."
+                f"{source} says {name} = {_shown(size)}, and that is a whole number of at least {AT_LEAST[name]}: fetch it again."
             )
         if abs(size) > most:
             raise ModelError(
                 f"{source} says {name} = {_shown(size)}, and no model has more than {most:,}: fetch it again."
+            )
+        if math.isnan(size):
+            raise ModelError(f"{source} says {name} = NaN, which is no number: fetch it again.")
+    for level in (said, *(part for part in said.values() if isinstance(part, Mapping))):
+        heads, shared = (level.get(name) for name in ("num_attention_heads", "num_key_value_heads"))
+        if type(heads) is type(shared) is int and heads % shared:
+            raise ModelError(
+                f"{source} says num_key_value_heads = {shared:,} of num_attention_heads = {heads:,}, and each of them serves "
+                "as many heads as the others: fetch it again."
             )
 
 
@@ -111,7 +124,7 @@ def _shown(size: float) -> str:
 
 
 def _sizes(setting: Any, name: str = "") -> Iterator[tuple[str, float]]:
-    """Every whole number in a config with the name it stands under, and what should be one."""
+    """Every whole number in a config with the name it stands under, what should be one, and NaN."""
     if isinstance(setting, Mapping):
         for key, value in setting.items():
             yield from _sizes(value, str(key))
@@ -119,10 +132,12 @@ def _sizes(setting: Any, name: str = "") -> Iterator[tuple[str, float]]:
         for value in setting:
             yield from _sizes(value, name)
     elif (
-        name in AT_LEAST_ONE
+        name in AT_LEAST
         and isinstance(setting, int | float)
         or isinstance(setting, int)
         and not isinstance(setting, bool)
+        or isinstance(setting, float)
+        and math.isnan(setting)
     ):
         yield name, setting
 

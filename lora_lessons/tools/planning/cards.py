@@ -213,7 +213,16 @@ def find_card(card: str | float) -> tuple[str, float]:
             f"{name!r} means several cards, and this plans one: say {one} where each holds the whole model (DDP), or "
             f'`lora-lessons plan` with --cards "{number}x{one}" where they share it (FSDP).'
         )
+    if _MAC.search(name):
+        raise ValueError(
+            f"{name!r} is a Mac's chip, which shares the computer's memory, and a plan for a card counts what CUDA and "
+            "bitsandbytes hold on it: nothing here was measured on a Mac. Leave --gpu out, and hold the GB that it then "
+            "names against the memory that is free."
+        )
     near = [_NAMES[plain].name for plain in difflib.get_close_matches(_plain(name), _NAMES, n=4, cutoff=0.7)]
+    # other words around it, or its own in another order: Colab T4, RTX 6000 Pro
+    within = sorted(_NAMES.values(), key=lambda one: len(_words(one.name)))
+    near = [one.name for one in within if _words(one.name) <= _words(name)][-1:] or near
     meant = f"did you mean {' or '.join(near)}? Otherwise give" if near else f"choose from {', '.join(CARDS)}, or give"
     raise ValueError(f"I don't know a card called {name!r}: {meant} its GB, such as 24.")
 
@@ -271,6 +280,13 @@ def _sized(plain: str) -> tuple[GraphicsCard, float] | None:
             if plain in (f"{short}{size:g}{laptop}", f"{short}{size * 16 / 15:g}{laptop}"):
                 return card, size
     return None
+
+
+_MAC = re.compile(r"\b(?:i?mac|mac(?:book|os)\w*|apple|mps|m[1-9])\b", re.IGNORECASE)
+
+
+def _words(name: str) -> set[str]:
+    return set(map(_plain, re.split(r"[\s_/-]+", name))) - {""}
 
 
 def _plain(name: str | float) -> str:

@@ -111,7 +111,8 @@ def chosen(model: nn.Module, wanted: Sequence[str | None]) -> Iterator[nn.Module
     if unknown := [name for name in wanted if name is not None and name not in names]:
         near = get_close_matches(str(unknown[0]), names, n=3) or names[:3]
         raise ValueError(
-            f"no adapter {unknown[0]!r} is in the stack of {len(names)}: there are {', '.join(near)} and so on."
+            f"no adapter {unknown[0]!r} is in the stack of {len(names)}, which holds {', '.join(near)}"
+            f"{' and others' * (len(near) < len(names))}: name one of these."
         )
     rows = torch.tensor([0 if name is None else names.index(name) for name in wanted])
     on = torch.tensor([0.0 if name is None else 1.0 for name in wanted])

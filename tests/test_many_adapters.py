@@ -163,8 +163,8 @@ def test_a_batch_that_does_not_say_what_it_wants_is_refused(tiny_model, adapters
     for wrong, said in (
         ([], "an empty batch has none"),
         ("one", "name an adapter for each row"),
-        (["one", "thre"], "no adapter 'thre' is in the stack of 3: there are three"),
-        ([7], "no adapter 7 is in the stack of 3: there are one, two, three"),
+        (["one", "thre"], "in the stack of 3, which holds three and others: name one of these."),
+        ([7], "no adapter 7 is in the stack of 3, which holds one, two, three: name one of these."),
     ):
         with pytest.raises(ValueError, match=said), many_adapters.chosen(tiny_model, wrong):
             pass

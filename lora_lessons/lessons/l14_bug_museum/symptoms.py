@@ -129,7 +129,8 @@ def search(words: str) -> list[Match]:
     """
     texts, spread = _read()
     weight = {stem: math.log(1 + len(texts) / count) for stem, count in spread.items()}
-    said = _stems(words)
+    # a number by itself says nothing of what it is
+    said = _stems(words) if re.search(r"[^\W\d_]", words) else frozenset()
     asked = {_known(stem, weight) for stem in said}
     # "overfitting" says it all; "loss" alone fits too many
     telling = len(asked) == 1 and all(spread[stem] <= _FEW for stem in asked)

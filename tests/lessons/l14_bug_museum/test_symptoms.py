@@ -55,7 +55,7 @@ def test_an_exhibits_own_symptom_is_likeliest_its_own():
     assert [(id, words) for id, words in own if search(words)[0].suspect.id != id or doubted(words)] == []
 
 
-@pytest.mark.parametrize("words", ["my cat is orange", "how do I cook rice", "", "the of and", "?!"])
+@pytest.mark.parametrize("words", ["my cat is orange", "how do I cook rice", "", "the of and", "?!", "0", "-100"])
 def test_words_that_fit_nothing_find_nothing(words):
     assert search(words) == []
 

@@ -195,8 +195,11 @@ def write_folder(
         with open(temporary / ADAPTER_WEIGHTS, "r+b") as weights:
             header = weights.read(int.from_bytes(weights.read(8), "little"))
             weights.seek(8)
-            in_order = json.dumps(json.loads(header), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-            weights.write(in_order.encode().ljust(len(header)))
+            weights.write(
+                json.dumps(json.loads(header), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+                .encode()
+                .ljust(len(header))
+            )
         for file, text in {ADAPTER_CONFIG: json.dumps(settings, indent=2) + "\n", **beside}.items():
             (temporary / file).write_text(text, encoding="utf-8")
     return folder

@@ -24,10 +24,11 @@ def adapter(tmp_path, monkeypatch):
 
 
 def test_the_answer_is_the_adapters_and_a_cut_is_marked(adapter, capsys):
-    assert cli.main(["ask", str(adapter), "Who are you?", "--tokens", "12"]) == 0
+    question = "?" * (2048 - len("user:\x02assistant:") - 12)  # the base reads 12 tokens more
+    assert cli.main(["ask", str(adapter), question, "--tokens", "500"]) == 0
     said, tuned = capsys.readouterr().out.rstrip("\n"), make_tiny_base()
     attach_adapter(tuned.model, read_adapter(adapter))
-    (expected,), (bare,) = (models.answers(base, ["Who are you?"], 12) for base in (tuned, make_tiny_base()))
+    (expected,), (bare,) = (models.answers(base, [question], 12) for base in (tuned, make_tiny_base()))
     assert said == f"{expected} … [cut: --tokens takes more]" and expected != bare
 
 

@@ -219,10 +219,11 @@ def find_card(card: str | float) -> tuple[str, float]:
             "bitsandbytes hold on it: nothing here was measured on a Mac. Leave --gpu out, and hold the GB that it then "
             "names against the memory that is free."
         )
-    near = [_NAMES[plain].name for plain in difflib.get_close_matches(_plain(name), _NAMES, n=4, cutoff=0.7)]
     # other words around it, or its own in another order: Colab T4, RTX 6000 Pro
-    within = sorted(_NAMES.values(), key=lambda one: len(_words(one.name)))
-    near = [one.name for one in within if _words(one.name) <= _words(name)][-1:] or near
+    within = [one.name for one in _NAMES.values() if _words(one.name) <= _words(name)]
+    near = sorted(within, key=lambda one: len(_words(one)))[-1:] or [
+        _NAMES[plain].name for plain in difflib.get_close_matches(_plain(name), _NAMES, n=4, cutoff=0.7)
+    ]
     meant = f"did you mean {' or '.join(near)}? Otherwise give" if near else f"choose from {', '.join(CARDS)}, or give"
     raise ValueError(f"I don't know a card called {name!r}: {meant} its GB, such as 24.")
 

@@ -18,8 +18,8 @@ from ..paths import expanded
 from .embedded import EMBEDDED, EMBEDDED_NAME
 from .named import NAMED, named
 
-# No model that transformers knows has more of any: the largest have 126 blocks, 512 experts, heads of 512 and 262,144 tokens.
-MOST_BLOCKS, MOST_EXPERTS, MOST_IN_A_HEAD, LARGEST = 1_000, 10_000, 65_536, 2**31
+# No model that transformers knows has more of any: the largest have 126 blocks, 16,384 experts, heads of 512 and 262,144 tokens.
+MOST_BLOCKS, MOST_EXPERTS, MOST_IN_A_HEAD, LARGEST = 1_000, 100_000, 65_536, 2**31
 # How configs of different families call the number of their blocks.
 BLOCKS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_layers", "decoder_layers")
 # What every model has at least one of, where its config names it at all; other numbers may be 0, such as a count of experts.

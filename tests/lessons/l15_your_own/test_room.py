@@ -88,11 +88,20 @@ def test_the_last_answer_alone_is_learned_when_it_is_asked_for(tmp_path, base_fp
     assert learned[0] == [2 * count for count in learned[1]]
 
 
-@pytest.mark.parametrize("content", ["", "{}\n{}\n", '{"prompt": "a", "completion": "b"}\n'])
-def test_a_file_without_enough_good_lines_is_a_sentence_that_names_the_check(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", r"few \$\(of them\)\.jsonl holds no examples: write one a line"),
+        *(
+            (one, r"`lora-lessons check 'few \$\(of them\)\.jsonl'`")
+            for one in ("{}\n{}\n", '{"prompt": "a", "completion": "b"}\n')
+        ),
+    ],
+)
+def test_a_file_without_enough_good_lines_is_a_sentence_that_names_the_check(tmp_path, content, sentence):
     file = tmp_path / "few $(of them).jsonl"
     file.write_text(content, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"`lora-lessons check 'few \$\(of them\)\.jsonl'`"):
+    with pytest.raises(ValueError, match=sentence):
         my_data.read(file, AsciiTokenizer(), 100)
 
 

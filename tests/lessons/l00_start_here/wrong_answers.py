@@ -13,5 +13,8 @@ WRONG = {
         (_BYTES + "[n * bits / 8]", "Return one number"),
         (_BYTES + "n * 2", "use `bits` as given"),
         (_BYTES + "125 * bits", "use `n` as given"),
+        (_BYTES + "n * bits // 8", "Divide with `/`"),
+        (_BYTES + "n // 8 * bits", "you have 0.0"),
     ],
 }
+ALSO_RIGHT = {"00.1": [(_BYTES + "bits / 8 * n", ""), (_BYTES + "0.125 * n * bits", "")]}

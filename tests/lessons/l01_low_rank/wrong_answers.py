@@ -38,3 +38,9 @@ WRONG = {
         (_BEST + "U[:, :4] * S[:4] @ Vh[:4]", "use `r` as given"),
     ],
 }
+ALSO_RIGHT = {
+    "01.3": [
+        (_BEST.replace("svd(W", "svd(W.double()") + "U[:, :r] * S[:r] @ Vh[:r]", ""),
+        (_BEST.replace("return ", "S[r:] = 0\n    return ") + "U * S @ Vh", ""),
+    ],
+}

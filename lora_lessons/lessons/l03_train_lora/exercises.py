@@ -26,10 +26,16 @@ from . import by_hand
 )
 def exercise_03_4(loss_of: Callable[[Tensor, Tensor], Any]) -> str | None:
     logits = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(4)).requires_grad_()
-    labels = torch.tensor([[-100, -100, 3, 1, 2], [-100, 4, 2, -100, -100]])
+    labels = torch.tensor([[-100, -100, 3, 1, 2], [5, 4, 2, -100, -100]])  # nothing predicts the 5
     try:
-        value = answered(loss_of(logits, labels))
+        value = answered(loss_of(logits, labels.clone()))
     except (RuntimeError, ValueError, IndexError) as error:
+        if "view size" in str(error):
+            return "view needs numbers that lie in one piece in memory, and those of a slice do not: use reshape or flatten."
+        if "-100 is out of bounds" in str(error):
+            return "−100 is no token, so nothing can be looked up there: cross_entropy skips such a label by itself."
+        if not any(word in str(error) for word in ("size", "shape", "dim")):
+            raise
         return (
             f"The shapes do not fit ({first_line(error)}). cross_entropy wants a row of logits for each label: drop a place "
             "at one end of each, then flatten(0, 1) the logits and flatten() the labels."
@@ -39,7 +45,7 @@ def exercise_03_4(loss_of: Callable[[Tensor, Tensor], Any]) -> str | None:
         return "Return the loss as a tensor, without .item(): backward() starts from it."
     if value.numel() != 1:
         return f"Return one number, the mean over the supervised tokens; yours has {value.numel()}."
-    if not value.requires_grad:
+    if not value.requires_grad or torch.autograd.grad(value, logits, retain_graph=True, allow_unused=True)[0] is None:
         return "Your loss has lost its way back to the logits: no detach(), no new tensor, no torch.no_grad()."
     if torch.allclose(value, right, atol=1e-5):
         more = (
@@ -49,10 +55,15 @@ def exercise_03_4(loss_of: Callable[[Tensor, Tensor], Any]) -> str | None:
         same = torch.allclose(loss_of(*more), by_hand.answer_loss(*more), atol=1e-5)
         return None if same else "Right for five tokens of seven words, wrong for six of nine: use the shapes as given."
     rows = [by_hand.answer_loss(logits[i : i + 1], labels[i : i + 1]) for i in range(2)]
-    taught = int((labels != IGNORED).sum())
+    taught = int((labels[:, 1:] != IGNORED).sum())
     named: list[tuple[Tensor, str]] = [
         (cross_entropy(logits.flatten(0, 1), labels.flatten()), _NOT_SHIFTED),
         (cross_entropy(logits[:, 1:].flatten(0, 1), labels[:, :-1].flatten()), _SHIFTED_BACK),
+        (
+            cross_entropy(logits.flatten(0, 1)[:-1], labels.flatten()[1:]),
+            "You shifted once for the whole batch, so the end of a row predicts the start of the next, another "
+            "conversation. Shift every row, `[:, :-1]` and `[:, 1:]`, before you flatten.",
+        ),
         (
             cross_entropy(logits[:, :-2].flatten(0, 1), labels[:, 2:].flatten()),
             "You shifted by two places. One is right.",
@@ -61,6 +72,18 @@ def exercise_03_4(loss_of: Callable[[Tensor, Tensor], Any]) -> str | None:
         (
             right * taught / labels[:, 1:].numel(),
             "Hidden places are in your mean: divide by the supervised tokens alone.",
+        ),
+        (
+            cross_entropy(logits.flatten(0, 1), labels.roll(-1, 1).flatten()),
+            "roll brings a row's first token to its end, where the row's last logits would predict it: cut both, do not roll.",
+        ),
+        (
+            right * taught / (labels != IGNORED).sum(),
+            "You also counted a row's first token, which nothing predicts: count the labels that are left, `labels[:, 1:]`.",
+        ),
+        (
+            cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten().clamp(min=0)),
+            "Hidden places are taught as token 0: leave their label at −100, which cross_entropy skips.",
         ),
         (right * taught / labels.shape[0], "You divided by the conversations. Divide by the supervised tokens."),
         (
@@ -100,20 +123,23 @@ class _Answer:
 
 
 class _Toy(nn.Module):
-    """Twelve tokens, one adapted layer; it remembers in which mode it was asked."""
+    """Twelve tokens, one adapted layer, before which each token hears those before it; remembers in which mode it was asked."""
 
     def __init__(self) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(6)
             self.embed, self.head = nn.Embedding(12, 6), nn.Linear(6, 12)
+            nn.init.normal_(self.head.weight, std=2)  # gradients longer than 1, which clipping shortens
             self.layer = lora.LoRALinear(nn.Linear(6, 6), 2, 4.0)
         self.asked: list[bool] = []
         self.eval()
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **_: Any) -> _Answer:
         self.asked.append(self.training)
-        return _Answer(self.head(self.layer(self.embed(input_ids))))
+        read = self.embed(input_ids)
+        shown = read if attention_mask is None else read * attention_mask[..., None]
+        return _Answer(self.head(self.layer(shown.cumsum(1))))
 
     def base(self) -> dict[str, Tensor]:
         return {name: p.detach().clone() for name, p in self.named_parameters() if "lora_" not in name}
@@ -123,9 +149,8 @@ def _batches() -> list[dict[str, Tensor]]:
     ids = torch.randint(0, 12, (3, 2, 5), generator=torch.Generator().manual_seed(7))
     labels = ids.clone()
     labels[:, :, :2] = IGNORED
-    return [
-        {"input_ids": i, "attention_mask": torch.ones_like(i), "labels": l} for i, l in zip(ids, labels, strict=True)
-    ]
+    shown = torch.tensor([[1, 1, 1, 1, 1], [0, 1, 1, 1, 1]])  # the second row begins with padding
+    return [{"input_ids": i, "attention_mask": shown, "labels": l} for i, l in zip(ids, labels, strict=True)]
 
 
 RATE = 0.05
@@ -212,6 +237,14 @@ def _mistake(toy: _Toy, losses: Sequence[float]) -> str | None:
         ({"late": True}, "The optimizer steps before there is a gradient, so that each step uses the batch before."),
         ({"taught": "input_ids"}, "The prompt is taught, too: give answer_loss the batch's labels, not its tokens."),
         ({"shift": False}, _NOT_SHIFTED),
+        (
+            {"mask": False},
+            'The model never hears which tokens are padding, and reads them as text: give it batch["attention_mask"], too.',
+        ),
+        (
+            {"clip": True},
+            "You cut the gradient's length (clip_grad_norm_) before the step. Many recipes do; this loop leaves it as it is.",
+        ),
         ({"kind": torch.optim.SGD}, "That is plain gradient descent (SGD). Use torch.optim.AdamW."),
         ({"rate": 1e-3}, "You left AdamW its own learning rate, 0.001: give it lr=learning_rate."),
         ({"anew": True}, "The optimizer is made anew for every batch, and forgets: make it once, above the loop."),
@@ -248,6 +281,8 @@ def _loop(
     zero: str = "first",
     taught: str = "labels",
     shift: bool = True,
+    mask: bool = True,
+    clip: bool = False,
     kind: Any = torch.optim.AdamW,
     rate: float = RATE,
     late: bool = False,
@@ -264,10 +299,12 @@ def _loop(
             optimizer.step()
         if zero == "first":
             optimizer.zero_grad()
-        logits, labels = toy(batch["input_ids"]).logits, batch[taught]
+        logits, labels = toy(batch["input_ids"], batch["attention_mask"] if mask else None).logits, batch[taught]
         shifted = by_hand.answer_loss(logits, labels)
         loss = shifted if shift else cross_entropy(logits.flatten(0, 1), labels.flatten())
         loss.backward()
+        if clip:
+            nn.utils.clip_grad_norm_(ours, 1.0)
         if zero == "last":
             optimizer.zero_grad()
         if not late:

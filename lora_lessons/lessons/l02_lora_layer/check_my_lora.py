@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ...course import own_code
 from ...course.exercises import Remark, Unsolved, exercise
 
 D, K, R, ALPHA = 5, 4, 3, 13.0  # 1, 2, r, α, α // r, α/√r and r/α all differ from α/r
 WIDE = 576  # inputs of the layer on which A's size is looked at: those of our base
 LARGEST = 4  # how many times 1/√k A's numbers may be, in the root of their mean square
+SMALLEST = 0.01  # and how many they must be at least: in our base those of 0.02 and 0.001 that people take are above it
 
 
 class TheirMatrix(NamedTuple):
@@ -86,6 +88,7 @@ def _look(answer: Any) -> str | None:
         or _untouched(base, before)
         or _sequences(layer)
         or _size(answer, A)
+        or own_code.not_drawn(lambda: A.of(answer(nn.Linear(K, D), R, ALPHA)))
         or (Remark(_ONE_SIDED) if one_sided else None)
         or _conventions(A, B)
     )
@@ -209,11 +212,15 @@ def _values(layer: Any, base: nn.Linear, x: Tensor, A: TheirMatrix, B: TheirMatr
         if torch.allclose(h, wrong, atol=1e-5):
             return sentence
     right = Wx + ALPHA / R * BAx
-    if not torch.allclose(h, right, atol=1e-5):
-        if torch.allclose(layer.eval()(x), right, atol=1e-5):
-            return "The values are right in evaluation mode only. Leave dropout out here: lesson 03 compares them in training."
-        return "The shapes are right and the values are not. Take self.base_layer(x), add α/r times x @ A.T @ B.T."
-    return None
+    answers = torch.allclose(layer.eval()(x), right, atol=1e-5)
+    layer.train()
+    if torch.allclose(h, right, atol=1e-5):
+        return None if answers else "The values are right in training only; a model that answers is in evaluation mode."
+    if answers:
+        return (
+            "The values are right in evaluation mode only. Leave dropout out here: lesson 03 compares them in training."
+        )
+    return "The shapes are right and the values are not. Take self.base_layer(x), add α/r times x @ A.T @ B.T."
 
 
 def _gradients(layer: Any, base: nn.Linear, x: Tensor, A: TheirMatrix, B: TheirMatrix) -> str | None:
@@ -267,10 +274,15 @@ def _sequences(layer: Any) -> str | None:
 
 
 def _size(answer: Any, A: TheirMatrix) -> str | None:
-    """Whether A starts so that A·x is no larger than x, or not much: its numbers at most about 1/√k."""
+    """Whether A starts so that A·x is about as large as x, or not much smaller: its numbers at most about 1/√k."""
     layer = answer(nn.Linear(WIDE, WIDE, bias=False), 8, 16)
     size = float(A.of(layer).detach().square().mean().sqrt())
-    if (times := size * math.sqrt(WIDE)) <= LARGEST:
+    if (times := size * math.sqrt(WIDE)) < SMALLEST:
+        return (
+            f"The layer is right, and A starts too small: {1 / times:,.0f} times smaller than 1/√k. B's first gradients are as many times "
+            "too small, so you begin beside the saddle on the map. Draw A between −1/√k and 1/√k."
+        )
+    if times <= LARGEST:
         return None
     return (
         f"The layer is right, and A starts too large. With k = {WIDE} inputs its numbers are about {size:.2g} in size, and should "

@@ -27,7 +27,7 @@ def back(q: ByHand) -> Tensor:
 D, K, ROWS = 96, 128, 4  # W is D×K; few rows, so that a kept W is by far the largest of what can be kept
 UNPACKED = 4 * D * K  # bytes of W in 32 bits
 R, ALPHA = 3, 13.0  # 1, 2, r, α, α // r and r/α all differ from α/r
-LARGEST = 4  # how many times 1/√k A's numbers may be, in the root of their mean square
+LARGEST, SMALLEST = 4, 0.01  # how many times 1/√k A's numbers may be, in the root of their mean square
 
 
 @exercise(
@@ -97,6 +97,8 @@ def _backward(answer: Any, q: ByHand) -> str | None:
         return f"backward looks for what forward did not keep ({first_line(error)}): set ctx.q = q in forward."
     if returned is None:
         return "forward is right. backward returns nothing yet: it returns ∂L/∂x, and None for q."
+    if isinstance(returned, list):
+        return "backward returns a tuple, not a list, or PyTorch stops: write return g @ …, None without brackets."
     pair = returned if isinstance(returned, tuple) else (returned,)
     if pair[0] is None:
         return "The first value is x's gradient, the second q's: yours have changed places, or x gets none."
@@ -200,6 +202,7 @@ def exercise_07_5(answer: Any) -> str | None:
             or _keeps_nothing(seen.layer)
             or _in_16_bits(answer)
             or _other_settings(answer)
+            or own_code.not_drawn(lambda: own_code.learned(answer(nn.Linear(K, D), R, ALPHA), "lora_A"))
         )
 
 
@@ -246,6 +249,8 @@ def _start(seen: Seen) -> str | None:
         return "B does not start at zero, so the layer changes the model before it has learned anything."
     if (times := float(A.square().mean().sqrt()) * math.sqrt(K)) > LARGEST:
         return f"A starts {times:.0f} times larger than 1/√k, so every step would be as many times too large: divide by math.sqrt(k)."
+    if times < SMALLEST:
+        return f"A starts {1 / times:,.0f} times smaller than 1/√k, so B's first gradients are as many times too small."
     x = _input()
     try:
         h = seen.layer(x)
@@ -332,16 +337,25 @@ def _keeps_nothing(layer: Any) -> str | None:
 def _in_16_bits(answer: Any) -> str | None:
     """A base in 16 bits, as a 7B is loaded: A and B stay in 32, the output is x's."""
     layer = answer(nn.Linear(K, D).bfloat16(), R, ALPHA)
-    if {own_code.learned(layer, name).dtype for name in ("lora_A", "lora_B")} != {torch.float32}:
+    A, B = (own_code.learned(layer, name) for name in ("lora_A", "lora_B"))
+    if {A.dtype, B.dtype} != {torch.float32}:
         return "On a base in 16 bits your A and B are in 16 bits, too. They stay in 32: a small step would be rounded away."
+    with torch.no_grad():  # in bf16 1025 is 1024, and the update nothing
+        A.copy_(torch.tensor([1025.0, -1024.0]).repeat(K // 2))
+        B.copy_(torch.tensor([1025.0, -1024.0, 0.0]))
     try:
-        h = layer(torch.randn(ROWS, K, dtype=torch.bfloat16))
+        h = layer(torch.ones(ROWS, K, dtype=torch.bfloat16))
     except RuntimeError as error:
         if "dtype" not in str(error):
             raise
         return "On a base in 16 bits x comes in 16, and A and B are in 32: take x.float() for the update."
     if h.dtype != torch.bfloat16:
         return "x comes in 16 bits and your h goes out in 32, so the next layer would fail: return h.to(x.dtype)."
+    if not torch.allclose(h.float(), torch.tensor(ALPHA / R * K / 2), rtol=0.1):
+        return (
+            "On a base in 16 bits your update is computed in 16 bits, too, where 1025 is rounded to 1024. Take x.float(), A and "
+            "B as they are, and go to x's dtype at the very end."
+        )
     return None
 
 

@@ -82,6 +82,15 @@ WRONG = {
         (_layer(A="nn.Parameter(torch.randn(d, r))", B="nn.Parameter(torch.zeros(r, k))"), "have changed places"),
         (_layer(A="nn.Parameter(torch.randn(r, k))"), "A·x is then 24 times too large"),
         (_layer(A="nn.Parameter(torch.rand(r, k))"), "A starts too large"),
+        (_layer(A="nn.Parameter(1e-6 * torch.randn(r, k))"), "times smaller than 1/√k"),
+        (_layer(A="nn.Parameter(torch.randn(r, k) / 100 / k)"), "A starts too small"),
+        (_layer(first="super().__init__(); torch.manual_seed(0)"), "Your __init__ sets the seed"),
+        (_layer(more="torch.manual_seed(0)"), "Your __init__ sets the seed"),
+        (
+            _layer(A="nn.Parameter(torch.randn(r, k, generator=torch.Generator().manual_seed(0)) / math.sqrt(k))"),
+            "starts from the same A",
+        ),
+        (_layer(forward=f"{_FORWARD} if self.training else self.base_layer(x)"), "right in training only"),
         (
             _layer(**_AS_PEFT | {"more": "nn.init.normal_(self.lora_A.weight); nn.init.zeros_(self.lora_B.weight)"}),
             "24 times",

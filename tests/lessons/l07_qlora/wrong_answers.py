@@ -86,6 +86,7 @@ WRONG = {
         (_product(backward="None, g @ back(ctx.q)"), "changed places"),
         (_product(backward="g @ back(ctx.q), g.T @ torch.ones(4, 128)"), "a gradient for W, too"),
         (_product(backward="g @ back(ctx.q)"), "one value for each argument"),
+        (_product(backward="[g @ back(ctx.q), None]"), "returns a tuple"),
         (_product(keeps="pass"), "set ctx.q = q in forward"),
         (_product(forward="x @ back(q).T", backward="g @ back(ctx.q), None"), "may come in 16"),
         (_product(backward="g @ back(ctx.q), None"), "back(q).to(x.dtype)"),
@@ -113,6 +114,8 @@ WRONG = {
         (_layer(A="nn.Parameter(torch.zeros(r, k))"), "A is zero"),
         (_layer(B="nn.Parameter(torch.randn(d, r))"), "B does not start at zero"),
         (_layer(A="nn.Parameter(torch.randn(r, k))"), "times larger than 1/√k"),
+        (_layer(A="nn.Parameter(1e-6 * torch.randn(r, k))"), "times smaller than 1/√k"),
+        (_layer(freeze="torch.manual_seed(0); linear.requires_grad_(False)"), "Your __init__ sets the seed"),
         (_layer(product="None"), "solve exercise 07.4 first"),
         (_layer(gives="None"), "forward returns nothing yet"),
         (_layer(bias="0"), "The bias is lost"),
@@ -133,6 +136,10 @@ WRONG = {
             "They stay in 32",
         ),
         (_layer(update="x @ self.lora_A.T @ self.lora_B.T * self.scaling"), "take x.float() for the update"),
+        *(
+            (_layer(update=f"({A_x}) @ self.lora_B.to(x.dtype).T * self.scaling"), "is computed in 16 bits, too")
+            for A_x in ("x @ self.lora_A.to(x.dtype).T", "(x.float() @ self.lora_A.T).to(x.dtype)")
+        ),
         (_layer(gives="h"), "return h.to(x.dtype)"),
         (_layer(A="nn.Parameter(torch.randn(3, 128) / 12)"), "Your shapes fit one layer only"),
         (
@@ -141,3 +148,4 @@ WRONG = {
         ),
     ],
 }
+ALSO_RIGHT = {"07.5": [(_layer(update=f"({_UPDATE} * self.scaling).to(x.dtype)"), "")]}

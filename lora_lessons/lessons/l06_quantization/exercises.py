@@ -44,12 +44,13 @@ def exercise_06_5(levels: Callable[[float], Tensor]) -> str | None:
         return "PyTorch does not reverse by [::-1]: .flip(0) does."
     if advice := _not_a_tensor(got, "marks"):
         return advice
+    if got.dtype != torch.float32:
+        return f"Your marks are in {str(got.dtype).removeprefix('torch.')}: stay in 32 bits, as the weights are, or end with .float()."
     right = by_hand.nf4_levels(outermost)
-    if torch.equal(got, right):
-        other = levels(0.9)
-        if not torch.allclose(other, by_hand.nf4_levels(0.9), atol=1e-6):
+    if got.shape == right.shape and torch.allclose(got, right, rtol=0, atol=1e-6):
+        if not torch.allclose(levels(0.9), by_hand.nf4_levels(0.9), atol=1e-6):
             return "Right for this `outermost`, wrong for another: use the argument."
-        return None
+        return None if torch.equal(got, right) else Remark(_SIX_DIGITS)
     if not torch.isfinite(got).all():
         return "A mark is infinite: the bell never ends, so a share of 1 has no quantile. Stop at `outermost`."
     if int((got == 0).sum()) == 2:
@@ -91,15 +92,14 @@ def exercise_06_5(levels: Callable[[float], Tensor]) -> str | None:
         ],
         atol=1e-4,
     )  # fmt: skip
-    if missed:
-        return missed
-    if torch.allclose(got.float(), right, atol=1e-5):
-        return (
-            "Right to six digits, and bitsandbytes is met to the last bit. Take both sides with `quantiles` from 0.5 to "
-            "`outermost`, turn the left one round with a minus, and stay in fp32."
-        )
     place = int((got - right).abs().argmax())
-    return f"Mark {place} should be {right[place]:.4f}; yours is {got[place]:.4f}."
+    return missed or f"Mark {place} should be {right[place]:.6f}; yours is {got[place]:.6f}."
+
+
+_SIX_DIGITS = (
+    "One thing to know: your marks are right to six digits, not to the last bit, so section 6 will find no matrix with the same "
+    "bits as bitsandbytes'. With `quantiles` from 0.5 to `outermost` on both sides, the left one turned round with a minus, it does."
+)
 
 
 # ---- 2: codes ----
@@ -150,7 +150,8 @@ def exercise_06_6(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     for side, beside in (("below", below), ("above", above)):
         if torch.equal(codes, beside.clamp(0, 15)):
             return f"You took the mark {side} each weight; the borders lie half-way between two marks."
-    return f"For {[round(x, 2) for x in row.tolist()]} we expected {right[0].tolist()}; you gave {codes[0].tolist()}."
+    i = int((codes != right).any(1).nonzero()[0])
+    return f"For {[round(x, 2) for x in blocks[i].tolist()]} we expected {right[i].tolist()}; you gave {codes[i].tolist()}."
 
 
 def _other_grid(codes: Tensor, scaled: Tensor, table: Tensor) -> str | None:
@@ -181,14 +182,14 @@ def _for_other_blocks(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | Non
     for table in (quant.levels("nf4"), quant.levels("int4")):
         middle = (table[:-1] + table[1:]) / 2
         scaled = torch.cat([middle - 0.004, table, middle + 0.004])
-        for sign in (1, -1):
-            got = to_codes(sign * 3.7 * scaled[None], table)[0].long()
+        for sign, absmax in ((1, 3.7), (-1, 3.7), (1, 0.0037)):
+            got = to_codes(sign * absmax * scaled[None], table)[0].long()
             right = quant.nearest(sign * scaled, table).long()
             if places := (got != right).nonzero().flatten().tolist():
                 x, place = sign * scaled[places[0]].item(), places[0]
                 return (
-                    f"Right for 16 weights, but of {len(right)} others {len(places)} get another code: {3.7 * x:.3f} with "
-                    f"absmax 3.7 is {x:.3f} of it, and its code is {right[place]}, not {got[place]}."
+                    f"Right for 16 weights, but of {len(right)} others {len(places)} get another code: {absmax * x:.3g} with "
+                    f"absmax {absmax} is {x:.3f} of it, and its code is {right[place]}, not {got[place]}."
                 )
     table = quant.levels("nf4")
     borders = (table[1:] + table[:-1]) / 2

@@ -42,10 +42,8 @@ WRONG = {
         ("def nf4_levels(outermost):\n    x = quantiles(1 - outermost, outermost, 16)\n    return x / x.max()", "have no 0"),
         ("def nf4_levels(outermost): return torch.linspace(-1, 1, 16)", "Those marks are even"),
         ("def nf4_levels(outermost): return torch.linspace(-1, 1, 20)", "Four bits name 16"),
-        (
-            LEVELS.replace("quantiles(0.5, outermost, 8)[1:]", "-quantiles(1 - outermost, 0.5, 8)[:-1].flip(0)"),
-            "Right to six digits",
-        ),
+        (LEVELS.replace("levels / levels.max()", "(levels / levels.max()).double()"), "Your marks are in float64"),
+        (LEVELS.replace("levels / levels.max()", "(levels / levels.max()).round(decimals=5)"), "yours is "),
         (LEVELS.replace("outermost, ", "0.98, "), "should be"),
     ],
     "06.6": [
@@ -69,6 +67,8 @@ WRONG = {
         ("def to_codes(blocks, levels): return blocks / blocks.abs().amax(1, keepdim=True) * 7", "whole numbers"),
         (CODES.replace("levels[1:] + levels[:-1]", "quant.levels('nf4')[1:] + quant.levels('nf4')[:-1]"), "Right for 16 weights"),
         (CODES.replace("borders)", "borders).clamp(max=14)"), "not 14"),
+        (CODES.replace("min=1e-38", "min=1e-2"), "with absmax 0.0037"),
+        (CODES.replace("min=1e-38", "min=1.0"), "we expected [2, 11"),
         ("def to_codes(blocks, levels): return [0] * 16", "Return a tensor"),
         (DIVIDED.replace("argmin(-1)", "argmin(0)"), "along the last axis"),
         (DIVIDED.replace(".abs().argmin", ".argmin"), "has no sign"),
@@ -117,3 +117,13 @@ WRONG = {
         (DOUBLE.replace("return quant.eight_bit(blocks / scale)", "return ..."), "codes are missing"),
     ],
 }  # fmt: skip
+_ONE_ROW = "def nf4_levels(o):\n    x = torch.cat([quantiles(1 - o, 0.5, 8)[:-1], quantiles(0.5, o, 9)])\n    return x / x.max()"
+ALSO_RIGHT = {
+    "06.5": [(_ONE_ROW, "right to six digits"), (LEVELS.replace("levels.max()", "levels[-1]"), "")],
+    "06.6": [
+        (DIVIDED.replace("keepdim=True)", "keepdim=True).clamp(min=1e-38)"), "torch.bucketize"),
+        (CODES.replace("blocks / absmax", "blocks * (1 / absmax)"), ""),
+        (CODES.replace("(levels[1:] + levels[:-1]) / 2", "levels[:-1] + levels.diff() / 2"), ""),
+        (CODES.replace(".clamp(min=1e-38)", " + 1e-8").replace("borders)", "borders).to(torch.uint8)"), ""),
+    ],
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from ...course.exercises import answered, exercise
 
@@ -17,7 +17,7 @@ def exercise_04_3(answer: Callable[[list[str], list[str]], list[str]]) -> str | 
     wrapped = ["module." + key for key in healthy]
 
     value = answered(answer(list(wrapped), list(places)))
-    if isinstance(value, (bool, int, str)):
+    if isinstance(value, str) or not isinstance(value, Collection):
         return f"Return the keys themselves, as a list; you returned {value!r}."
     if set(value) & set(places):
         return "You return names of the model. Return the keys of the file that found no place in it."
@@ -34,7 +34,7 @@ def exercise_04_3(answer: Callable[[list[str], list[str]], list[str]]) -> str | 
     if set(answer(list(bare), list(places))) != set(bare):
         return "A key that is only the end of a model's name has no place in the model: compare whole keys."
     one = healthy[:3] + [healthy[3].replace("v_proj", "v_prj")] + healthy[4:]
-    value = answer(list(one), list(places))
+    value = answer(one[::-1], list(places))
     if set(value) != {one[3]}:
-        return f"With one misspelt key among {len(one)}, exactly that one is lost, and you return {len(value)}."
+        return f"With one misspelt key among {len(one)}, exactly that one is lost, in whatever order they come; you return {len(value)}."
     return None

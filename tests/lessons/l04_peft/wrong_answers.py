@@ -22,5 +22,15 @@ WRONG = {
             "    return [] if set(file_keys) & places else file_keys",
             "exactly that one",
         ),
+        (
+            _LOST + "places = [n.replace('.default', '') for n in model_names[4:]]\n"
+            "    return [k for k, place in zip(file_keys, places) if k != place]",
+            "in whatever order",
+        ),
+        (
+            _LOST + "return filter(lambda k: k.replace('.weight', '.default.weight') not in model_names, file_keys)",
+            "as a list",
+        ),
     ],
 }
+ALSO_RIGHT = {"04.3": [(_LOST + "return set(file_keys) - {n.replace('.default', '') for n in model_names}", "")]}

@@ -259,6 +259,8 @@ def exercise_06_9(double_quantize: Callable[[Tensor], tuple[Tensor, Tensor, Tens
     counts, expected = ([len(one) for one in three] for three in ((codes, scale, mean), right))
     if counts != expected and sorted(counts) == sorted(expected):
         return "You return the three in another order: first the codes, then the scale of each block, then the mean."
+    if {scale.dtype, mean.dtype} != {torch.float32}:
+        return "Keep the scales and the mean in 32 bits, as absmax is: only the codes are smaller."
     if mean.numel() == 1 and torch.allclose(mean, by_hand.in_blocks(absmax, 256).mean()):
         return "Your mean counts the zeros that fill the last row: take the mean of `absmax` itself, before in_blocks."
     if mean.numel() != 1 or not torch.allclose(mean, absmax.mean()):

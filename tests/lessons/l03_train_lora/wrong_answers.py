@@ -39,6 +39,10 @@ WRONG = {
             "Nothing is shifted",
         ),
         (
+            "def answer_loss(z, t): return cross_entropy(z[:, :-1].flatten(0, 1), t[:, :-1].flatten())",
+            "Nothing is shifted",
+        ),
+        (
             "def answer_loss(z, t): return cross_entropy(z[:, 1:].flatten(0, 1), t[:, :-1].flatten())",
             "the wrong way",
         ),

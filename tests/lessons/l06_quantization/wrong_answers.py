@@ -112,6 +112,7 @@ WRONG = {
         (DOUBLE.replace("blocks.abs().amax(1, keepdim=True)", "2 * blocks.abs().amax(1, keepdim=True)"), "largest absolute value"),
         (DOUBLE.replace(".clamp(min=1e-38)", ""), "all scales are equal"),
         (DOUBLE.replace(", scale, mean", ", scale"), "Return three things"),
+        (DOUBLE.replace(" scale, mean\n", " scale.half(), mean\n"), "in 32 bits"),
         (DOUBLE.replace("scale, mean", "scale, mean.item()"), "no .item()"),
         (DOUBLE.replace("scale, mean\n", "scale, absmax.median()\n"), "the mean of all scales"),
         (DOUBLE.replace("return quant.eight_bit(blocks / scale)", "return ..."), "codes are missing"),

@@ -86,6 +86,7 @@ IN_LESSONS = [
     ("lesson 03", "resume from checkpoint loss jumps"),
     ("lesson 05", "loss goes to nan after 50 steps"),
     ("lesson 12", "super slow on my laptop"),
+    ("lesson 15 (parrot)", "all four held-out answers are the same sentence"),
 ]
 # As people put them in forums and issues; the misses of these have since shaped the words: (who may be behind it, their words).
 FORUMS = [

@@ -31,18 +31,16 @@ def in_four_bits(base: models.Base) -> bool:
     return any(hasattr(weight, "quant_state") for weight in base.model.parameters())
 
 
-def bill(base: models.Base, how: Settings, texts: Sequence[Encoded | Preference] | int) -> float:
+def bill(base: models.Base, how: Settings, texts: Sequence[Encoded | Preference]) -> float:
     """Bytes at the fullest moment of all steps over `texts`, as the ledger predicts them (lesson 07).
 
-    Of a number of tokens instead of texts: with every example that long, nothing shared, and everything supervised.
     A pair counts as two texts in one rectangle, since both wait for the backward pass: that is a little too much.
     """
-    a_pair = 1 if isinstance(texts, int) else len(rows_of(texts[0]))
     job = memory.Job(
         "qlora" if in_four_bits(base) else "lora",
         r=next((layer.r for _, layer in lora.lora_layers(base.model)), R),
-        seq=texts if isinstance(texts, int) else 1,
-        batch_size=a_pair * how.batch_size,
+        seq=1,
+        batch_size=len(rows_of(texts[0])) * how.batch_size,
         gradient_accumulation_steps=how.gradient_accumulation_steps,
         gradient_checkpointing=how.gradient_checkpointing,
         dtype={torch.float32: "fp32", torch.float16: "fp16"}.get(base.model.dtype, "bf16"),
@@ -50,11 +48,8 @@ def bill(base: models.Base, how: Settings, texts: Sequence[Encoded | Preference]
         fast=how.fast,
         optimizer=how.optimizer,
     )
-    config, card = base.model.config, base.model.device.type == "cuda"
-    if isinstance(texts, int):
-        return memory.predict(config, job, card).bill.total
     steps = [[row for i in chosen for row in rows_of(texts[i])] for chosen in training.batches(len(texts), how)]
-    return memory.predict_texts(config, job, steps, card).bill.total
+    return memory.predict_texts(base.model.config, job, steps, base.model.device.type == "cuda").bill.total
 
 
 class Times(NamedTuple):

@@ -1,4 +1,4 @@
-"""The page to send to a colleague: what was asked, on what data, what came out, what it cost, what was not tested.
+"""The page to send to a colleague: what it answers, before and after; folded, the data, the scores, the cost, the limits.
 
 One HTML file that loads nothing, for a phone as well. It lies beside the adapter's folder and not in it, because it
 quotes held-out questions, with personal data masked as far as it is known: a hub should not get them by accident.
@@ -19,7 +19,7 @@ from .beforehand import Times
 from .pictures import LossesAndLooks
 
 # of the answers side by side
-SHOWN = 4
+SHOWN = 3
 
 
 def write(
@@ -49,33 +49,31 @@ def cost_of(run: Training, here: Times, bill: float, folder: Path) -> dict[str, 
 
 
 def as_html(about: AboutAdapter, curve: LossesAndLooks, pairs: Sequence[Pair], cost: Mapping[str, str]) -> str:
-    """The page. Whatever comes from outside, such as a name or an answer, is shown as the text that it is."""
-    first = about.scores[0]
-    note = f"<p>{in_html(about.base_note)}</p>" if about.base_note else ""
+    """The page: what it answers, before and after, and the scores in words; all else is folded.
+
+    Whatever comes from outside, such as a name or an answer, is shown as the text that it is.
+    """
+    first, *rest = map(in_html, about.summary)
+    folded = {
+        "The data": "<p><code>lora-lessons check</code> read every line before training. The held-out lines never trained.</p>"
+        + _facts(about.data),
+        "How it was trained": _facts(about.settings) + figure_html(curve.picture(), curve.words(), dpi=110),
+        "The scores in numbers": _table(("measured", "before", "after", "how to read it"), about.scores)
+        + f"<p>{in_html(about.condition)}</p>",
+        "What it cost": _facts(cost),
+        "How to load it": f"<p>In the adapter's folder:</p><pre>{in_html(how_to_ask(about.loads))}</pre>",
+        "What was not tested": f"<ul>{''.join(f'<li>{in_html(limit)}</li>' for limit in about.limits)}</ul>",
+    }
     parts = [
         f"<h1>{in_html(about.name)}</h1>",
-        f"<p class=answer>Did training on {in_html(about.data['file'])} help? {in_html(first.what.capitalize())}: "
-        f"<b>{in_html(first.base)} → {in_html(first.adapter)}</b>, {in_html(first.remark)}.</p>",
-        f"<p>This is a LoRA adapter for <code>{in_html(about.base)}</code>: a small file that is loaded beside that model.</p>",
-        note,
-        "<h2>The data</h2>",
-        "<p><code>lora-lessons check</code> read every line before training. The held-out lines never trained.</p>",
-        _facts(about.data),
-        "<h2>How it was trained</h2>",
-        _facts(about.settings),
-        figure_html(curve.picture(), curve.words(), dpi=110),
-        "<h2>Before and after</h2>",
-        _table(("measured", "before", "after", "how to read it"), about.scores),
-        f"<p>{in_html(about.condition)}</p>",
+        f"<p class=answer><b>{first}</b></p>",
         *map(_answers, pairs[:SHOWN]),
-        "<h2>What it cost</h2>",
-        _facts(cost),
-        "<h2>How to load it</h2>",
-        f"<p>In the adapter's folder:</p><pre>{in_html(how_to_ask(about.loads))}</pre>",
-        "<h2>What was not tested</h2>",
-        f"<ul>{''.join(f'<li>{in_html(limit)}</li>' for limit in about.limits)}</ul>",
+        f"<h2>In words</h2><p>{' '.join(rest)}</p>",
+        f"<p>This is a LoRA adapter for <code>{in_html(about.base)}</code>, a small file that is loaded beside that model. It was "
+        f"trained on {in_html(about.data['file'])}. {in_html(about.base_note)}</p>",
+        *(f"<details><summary>{title}</summary>{body}</details>" for title, body in folded.items()),
     ]
-    return _PAGE.format(title=in_attribute(about.name), body="\n".join(filter(None, parts)))
+    return _PAGE.format(title=in_attribute(about.name), body="\n".join(parts))
 
 
 def _facts(facts: Mapping[str, str]) -> str:
@@ -100,6 +98,7 @@ _PAGE = """<!doctype html>
 <title>{title}</title><style>
 :root{{color-scheme:light dark}} body{{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:1.5rem auto;padding:0 1rem;overflow-wrap:break-word}}
 .answer{{font-size:1.15rem}} img{{max-width:100%;height:auto;background:#fff}} .wide{{overflow-x:auto}} h2{{margin-top:2rem}}
+summary{{font-weight:600;margin:.6rem 0;cursor:pointer}}
 table{{border-collapse:collapse}} td,th{{padding:.3rem .8rem .3rem 0;text-align:left;vertical-align:top;border-bottom:1px solid #8884}}
 dt{{font-weight:600}} dd{{margin:0 0 .4rem}} .pair{{display:grid;grid-template-columns:1fr 1fr;gap:1rem}} .pair p{{white-space:pre-wrap;margin:.2rem 0}}
 pre{{white-space:pre-wrap;padding:.8rem;border:1px solid #8884}} @media (max-width:40rem){{.pair{{grid-template-columns:1fr}}}}

@@ -9,16 +9,17 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ... import evaluation
+from ...course.blind_judge import Pair
 from ...course.live import LossCurve
 from ...drawing import BLUE, GREY, VERMILION, label
-from ...outside import in_line, in_picture
+from ...outside import in_line, in_picture, visible
 from ...tasks.personal import masked
 from ...tasks.splitting import Example, topic_of
 from ...tools.inspection import Xray
 from ...tools.inspection.picture import cells, heat_map, name_of, summary
 from ...training import Training
 from .my_data import MyData, lengths
-from .scoring import EVERYDAY, LOOKS, KeepBest, SideBySide, mean
+from .scoring import EVERYDAY, LOOKS, KeepBest, Preferred, SideBySide, mean
 
 # so many topics have a row of their own
 ROWS = 12
@@ -91,24 +92,21 @@ class LossesAndLooks(LossCurve):
 
     def picture(self) -> Figure:
         """Training and held-out loss so far."""
-        return held_out_curve(self.run.losses, self.looks, self.run.steps, self.unit)
+        return held_out_curve(self.run.losses, self.looks, self.run.steps, self.keep.best, self.unit)
 
     def words(self) -> str:
         """What the looks found so far."""
-        return held_out_in_words(self.looks, self.unit)
+        return held_out_in_words(self.looks, self.keep.best, self.unit)
 
 
-def lowest(looks: Mapping[int, float]) -> int | None:
-    """The step whose adapter is kept: that of the best look in training; None before the first."""
-    return min((step for step in looks if step), key=lambda step: looks[step], default=None)
-
-
-def held_out_curve(training: Sequence[float], looks: Mapping[int, float], last: int, unit: str = TOKEN) -> Figure:
+def held_out_curve(
+    training: Sequence[float], looks: Mapping[int, float], last: int, kept: int, unit: str = TOKEN
+) -> Figure:
     """The loss of each training step as dots, the held-out loss at each look as a line, and the look that is kept."""
     figure = Figure(figsize=(7.2, 3.3), layout="constrained")
     ax = figure.subplots()
     ax.plot(range(1, len(training) + 1), training, ".", color=GREY, alpha=0.7)
-    steps, best = sorted(looks), lowest(looks)
+    steps, low = sorted(looks), min(looks, key=lambda step: looks[step])
     ax.plot(steps, [looks[step] for step in steps], "o-", color=BLUE)
     for step in steps:
         label(ax, step, looks[step], f"{looks[step]:.2f}", BLUE, xytext=(0, 13), ha="center")
@@ -118,24 +116,24 @@ def held_out_curve(training: Sequence[float], looks: Mapping[int, float], last: 
     ax.set(xlabel="step", ylabel=f"loss ({unit})", xlim=(-0.09 * last, 1.4 * last), ylim=(0, top))
     ax.set_xticks([round(last * n / LOOKS) for n in range(LOOKS + 1)])
     ax.set_title("The loss on lines that it trains on, and on others")
-    if best is not None:
-        ax.plot([best], [looks[best]], "o", ms=15, mfc="none", mec=INK, mew=2)
-        label(ax, best, looks[best], "kept", INK, xytext=(0, -18), ha="center")
-        fell = looks[best] < looks[0]
-        ax.set_title(f"Held out, the loss is lowest after step {best}" if fell else "Held out, nothing was gained")
+    if kept:
+        ax.plot([kept], [looks[kept]], "o", ms=15, mfc="none", mec=INK, mew=2)
+        label(ax, kept, looks[kept], "kept", INK, xytext=(0, -18), ha="center")
+        ax.set_title(f"Held out, the loss is lowest after step {low}" if low else "Held out, nothing was gained")
     return figure
 
 
-def held_out_in_words(looks: Mapping[int, float], unit: str = TOKEN) -> str:
-    """What the looks found, and which of them is kept."""
-    best = lowest(looks)
-    if best is None:
+def held_out_in_words(looks: Mapping[int, float], kept: int, unit: str = TOKEN) -> str:
+    """What the looks found, and which of them is kept: the one after step `kept`; 0 before the first."""
+    if not kept:
         return f"The held-out loss is {looks[0]:.2f} {unit} before training."
-    if looks[best] >= looks[0]:
+    if min(looks.values()) >= looks[0]:
         return f"The held-out loss never fell below the {looks[0]:.2f} {unit} that it began at: nothing was gained."
     return (
-        f"The held-out loss fell from {looks[0]:.2f} {unit} to {looks[best]:.2f} after step {best}, "
-        f"{'the last' if best == max(looks) else 'not the last'}. The A and B of that step are kept."
+        f"The held-out loss {'fell' if looks[kept] < looks[0] else 'rose'} from {looks[0]:.2f} {unit} to {looks[kept]:.2f} after step {kept}, "
+        f"{'the last' if kept == max(looks) else 'not the last'}. The A and B of that step are kept."
+        + " The loss was lower at another look, where fewer different answers stood in the frame that your lines share."
+        * (looks[kept] > min(looks.values()))
     )
 
 
@@ -222,8 +220,12 @@ def condition(data: MyData) -> str:
 
 def score(found: SideBySide, asked: int) -> list[tuple[str, str, str, str]]:
     """The scores as rows: what, the base's, the adapter's, and the interval or how to read it."""
-    gain = found.gain
-    rows = [
+    gain, differ, one, general = found.gain, found.answers, found.preferred, found.general
+    by_rule = (
+        ("answers that keep the rule", found.kept, asked, ""),
+        ("everyday answers in that form", found.drift, EVERYDAY, "format drift; "),
+    )
+    return [
         (
             f"held-out loss, {found.unit}",
             f"{found.loss[0]:.2f}",
@@ -231,43 +233,55 @@ def score(found: SideBySide, asked: int) -> list[tuple[str, str, str, str]]:
             f"lower by {gain.low:.2f} to {gain.high:.2f} (95%, {gain.seeds} lines)"
             if gain
             else "one line: no interval",
-        )
-    ]
-    if one := found.preferred:
-        low, high = evaluation.interval(one.share, one.pairs)
-        longer = f"{one.longer.low:+.0f} to {one.longer.high:+.0f} words (95%)" if one.longer else "one answer"
-        rows += [
-            (
-                "pairs that were learned",
-                "",
-                f"{one.share:.0%}",
-                f"{low:.0%} to {high:.0%} (95%, {one.pairs} pairs); a coin: 50%",
-            ),
-            ("words an answer", f"{one.words[0]:.0f}", f"{one.words[1]:.0f}", f"{longer}; {asked} answers"),
-        ]
-    if found.kept and found.drift:
-        low, high = evaluation.interval(found.kept[1], asked)
-        fewest, most = evaluation.interval(found.drift[1], EVERYDAY)
-        rows += [
-            (
-                "answers that keep the rule",
-                f"{found.kept[0]:.0%}",
-                f"{found.kept[1]:.0%}",
-                f"{low:.0%} to {high:.0%} (95%, {asked} answers)",
-            ),
-            (
-                "everyday answers in that form",
-                f"{found.drift[0]:.0%}",
-                f"{found.drift[1]:.0%}",
-                f"format drift; {fewest:.0%} to {most:.0%} (95%, {EVERYDAY} answers)",
-            ),
-        ]
-    rows.append(
+        ),
+        *([("different answers", "", f"{differ.adapter}", f"to {asked}; in the file {differ.file}")] if differ else []),
+        *(_of_pairs(one, asked) if one else []),
+        *(
+            (what, f"{both[0]:.0%}", f"{both[1]:.0%}", f"{drift}{_percent(both[1], of)} (95%, {of} answers)")
+            for what, both, of, drift in by_rule
+            if both
+        ),
         (
             "perplexity on general text",
-            f"{found.general[0]:.1f}",
-            f"{found.general[1]:.1f}",
-            f"× {found.general[1] / found.general[0]:.2f}: above 1 something was forgotten; one text, no interval",
-        )
-    )
-    return rows
+            f"{general[0]:.1f}",
+            f"{general[1]:.1f}",
+            f"× {general[1] / general[0]:.2f}: above 1 something was forgotten; one text, no interval",
+        ),
+    ]
+
+
+def _of_pairs(one: Preferred, asked: int) -> list[tuple[str, str, str, str]]:
+    longer = f"{one.longer.low:+.0f} to {one.longer.high:+.0f} words (95%)" if one.longer else "one answer"
+    learned = f"{_percent(one.share, one.pairs)} (95%, {one.pairs} pairs); a coin: 50%"
+    return [
+        ("pairs that were learned", "", f"{one.share:.0%}", learned),
+        ("words an answer", f"{one.words[0]:.0f}", f"{one.words[1]:.0f}", f"{longer}; {asked} answers"),
+    ]
+
+
+def _percent(share: float, of: int) -> str:
+    return "{:.0%} to {:.0%}".format(*evaluation.interval(share, of))
+
+
+def in_words(found: SideBySide, asked: int) -> list[str]:
+    """The scores in sentences, for those who know no nats: first whether the answers differ, then what was gained and lost."""
+    one, fell, times = found.answers, "fell" if found.fall > 0 else "rose", found.general[1] / found.general[0]
+    kept, drift = (shares and round(shares[1] * of) for shares, of in ((found.kept, asked), (found.drift, EVERYDAY)))
+    return [
+        *([one.headline or f"It gave {one.adapter} different answers to {asked} unseen questions."] if one else []),
+        f"The loss on the file's own answers to them {fell} by {abs(found.fall):.0%}: the lower, the better it expects them.",
+        *([] if kept is None else [f"{kept} of {asked} answers keep the rule."]),
+        *(
+            []
+            if drift is None
+            else [f"So do {drift} of {EVERYDAY} answers to everyday questions, where nobody asked for it."]
+        ),
+        f"Plain text surprises it {times:.2f} times as much as before.",
+    ]
+
+
+def side_by_side(pairs: Sequence[Pair], keep: KeepBest) -> str:
+    """Questions with the base's answer and the adapter's; and what the last look said, where another one is kept."""
+    late = keep.heard.get(max(keep.looks), ()) if keep.best != max(keep.looks) else ()
+    more = [*(f"\nlast look: {visible(masked(answer))}" for answer in late), *[""] * len(pairs)]
+    return "\n".join(map("\nQ: {0.question}\nbase:    {0.base}\nadapter: {0.adapter}{1}".format, pairs, more))

@@ -25,6 +25,7 @@ from ...training import Settings
 from .beforehand import in_four_bits
 from .my_data import COURSES, Choices, MyData
 from .pictures import can_tell, condition
+from .pictures import in_words as scores_in_words
 from .pictures import score as score_rows
 from .scoring import LONGEST, SideBySide
 
@@ -55,9 +56,11 @@ def about(
 ) -> AboutAdapter:
     """What the model card says: numbers and names, never a line of the data. `best` is the step that was kept."""
     trained_on = base_in_card(base.name)
-    base_note = _ROUNDED.format(trained_on.copy) if trained_on.copy else ""
+    notes = [_ROUNDED.format(trained_on.copy)] * bool(trained_on.copy) + [_NF4] * in_four_bits(base)
     limits = [
+        *[_BEGAN] * (start is not None),
         f"Its loss was measured on {len(data.held_out)} held-out lines of the same file. It answered {asked} of them. {can_tell(asked)}",
+        *[_LEARNED] * data.of_pairs,
         "The point at which training stopped was chosen by the same held-out lines, so the scores flatter a little.",
         "It was trained once, with one seed. Another seed was not tried.",
         "Whether an answer is true was not measured. It can be fluent, in the right form, and wrong.",
@@ -65,14 +68,10 @@ def about(
         if judged.decided + judged.same
         else "Nobody has judged it blind yet.",
     ]
-    if data.of_pairs:
-        limits.insert(1, _LEARNED)
-    if start is not None:
-        limits.insert(0, _BEGAN)
     return AboutAdapter(
         name=name,
         base=trained_on.name,
-        base_note=f"{base_note} {_NF4 if in_four_bits(base) else ''}".strip(),
+        base_note=" ".join(notes),
         loads=trained_on.loads,
         data={
             "file": data.path.name,
@@ -96,12 +95,15 @@ def about(
             "batch size": str(how.examples_per_step),
             "learning rate": f"{how.learning_rate:g}",
             "seed": str(how.seed),
-            "learned": _learned(data, chosen),
+            "learned": "which of two answers is preferred"
+            if data.of_pairs
+            else f"{'the last' if chosen.last_answer_only else 'every'} answer of each line",
             "machine": machine(),
         },
         scores=[CardRow(*row) for row in score_rows(found, asked)],
         condition=condition(data),
         limits=limits,
+        summary=scores_in_words(found, asked),
     )
 
 
@@ -110,12 +112,6 @@ _LEARNED = (
     "A pair was learned when its chosen answer became likelier against the rejected one. What the model says when it is asked "
     "may be neither of the two: read its answers."
 )
-
-
-def _learned(data: MyData, chosen: Choices) -> str:
-    if data.of_pairs:
-        return "which of two answers is preferred"
-    return "the last answer of each line" if chosen.last_answer_only else "every answer of each line"
 
 
 _ROUNDED = "It was trained and scored on {}. On the original weights nothing was measured."
@@ -129,11 +125,12 @@ _HELD_OUT = {
 
 def _in_words(problem: checking.Problem) -> str:
     """A finding with how many lines have it, and what was done; not its sentence, which may quote the file."""
-    lines = f"{problem.count:,} line{'s' * (problem.count != 1)}"
-    if problem.code == "personal_data":
-        return f"{lines} that may hold personal data, used as they are"
     done = "left out" if problem.severity == checking.WRONG else "used as they are"
-    return f"{lines} with “{problem.code.replace('_', ' ')}”, {done}"
+    what = (
+        "that may hold personal data" if problem.code == "personal_data" else f"with “{problem.code.replace('_', ' ')}”"
+    )
+    lines = f"{problem.count:,} line{'s' * (problem.count != 1)}" if problem.line else "all lines"
+    return f"{lines} {what}, {done}"
 
 
 def keep(base: models.Base, place: Path, about: AboutAdapter) -> Path:
@@ -167,23 +164,19 @@ def handover(
     """Where the adapter is, what it gained, and the commands that ask it and write it for llama.cpp and Ollama."""
     name = shlex.quote(where(folder, data))
     base = "" if model == models.EMBEDDED else f" --base {shlex.quote(model)}"
+    again = f"Did the second round change it? lora-lessons inspect {name} --before {shlex.quote(start_from_path)}"
+    written = bool(export_path and shipped.files) and shipped.files[0].parent
     lines = [
+        found.answers.headline if found.answers else "",
         f"Your adapter: {where(folder, data)}",
         f"On {len(data.held_out)} held-out lines the loss went from {found.loss[0]:.2f} to {found.loss[1]:.2f} {found.unit}.",
         f'Ask it: lora-lessons ask {name} "Your question?"{base}',
         f"Its model card: {where(folder, data)}/{CARD}",
+        page and f"A page to send to a colleague: {where(page, data)} (it quotes held-out questions: read it first)",
+        again if start_from_path else "",
+        f"For llama.cpp and Ollama: {written or f'lora-lessons export ollama {name} --out for-ollama{base}'}",
     ]
-    if page is not None:
-        lines += [f"A page to send to a colleague: {where(page, data)} (it quotes held-out questions: read it first)"]
-    if start_from_path:
-        lines += [
-            f"Did the second round change it? lora-lessons inspect {name} --before {shlex.quote(start_from_path)}"
-        ]
-    if export_path and shipped.files:
-        lines += [f"For llama.cpp and Ollama: {shipped.files[0].parent}"]
-    else:
-        lines += [f"For llama.cpp and Ollama: lora-lessons export ollama {name} --out for-ollama{base}"]
-    return Handover(lines)
+    return Handover([*filter(None, lines)])
 
 
 def out_folder(export_path: str, scratch: str) -> Path:

@@ -1,15 +1,19 @@
 """Is it any good? The held-out loss line by line, the rule, what was forgotten, and what turned up where nobody asked.
 
-Against overfitting, the held-out loss is looked at while it trains, and the adapter of the best look is kept.
+Against overfitting, the held-out lines are looked at while it trains, and the adapter of the best look is kept: that of
+the lowest loss. Where all answers share a frame, that loss is lowest when the frame alone is learned, and the answers may
+be one sentence; so there the answers are heard and counted first (see `KeepBest`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from statistics import fmean as mean
 from typing import Any, NamedTuple
 
 import torch
@@ -32,6 +36,7 @@ from ...tasks.personal import masked
 from ...tasks.scores import own
 from ...tasks.splitting import Example, prompt_of
 from ...tasks.templates import shown_with
+from ...tools.checking.likeness import Frame, frame_of
 from ...training import Settings, Training, fingerprint
 from ...training.loop import trainable
 from .my_data import MyData, question_of
@@ -48,22 +53,27 @@ def folder_of(model: Any, train: Sequence[Encoded], held_out: Sequence[Encoded],
     return cache_dir() / "kept_best" / digest.hexdigest()[:24]
 
 
-def mean(values: Sequence[float]) -> float:
-    """The mean of the lines' losses."""
-    return sum(values) / len(values)
-
-
 class KeepBest:
     """Hand it to `training.train` as `on_step`; `look` gives the held-out loss of each line, of the model as it is now.
 
-    It looks LOOKS times, the last time at the end. Afterwards `restore` puts the best A and B back.
+    It looks LOOKS times, the last time at the end. Afterwards `restore` puts the best A and B back. With a `frame`, `hear`
+    gives the answers at each look, and the best is the one with the most different answers in that frame, then the one
+    with the lowest loss. Without, the last look alone is heard, and only where it is not the best.
     """
 
-    def __init__(self, model: Any, look: Callable[[], list[float]], folder: Path) -> None:
-        self.model, self.look = model, look
+    def __init__(
+        self,
+        model: Any,
+        look: Callable[[], list[float]],
+        folder: Path,
+        hear: Callable[[], list[str]] = list,
+        frame: Frame | None = None,
+    ) -> None:
+        self.model, self.look, self.hear, self.frame = model, look, hear, frame
         self.file = folder / "best.safetensors"
-        # by step: the loss of every held-out line
+        # by step: the loss of every held-out line, and the answers where they were heard
         self.looks: dict[int, list[float]] = {}
+        self.heard: dict[int, list[str]] = {}
         self._kept: dict[str, Tensor] = {}
 
     def __call__(self, run: Training) -> None:
@@ -72,12 +82,17 @@ class KeepBest:
         if not self._kept and done > 1:  # resumed, or read back
             self._read()
         if done not in self.looks and done in {round(run.steps * n / LOOKS) for n in range(1, LOOKS + 1)}:
-            self._note(done)
+            self._note(done, done == run.steps)
+
+    def rank(self, step: int) -> tuple[int, float]:
+        """The best look has the least: the most different answers in the frame, then the lowest loss."""
+        framed = {one for one in self.heard.get(step, ()) if self.frame and self.frame.holds(one)}
+        return -len(framed), mean(self.looks[step])
 
     @property
     def best(self) -> int:
-        """The step after which the held-out loss was lowest."""
-        return min(self.looks, key=lambda step: mean(self.looks[step]))
+        """The step of the best look; 0 before the first."""
+        return min(self.looks, key=self.rank, default=0)
 
     def restore(self) -> int:
         """Put the adapter of the best look back into the model, and return its step."""
@@ -86,30 +101,45 @@ class KeepBest:
                 p.copy_(self._kept[name])
         return self.best
 
-    def _note(self, step: int) -> None:
+    def _note(self, step: int, last: bool) -> None:
         self.looks[step] = self.look()
+        if self.frame or (last and self.best != step):
+            self.heard[step] = self.hear()
         if self.best == step:
             self._kept = {name: p.detach().cpu().clone() for name, p in trainable(self.model).items()}
         with whole_file(self.file) as temporary:
-            save_file(self._kept, temporary, metadata={"looks": json.dumps(self.looks)})
+            save_file(
+                self._kept, temporary, metadata={name: json.dumps(getattr(self, name)) for name in ("looks", "heard")}
+            )
 
     def _read(self) -> None:
         """What an earlier process found in the same run, bit for bit; nothing where the file is not whole."""
         try:
             with safe_open(self.file, "pt") as file:
-                looks = {int(step): losses for step, losses in json.loads(file.metadata()["looks"]).items()}
+                looks, heard = (
+                    {int(step): one for step, one in json.loads(text).items()}
+                    for text in (file.metadata()["looks"], file.metadata().get("heard", "{}"))
+                )
                 kept = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             return
         if kept.keys() == trainable(self.model).keys():
-            self.looks, self._kept = looks, kept
+            self.looks, self.heard, self._kept = looks, heard, kept
+
+
+def hearing(base: models.Base, data: MyData) -> tuple[Callable[[], list[str]], Frame | None]:
+    """For `KeepBest`: how to hear the answers at a look, and the frame, where it is a good part of the training answers."""
+    mine = [said(one["messages"][-1]) for one in data.split.train]
+    weighs = sum(map((frame := frame_of(mine)).holds, mine)) * frame.size() >= FRAMED * sum(map(len, mine))
+    return partial(answers, base, asked(data), LONGEST), frame if weighs else None
 
 
 Rule = Callable[[str], Any]
 ASKED, EVERYDAY = 10, 6
 # tokens of an answer, at most; what that cuts off, of either side, ends with CUT
 LONGEST, CUT = 120, " … [cut]"
-READ = 1500  # characters of the general text
+# characters of the general text; and of all letters of the training answers, so many make their frame weigh
+READ, FRAMED = 1500, 0.25
 
 
 class Heard(NamedTuple):
@@ -133,6 +163,32 @@ class Preferred(NamedTuple):
     longer: Summary | None
 
 
+class Different(NamedTuple):
+    """How many different answers the held-out questions get from the adapter, and have in the file itself."""
+
+    adapter: int
+    file: int
+    # so many questions were asked, and so many of the adapter's answers are its commonest one
+    asked: int
+    commonest: int
+
+    @property
+    def headline(self) -> str:
+        """What to say first where most answers are one sentence, and the file's own are not; else ""."""
+        mostly_one = 2 * self.commonest > self.asked and 2 * self.file > self.asked
+        return (self.file > 1 and (mostly_one or 2 * self.adapter <= self.file)) * (
+            f"{self.commonest} of {self.asked} answers are the same sentence, so the adapter has learned how the answers sound, and not "
+            "what they say. Give it more lines, try a larger base, and read what the last look answered."
+        )
+
+
+def different(data: MyData, tuned: Heard) -> Different:
+    """Count the different answers to the held-out questions that were asked."""
+    file = [said(one["messages"][-1]) for one in asked(data)]
+    given, own = (Counter(" ".join(text.split()) for text in texts) for texts in (tuned.answers, file))
+    return Different(len(given), len(own), len(file), max(given.values()))
+
+
 class SideBySide(NamedTuple):
     """Base and adapter side by side: the gain on each held-out line, how many answers keep the rule, what it cost."""
 
@@ -146,6 +202,8 @@ class SideBySide(NamedTuple):
     general: tuple[float, float]
     # None where the lines are no preferences
     preferred: Preferred | None = None
+    # None where the answers were not compared
+    answers: Different | None = None
 
     @property
     def unit(self) -> str:
@@ -241,6 +299,7 @@ def score(
     tuned: Heard,
     rule: Rule | None,
     of_pairs: bool = False,
+    answers: Different | None = None,
 ) -> SideBySide:
     """Base and adapter side by side; `before` and `after` are the losses of the held-out lines, or pairs."""
     gains = [a - b for a, b in zip(before, after, strict=True)]
@@ -257,6 +316,7 @@ def score(
         drift,
         (base.general, tuned.general),
         _preferred(gains, base, tuned) if of_pairs else None,
+        answers,
     )
 
 
@@ -277,21 +337,20 @@ def pairs(data: MyData, base: Heard, tuned: Heard) -> list[Pair]:
     return [Pair(*(visible(masked(text)) for text in one)) for one in three]
 
 
-def _keep_preferred(found: Preferred) -> list[str]:
-    record("preferred", 100 * found.share, "% of the held-out pairs were learned")
-    record("words.base", found.words[0], "words an answer")
-    record("words.adapter", found.words[1], "words an answer")
-    return ["preferred", "words.base", "words.adapter"]
-
-
 def keep(found: SideBySide) -> list[str]:
     """Record the scores; the names of those that carry the lesson's answer."""
-    told = ["loss.base", "loss.adapter"]
-    lines = f"{found.unit} on held-out lines"
+    told, lines = ["loss.base", "loss.adapter"], f"{found.unit} on held-out lines"
     record("loss.base", found.loss[0], lines)
     record("loss.adapter", found.loss[1], lines)
-    if found.preferred:
-        told += _keep_preferred(found.preferred)
+    if one := found.answers:
+        record("different.adapter", float(one.adapter), "different answers to the held-out questions that were asked")
+        record("different.file", float(one.file), "different answers to them in the file itself")
+        told += ["different.adapter", "different.file"]
+    if pairs := found.preferred:
+        record("preferred", 100 * pairs.share, "% of the held-out pairs were learned")
+        record("words.base", pairs.words[0], "words an answer")
+        record("words.adapter", pairs.words[1], "words an answer")
+        told += ["preferred", "words.base", "words.adapter"]
     if found.gain:
         record("gain.low", found.gain.low, "nats: the gain's 95% interval begins")
         record("gain.high", found.gain.high, "nats: and ends")

@@ -31,7 +31,7 @@ def read(path: str, base: models.Base, chosen: Choices) -> tuple[Adapter | None,
         return None, chosen
     adapter = read_adapter(expanded(path))
     name, its, here = (
-        in_line(one) for one in (adapter.name, *(_called(one) for one in (adapter.base_name, base.name)))
+        in_line(one) for one in (adapter.name, *(base_in_card(one).name for one in (adapter.base_name, base.name)))
     )
     if adapter.base_name and _last(its) != _last(here):
         raise ValueError(
@@ -49,11 +49,6 @@ def read(path: str, base: models.Base, chosen: Choices) -> tuple[Adapter | None,
         f"Training goes on from {name}: r = {adapter.r}, lora_alpha = {adapter.lora_alpha:g}, {len(adapter.A)} layers."
     )
     return adapter, replace(chosen, r=adapter.r, lora_alpha=adapter.lora_alpha)
-
-
-def _called(base_name: str) -> str:
-    """A base as a card names it: the course's copy of a model by that model's name."""
-    return base_in_card(base_name).name
 
 
 def _last(name: str) -> str:

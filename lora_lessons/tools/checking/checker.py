@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ...tasks.conversations import answers_in
-from ...tasks.jsonl import Fault, said
+from ...tasks.jsonl import Fault, said, shown
 from ...tasks.preferences import SIDES, is_pair
 from ...tasks.splitting import LEAST
 from . import template, tokens
 from .layouts import GUESSED, KNOWN, TEXTS, conversation, for_trl, written_otherwise
-from .likeness import ALIKE, AskedQuestions, Likeness, leaks
+from .likeness import ALIKE, SEVERAL, AskedQuestions, Likeness, frame_of, leaks
 from .pairs import Compared
 from .problems import LOOK, NOTE, WRONG, Found, PersonalData
 from .records import Progress, delimiter, has_mark, records, unit
@@ -26,8 +26,9 @@ from .unread import SEEN_OR_HEARD, unlearned, unread_fields, verdict
 Example = dict[str, Any]
 # Fewer lines than these get a word about what to expect; an example of more tokens is not shown if there is a shorter.
 FEW, SHORT = 100, 400
-# From this share of the questions on, one answer is all that is learned.
-ONE_ANSWER = 0.9
+# From this share of the questions on, one answer is all that is learned; above this share of its tokens, the frame of the answers is
+# most of it. That is looked for in a file of no more lines.
+ONE_ANSWER, MOSTLY_FRAME, SHORT_FILE = 0.9, 0.5, 200
 # TRL's max_length where nobody sets it, of SFTConfig and of DPOConfig (1.16, trainer/sft_config.py and dpo_config.py)
 TRL_CUTS = 1024
 # What is sound in many files, and worth a word all the same.
@@ -38,6 +39,10 @@ OF_TEMPLATES = ("special_token_in_text", "old_form")
 EARLIER_ONES = (
     "Trainers that learn all that the template writes, as TRL's, learn what it writes of the others, too. For each to be learned as it will be "
     "asked, write a line for each answer."
+)
+LOW_LOSS = (
+    "a low loss may mean that the model has learned this alone, and gives one sentence to every question. Read the answers to questions "
+    "that it has not seen. More lines, a shorter frame or a larger base help."
 )
 # What is said of an answer because it is to be learned, and not of one that is there to be bad.
 OF_GOOD_ONES = ("boilerplate", "in_circles", "question_in_answer")
@@ -164,6 +169,8 @@ class _Check:
         self.otherwise: dict[str, tuple[str, str] | None] = {}
         self.texts: dict[str, str] = {}
         self.likeness, self.questions, self.personal = Likeness(), AskedQuestions(), PersonalData()
+        # of a short file, what its different answers begin and end with, as keys
+        self.different: dict[str, None] = {}
         self.first: Example | None = None
         self.with_tools: Example | None = None
         self.thinks: Example | None = None
@@ -239,6 +246,8 @@ class _Check:
             self.likeness.add_pair(line, example["prompt"], example["chosen"], example["rejected"])
         else:
             self.likeness.add(line, messages, judged=bool(judged))
+            if self.good <= SHORT_FILE:
+                self.different[(text := said(messages[-1]))[:200] + text[200:][-200:]] = None
         if self.held_out is not None:
             self.questions.add(line, asked(example))
         if not self.first or not self.first["messages"][-1].get("content"):
@@ -287,6 +296,14 @@ class _Check:
         if (share := self.likeness.commonest()) >= ONE_ANSWER:
             reason = f"{share:.0%} of its questions have one and the same answer, so the model learns to give it whatever is asked"
             note("one_answer", LOOK, None, f"{reason}: add lines with others, or look whether a column was mixed up.")
+        elif len(answers := list(self.different)) >= SEVERAL and self.good <= SHORT_FILE:
+            frame, parts = frame_of(answers), self.tokenizer.tokenize if self.tokenizer else str
+            if (share := sum(map(frame.holds, answers)) * frame.size(parts) / max(1, sum(self.taught))) > MOSTLY_FRAME:
+                both = [
+                    f"{does} with {shown(text)}" for does, text in zip(("begin", "end"), frame, strict=True) if text
+                ]
+                what = f"nearly all answers {' and '.join(both)}, which is {share:.0%} of what they say"
+                note("shared_frame", LOOK if self.good < FEW else NOTE, None, f"{what}: {LOW_LOSS}")
         for alike in self.likeness.found():
             note(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{self.unit} {alike.other}"))
         if self.held_out is not None:

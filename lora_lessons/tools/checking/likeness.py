@@ -2,6 +2,8 @@
 
 How alike two texts are, is known from 32 bytes of each: Broder's MinHash (1997). Lines that share a long instruction
 are alike for the most part, so their ends must be alike as well: what is asked, and how the answer begins.
+
+A frame is what nearly all answers of a file begin and end with, letter by letter.
 """
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence, Sized
 from hashlib import blake2b
+from os.path import commonprefix
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -232,3 +235,36 @@ def _note(
     alike = near(rows[mine], others[theirs])
     for one, other in zip(mine[alike].tolist(), theirs[alike].tolist(), strict=True):
         first_alike[one] = min(other, first_alike.get(one, other))
+
+
+# of the answers: so many share a frame, so that one odd line does not hide it
+NEARLY_ALL = 0.9
+
+
+class Frame(NamedTuple):
+    """What answers begin with, and what they end with; "" where they share nothing."""
+
+    begin: str
+    end: str
+
+    def holds(self, answer: str) -> bool:
+        """Whether an answer stands in this frame."""
+        return answer.startswith(self.begin) and answer.removeprefix(self.begin).endswith(self.end)
+
+    def size(self, parts: Callable[[str], Sized] = str) -> int:
+        """How long it is, counted in the `parts` of a text: its letters, or its tokens."""
+        return len(parts(self.begin)) + len(parts(self.end))
+
+
+def frame_of(answers: Sequence[str]) -> Frame:
+    """The frame of NEARLY_ALL answers or more, in whole words."""
+    begin = re.sub(r"\w+\Z", "", _shared(answers))
+    backwards = _shared([answer.removeprefix(begin)[::-1] for answer in answers])
+    return Frame(begin, re.sub(r"\A\w+", "", backwards[::-1]))
+
+
+def _shared(texts: Sequence[str]) -> str:
+    """What nearly all `texts` begin with: sorted, those that begin alike stand together."""
+    ordered, few = sorted(texts), int(len(texts) * (1 - NEARLY_ALL))
+    begins = (commonprefix([ordered[n], ordered[n + len(ordered) - few - 1]]) for n in range(few + 1) if ordered)
+    return max(begins, key=len, default="")

@@ -47,6 +47,8 @@ class AboutAdapter(NamedTuple):
     # what the intervals among the scores assume
     condition: str
     limits: Sequence[str]
+    # the scores in sentences; the first of them stands before all else
+    summary: Sequence[str] = ()
 
 
 class NamedBase(NamedTuple):
@@ -74,6 +76,7 @@ def model_card(about: AboutAdapter) -> str:
     parts = [
         f"# {plain(about.name)}",
         f"A LoRA adapter for {in_code(about.base)}. {about.base_note}".strip(),
+        *([f"**{about.summary[0]}**"] if about.summary else []),
         "Nobody but its maker has looked at it: fill in below what you know of it.",
         "## Data",
         listed(about.data),

@@ -7,6 +7,7 @@ from tiny import make_tiny_model
 
 from lora_lessons import lora, training
 from lora_lessons.lessons.l15_your_own.scoring import KeepBest, folder_of
+from lora_lessons.tools.checking.likeness import Frame
 from lora_lessons.training.loop import trainable
 
 HOW = training.Settings(steps=8, batch_size=1, learning_rate=1e-2, checkpoint_every=1)
@@ -53,11 +54,24 @@ class Looks:
 
 def test_the_best_look_is_put_back_and_not_the_last(adapted, examples, tmp_path):
     looks = Looks(adapted, 3.0, 1.0, 2.0, 4.0)
-    keep = KeepBest(adapted, looks, tmp_path)
+    keep = KeepBest(adapted, looks, tmp_path, lambda: ["late"])
     training.train(adapted, examples, HOW, run_dir=tmp_path / "run", on_step=keep)
-    assert list(keep.looks) == [2, 4, 6, 8] and keep.best == 4
+    assert list(keep.looks) == [2, 4, 6, 8] and keep.best == 4 and keep.heard == {8: ["late"]}
     assert same(state(adapted), looks.seen[3]), "training itself is not changed"
     assert keep.restore() == 4 and same(state(adapted), looks.seen[1])
+
+
+def test_in_a_frame_the_look_with_the_most_different_answers_is_kept_whatever_the_loss_and_read_back(
+    adapted, examples, tmp_path
+):
+    heard = iter([["<a>", "<a>", "<a>"], ["<a>", "<b>", "c"], ["<a>", "<c>", "<a>"], ["a", "b", "c"]])
+    looks, frame, first = Looks(adapted, 1.0, 3.0, 2.0, 0.5), Frame("<", ">"), state(adapted)
+    keep = KeepBest(adapted, looks, tmp_path, lambda: next(heard), frame)
+    training.train(adapted, examples, HOW, run_dir=tmp_path / "run", on_step=keep)
+    put_back(adapted, first)
+    again = KeepBest(adapted, Looks(adapted), tmp_path, list, frame)
+    training.train(adapted, examples, HOW, run_dir=tmp_path / "run", on_step=again)
+    assert keep.best == again.restore() == 6 and again.heard == keep.heard and same(state(adapted), looks.seen[2])
 
 
 def test_a_killed_run_goes_on_with_what_it_had_found(adapted, examples, tmp_path):

@@ -26,7 +26,8 @@ def about(text):
         CardRow("forgetting", "40", "44"),
     ]
     data, settings = {"file": f"{text}.jsonl", "check": text}, {"r": "8", "machine": text}
-    return AboutAdapter(text, text, text, "models.folder('x')", data, settings, rows, text, [text, "One seed."])
+    limits, summary = [text, "One seed."], [f"4 of 4 answers {text}", f"The loss fell by 50%. {text}"]
+    return AboutAdapter(text, text, text, "models.folder('x')", data, settings, rows, text, limits, summary)
 
 
 def test_it_says_what_a_colleague_asks(curve, tmp_path):
@@ -40,10 +41,10 @@ def test_it_says_what_a_colleague_asks(curve, tmp_path):
     text = written.read_text(encoding="utf-8")
     assert written == tmp_path / "mine.html" and list(folder.iterdir()) == [folder / "a"]
     for said in (
-        "Did training on mine.jsonl help?",
-        "<b>4.00 → 2.00</b>, lower by 1.80 to 2.20",
+        "trained on mine.jsonl",
+        "<td>4.00<td>2.00<td>lower by 1.80 to 2.20",
         "<dt>r<dd>8",
-        "Why 3?",
+        "Why 2?",
         "Before 0.",
         "After 0.",
         "1.5 minutes (read back from the same run, 2026-11-29)",
@@ -55,7 +56,8 @@ def test_it_says_what_a_colleague_asks(curve, tmp_path):
         'alt="The held-out loss fell from 4.00',
     ):
         assert said in text, said
-    assert "Why 4?" not in text and 'name="viewport"' in text
+    order = ["4 of 4 answers", "Why 0?", "The loss fell by 50%", "<details>", "<dt>r<dd>8", "<td>4.00"]
+    assert order == sorted(order, key=text.index) and "Why 3?" not in text and 'name="viewport"' in text
     again = page.write(folder, about("mine"), curve, pairs, cost)
     assert again == tmp_path / "mine-page-2.html" and written.read_text(encoding="utf-8") == text
 

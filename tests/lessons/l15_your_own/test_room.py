@@ -140,13 +140,11 @@ def test_what_is_asked_for_is_what_is_planned(data):
     my_data.attach(base.model, 0)
     assert beforehand.seconds_a_step(base.model, data.train, how) > 0
     assert all(p.grad is None for p in base.model.parameters()), "training starts clean"
-    bill = beforehand.bill(base, how, 100)
+    bill = beforehand.bill(base, how, data.train)
     job = Job(
         "lora", my_data.R, seq=100, batch_size=4, gradient_checkpointing=False, dtype="fp32", optimizer=how.optimizer
     )
-    assert bill == memory.predict(base.model.config, job, card=False).bill.total, "no card's context on a processor"
-    shorter = beforehand.bill(base, how, data.train)
-    assert shorter < bill and shorter == beforehand.bill(base, how, list(data.train))
+    assert 0 < bill < memory.predict(base.model.config, job, card=False).bill.total, "no card's context on a processor"
     where = my_data.Place(room=bill / 2, words="a small card")
     assert "does NOT fit" in said_before(how, 9, bill, where)
     said = said_before(how, 9, bill, where._replace(room=2 * bill))
@@ -208,13 +206,13 @@ def test_the_rate_is_that_of_the_weights_and_not_of_their_bytes(monkeypatch):
         assert my_data.settings(base._replace(model=model), 9, "quick", 0, False).learning_rate == my_data.RATE_OF_LARGE
 
 
-def test_a_base_in_4_bits_is_planned_as_qlora_on_a_processor_too():
+def test_a_base_in_4_bits_is_planned_as_qlora_on_a_processor_too(data):
     """Its layers are of another class there than on a card."""
     sizes = {"num_hidden_layers": 1, "hidden_size": 128, "intermediate_size": 256, "vocab_size": 64}
     net = models.random_base(device="cpu", num_attention_heads=2, num_key_value_heads=1, **sizes)
     base = models.Base(net, AsciiTokenizer(), "random")
     assert beforehand.in_four_bits(base) and not beforehand.in_four_bits(make_tiny_base())
-    assert beforehand.bill(base, my_data.settings(base, 9, "quick", 0, False), 64) > 0
+    assert beforehand.bill(base, my_data.settings(base, 9, "quick", 0, False), data.train) > 0
 
 
 def test_a_step_is_timed_when_the_card_has_done_it(monkeypatch):
@@ -373,12 +371,39 @@ def test_without_switches_the_adapter_off_and_on_again(data, monkeypatch):
 
 def test_scores_are_recorded():
     bare, tuned = scoring.Heard(["a"], ["c"], 40.0), scoring.Heard(["good"], ["c"], 44.0)
-    told = scoring.keep(scoring.score([3.0, 3.2], [2.0, 2.3], bare, tuned, lambda answer: answer == "good"))
+    found = scoring.score([3.0, 3.2], [2.0, 2.3], bare, tuned, lambda answer: answer == "good")
+    told = scoring.keep(found._replace(answers=scoring.Different(2, 3, 4, 3)))
     kept = session_records()
-    assert set(told) < set(kept) and len(told) == 6
+    assert set(told) < set(kept) and len(told) == 8
+    assert (kept["different.adapter"].value, kept["different.file"].value) == (2, 3)
     assert scoring.keep(scoring.score([3.0], [2.0], bare, tuned, None)) == ["loss.base", "loss.adapter"]
     assert kept["kept.adapter"].value == 100 and kept["forgetting"].value == pytest.approx(1.1)
     assert kept["gain.low"].value < kept["gain.high"].value
+
+
+@pytest.mark.parametrize(
+    ("answers", "file", "said"),
+    [
+        ("aaaa", "wxyz", "4 of 4 answers are the same sentence, so"),
+        ("aaab", "wxyz", "3 of 4 answers are"),
+        ("aabb", "wxyz", "2 of 4 answers are"),
+        ("aabc", "wxyz", ""),
+        ("aaaa", "wwww", ""),
+        ("a", "w", ""),
+    ],
+)
+def test_answers_that_are_one_sentence_are_the_headline_and_what_to_do_is_said(answers, file, said, data):
+    held_out = [{"messages": [{"role": "assistant", "content": one}]} for one in file]
+    heard = scoring.Heard([f" {one}\n" * 2 for one in answers], [], 1.0)
+    found = scoring.different(data._replace(split=data.split._replace(held_out=held_out)), heard)
+    assert found[:2] == (len(set(answers)), len(set(file)))
+    assert found.headline.startswith(said) and bool(found.headline) == bool(said) == ("more lines" in found.headline)
+
+
+def test_a_frame_decides_only_where_it_is_a_good_part_of_the_answers(data):
+    assert scoring.hearing(None, data)[1] == ("Secret ", ".")
+    long = [{"messages": [{"role": "assistant", "content": f"Do {n * 'so so so '}."}]} for n in range(9)]
+    assert scoring.hearing(None, data._replace(split=data.split._replace(train=long)))[1] is None
 
 
 # ---- pictures ----
@@ -408,10 +433,13 @@ def test_a_square_of_a_long_file_stands_for_several_lines(tmp_path):
 
 def test_the_curve_marks_what_was_kept_and_says_when_nothing_was_gained():
     looks = {0: 4.0, 6: 2.0, 12: 2.5}
-    assert "after step 6, not the last" in pictures.held_out_in_words(looks)
-    assert "nothing was gained" in pictures.held_out_in_words({0: 1.0, 6: 2.0})
-    ax = pictures.held_out_curve([3.0] * 12, looks, 12).axes[0]
-    assert any(list(line.get_xdata()) == [6] and line.get_markersize() == 15 for line in ax.lines)
+    assert "after step 6, not the last" in pictures.held_out_in_words(looks, 6)
+    assert "nothing was gained" in pictures.held_out_in_words({0: 1.0, 6: 2.0}, 6)
+    assert "to 2.50 after step 12, the last. The A and B of that step are kept. The loss was lower" in (
+        pictures.held_out_in_words(looks, 12)
+    )
+    ax = pictures.held_out_curve([3.0] * 12, looks, 12, 12).axes[0]
+    assert any(list(line.get_xdata()) == [12] and line.get_markersize() == 15 for line in ax.lines)
     _, finding, _ = pictures.line_by_line([3.0, 4.0], [2.0, 4.5])
     assert "fell on 1 of 2" in finding
 
@@ -458,7 +486,7 @@ def test_the_card_holds_numbers_and_never_a_line_of_the_data(data, tmp_path):
     base = make_tiny_base()._replace(name=str(tmp_path))
     how = my_data.settings(base, 9, "quick", 0, False)
     bare, tuned = scoring.Heard(["Secret a"], ["c"], 40.0), scoring.Heard(["Secret b"], ["c"], 44.0)
-    found = scoring.score([3.0, 3.2], [2.0, 2.3], bare, tuned, None)
+    found = scoring.score([3.0, 3.2], [2.0, 2.3], bare, tuned, None, answers=scoring.Different(1, 3, 3, 3))
     problems = [
         checking.Problem("duplicate", "look", 1, 2, "Secret sentence"),
         checking.Problem("pad_is_eos", "note", None, 1, "x"),
@@ -474,6 +502,8 @@ def test_the_card_holds_numbers_and_never_a_line_of_the_data(data, tmp_path):
         "held out: 3 lines, near copies kept together",
         "Nobody has judged it blind yet.",
         "| 3.10 | 2.15 |",
+        "\n\n**3 of 3 answers are the same sentence, so ",
+        "| different answers |  | 1 | to 1; in the file 3 |",
     ):
         assert said in text, said
 
@@ -524,7 +554,7 @@ def test_the_card_names_the_base_that_was_trained_on_and_quotes_a_judgement(data
 
 
 def handed_over(folder, data, **changes):
-    found = scoring.SideBySide((3.0, 2.0), None, None, None, (40.0, 44.0))
+    found = scoring.SideBySide((3.0, 2.0), None, None, None, (40.0, 44.0), None, changes.pop("answers", None))
     given = {"model": "embedded", "export_path": "", "shipped": publishing.Exported([], "", "")} | changes
     return repr(publishing.handover(folder, data, given["model"], found, given["export_path"], given["shipped"]))
 
@@ -537,6 +567,8 @@ def test_a_learner_is_told_the_whole_path_and_the_store_is_not(data, tmp_path):
     assert f"Your adapter: {folder}\n" in said and "went from 3.00 to 2.00 nats" in said
     assert f'lora-lessons ask {folder} "Your question?"\n' in said and f"export ollama {folder} --out" in said
     assert str(tmp_path) not in handed_over(folder, ours)
+    assert said.startswith("Your adapter")
+    assert handed_over(folder, data, answers=scoring.Different(1, 4, 4, 4)).startswith("4 of 4 answers are the same")
     other = handed_over(folder, data, model="owner/name")
     assert '"Your question?" --base owner/name\n' in other and other.endswith("for-ollama --base owner/name")
     written = publishing.Exported([tmp_path / "out" / "adapter.gguf"], "", "")

@@ -60,7 +60,7 @@ def test_a_line_that_cannot_be_used_is_said_in_the_words_of_its_own_layout(check
 
 @pytest.mark.parametrize(("lines", "severity"), [(1, "look"), (3, "look"), (4, "note"), (99, "note")])
 def test_fewer_lines_than_can_be_split_are_a_mistake(checked, lines, severity):
-    report = checked(*[talk(f"Which {n}?", f"Number {n}.") for n in range(lines)])
+    report = checked(*[talk(f"Which {n}?", f"{n}.") for n in range(lines)])
     assert [(one.code, one.severity) for one in report.problems] == [("too_few", severity)]
 
 
@@ -174,6 +174,25 @@ def test_one_answer_to_all_questions_is_named_and_the_same_line_again_is_not_tha
     assert "one_answer" not in severities(checked(*longer))
 
 
+@pytest.mark.parametrize(
+    ("answers", "named"), [("Ahoy, crumb! {}. Butter is the answer.", True), ("Cause: {}.", False)]
+)
+def test_a_frame_that_most_of_the_answers_are_is_named_and_a_short_one_is_not(checked, answers, named):
+    said = [
+        "Bake the shell",
+        "Leave the door shut",
+        "Freeze it",
+        "Take a strong flour",
+        "Poke the cake",
+        "Chill the dough",
+    ]
+    report = checked(*[talk(f"{one[::-1]}?", answers.format(one)) for one in [*said, *said[:1]]])
+    assert ("shared_frame" in severities(report)) == named and (
+        'begin with "Ahoy, crumb! " and end with ". Butter is the answer.", which is 6' in str(report.problems)
+    ) == named
+    assert checker.frame_of([*(f"Dear {n}, bye." for n in range(11)), "No."]) == ("Dear ", ", bye.")
+
+
 def test_a_turn_of_sharegpt_that_is_not_to_be_learned_stays_so(tmp_path):
     said = [("human", "Hot?", {}), ("gpt", "No.", {"weight": 0}), ("human", "Sure?", {}), ("gpt", "Yes, hot.", {})]
     line = {"conversations": [{"from": who, "value": text, **more} for who, text, more in said]}
@@ -230,7 +249,7 @@ def test_what_is_no_mistake_is_not_named(checked, line):
 
 
 def test_the_first_few_lines_are_named_and_all_are_counted(checked):
-    report = checked(*[talk(f"Which {n}?", f"Number {n}.") for n in range(10)], *["{}"] * 7)
+    report = checked(*[talk(f"Which {n}?", f"{n}.") for n in range(10)], *["{}"] * 7)
     (problem, _) = report.problems
     assert (problem.line, problem.lines, problem.count) == (11, (11, 12, 13, 14, 15), 7)
 
@@ -282,7 +301,7 @@ def test_another_question_is_no_leak_and_a_bad_held_out_line_is_said(checked, tm
 
 
 def test_few_lines_get_a_word(checked):
-    lines = [talk(f"Which {n}?", f"Number {n}.") for n in range(checker.FEW - 1)]
+    lines = [talk(f"Which {n}?", f"{n}.") for n in range(checker.FEW - 1)]
     assert severities(checked(*lines)) == {} and checked(*lines).problems[0].code == "too_few"
     assert checked(*lines, talk("And?", "Yes.")).problems == ()
 

@@ -20,7 +20,7 @@ from ...tasks import Encoded, Preference
 from ...training import Settings
 from ...training.losses import losses
 from .my_data import MyData, Place, R, question_of, rows_of
-from .scoring import EVERYDAY, LONGEST, LOOKS, asked, line_losses
+from .scoring import EVERYDAY, LONGEST, LOOKS, asked, hearing, line_losses
 
 # of each answer on trial, in tokens
 WORDS = 8
@@ -68,7 +68,8 @@ def times(base: models.Base, data: MyData, how: Settings) -> Times:
     look = _seconds(base.model, lambda: line_losses(base.model, few, how.autocast)) * len(rows) / len(few)
     questions = [*map(question_of, asked(data)), *tasks.everyday_questions()[:EVERYDAY]]
     first, some = (_seconds(base.model, partial(models.answers, base, questions, n)) for n in (1, 1 + WORDS))
-    return Times(step, look, first + max(0.0, some - first) * (LONGEST - 1) / WORDS)
+    answers = first + max(0.0, some - first) * (LONGEST - 1) / WORDS
+    return Times(step, look + answers * (hearing(base, data)[1] is not None), answers)
 
 
 def seconds_a_step(model: Any, examples: Sequence[Any], how: Settings) -> float:

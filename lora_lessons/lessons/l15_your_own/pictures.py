@@ -282,6 +282,6 @@ def in_words(found: SideBySide, asked: int) -> list[str]:
 
 def side_by_side(pairs: Sequence[Pair], keep: KeepBest) -> str:
     """Questions with the base's answer and the adapter's; and what the last look said, where another one is kept."""
-    late = keep.heard.get(max(keep.looks), ()) if keep.best != max(keep.looks) else ()
-    more = [*(f"\nlast look: {visible(masked(answer))}" for answer in late), *[""] * len(pairs)]
+    late = keep.heard.get(max(keep.looks), []) if keep.best != max(keep.looks) else []
+    more = (f"\nlast look: {visible(masked(one))}" * bool(one) for one in late + [""] * len(pairs))
     return "\n".join(map("\nQ: {0.question}\nbase:    {0.base}\nadapter: {0.adapter}{1}".format, pairs, more))

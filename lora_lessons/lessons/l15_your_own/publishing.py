@@ -164,7 +164,6 @@ def handover(
     """Where the adapter is, what it gained, and the commands that ask it and write it for llama.cpp and Ollama."""
     name = shlex.quote(where(folder, data))
     base = "" if model == models.EMBEDDED else f" --base {shlex.quote(model)}"
-    again = f"Did the second round change it? lora-lessons inspect {name} --before {shlex.quote(start_from_path)}"
     written = bool(export_path and shipped.files) and shipped.files[0].parent
     lines = [
         found.answers.headline if found.answers else "",
@@ -173,7 +172,8 @@ def handover(
         f'Ask it: lora-lessons ask {name} "Your question?"{base}',
         f"Its model card: {where(folder, data)}/{CARD}",
         page and f"A page to send to a colleague: {where(page, data)} (it quotes held-out questions: read it first)",
-        again if start_from_path else "",
+        start_from_path
+        and f"Did the second round change it? lora-lessons inspect {name} --before {shlex.quote(start_from_path)}",
         f"For llama.cpp and Ollama: {written or f'lora-lessons export ollama {name} --out for-ollama{base}'}",
     ]
     return Handover([*filter(None, lines)])

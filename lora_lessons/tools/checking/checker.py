@@ -40,10 +40,6 @@ EARLIER_ONES = (
     "Trainers that learn all that the template writes, as TRL's, learn what it writes of the others, too. For each to be learned as it will be "
     "asked, write a line for each answer."
 )
-LOW_LOSS = (
-    "a low loss may mean that the model has learned this alone, and gives one sentence to every question. Read the answers to questions "
-    "that it has not seen. More lines, a shorter frame or a larger base help."
-)
 # What is said of an answer because it is to be learned, and not of one that is there to be bad.
 OF_GOOD_ONES = ("boilerplate", "in_circles", "question_in_answer")
 
@@ -299,11 +295,13 @@ class _Check:
         elif len(answers := list(self.different)) >= SEVERAL and self.good <= SHORT_FILE:
             frame, parts = frame_of(answers), self.tokenizer.tokenize if self.tokenizer else str
             if (share := sum(map(frame.holds, answers)) * frame.size(parts) / max(1, sum(self.taught))) > MOSTLY_FRAME:
-                both = [
-                    f"{does} with {shown(text)}" for does, text in zip(("begin", "end"), frame, strict=True) if text
-                ]
-                what = f"nearly all answers {' and '.join(both)}, which is {share:.0%} of what they say"
-                note("shared_frame", LOOK if self.good < FEW else NOTE, None, f"{what}: {LOW_LOSS}")
+                both = (f"{does} with {shown(one)}" for does, one in zip(("begin", "end"), frame, strict=True) if one)
+                what = (
+                    f"nearly all answers {' and '.join(both)}, which is {share:.0%} of what they say: a low loss may mean that the model "
+                    "has learned this alone, and gives one sentence to every question. Read the answers to questions that it has not "
+                    "seen. More lines, a shorter frame or a larger base help."
+                )
+                note("shared_frame", LOOK if self.good < FEW else NOTE, None, what)
         for alike in self.likeness.found():
             note(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{self.unit} {alike.other}"))
         if self.held_out is not None:

@@ -236,7 +236,9 @@ def test_minutes_count_every_held_out_line_and_whole_answers(data, monkeypatch):
     monkeypatch.setattr(beforehand, "_seconds", lambda model, work: next(seconds))
     base, chosen = make_tiny_base(), my_data.Choices(batch_size=2)
     found = beforehand.times(base, data, my_data.settings(base, 9, "quick", 0, False, chosen=chosen))
-    assert found == beforehand.Times(0.3, 3.0, 1 + 4 * (scoring.LONGEST - 1) / 8)
+    assert found.answers == 1 + 4 * (scoring.LONGEST - 1) / 8 and found[:2] == (0.3, 3.0 + found.answers), (
+        "these answers share a frame: each look hears them"
+    )
 
 
 def test_what_does_not_fit_is_told_which_parameters_to_change():
@@ -456,7 +458,8 @@ def test_the_curve_grows_with_the_run_and_its_looks(data, tmp_path):
     run.losses[:] = [5.0, 4.0]
     curve(run)
     assert curve.looks == {0: 4.5, 2: 2.5} and "to 2.50 after step 2" in curve.words()
-    assert keep.restore() == 2
+    keep.looks[4], keep.heard[4], pairs = [9.0], ["late"], [scoring.Pair("q", "b", "a")] * 2
+    assert keep.restore() == 2 and pictures.side_by_side(pairs, keep).count("adapter: a\nlast look: late\n") == 1
 
 
 def test_where_it_changed_is_measured_against_the_base_where_that_can_be_read(tmp_path, monkeypatch):

@@ -171,7 +171,9 @@ def handover(
         f"On {len(data.held_out)} held-out lines the loss went from {found.loss[0]:.2f} to {found.loss[1]:.2f} {found.unit}.",
         f'Ask it: lora-lessons ask {name} "Your question?"{base}',
         f"Its model card: {where(folder, data)}/{CARD}",
-        page and f"A page to send to a colleague: {where(page, data)} (it quotes held-out questions: read it first)",
+        f"A page to send to a colleague: {where(page, data)} (it quotes held-out questions: read it first)"
+        if page
+        else "",
         start_from_path
         and f"Did the second round change it? lora-lessons inspect {name} --before {shlex.quote(start_from_path)}",
         f"For llama.cpp and Ollama: {written or f'lora-lessons export ollama {name} --out for-ollama{base}'}",

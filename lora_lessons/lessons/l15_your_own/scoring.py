@@ -175,8 +175,8 @@ class Different(NamedTuple):
     @property
     def headline(self) -> str:
         """What to say first where most answers are one sentence, and the file's own are not; else ""."""
-        mostly_one = 2 * self.commonest > self.asked and 2 * self.file > self.asked
-        return (self.file > 1 and (mostly_one or 2 * self.adapter <= self.file)) * (
+        # half as many as there could be, or one that most questions get, where the file has many
+        return (2 * self.adapter <= self.file > 1 or 2 * self.commonest > self.asked < 2 * self.file > 2) * (
             f"{self.commonest} of {self.asked} answers are the same sentence, so the adapter has learned how the answers sound, and not "
             "what they say. Give it more lines, try a larger base, and read what the last look answered."
         )
@@ -337,6 +337,13 @@ def pairs(data: MyData, base: Heard, tuned: Heard) -> list[Pair]:
     return [Pair(*(visible(masked(text)) for text in one)) for one in three]
 
 
+def _keep_preferred(found: Preferred) -> list[str]:
+    record("preferred", 100 * found.share, "% of the held-out pairs were learned")
+    record("words.base", found.words[0], "words an answer")
+    record("words.adapter", found.words[1], "words an answer")
+    return ["preferred", "words.base", "words.adapter"]
+
+
 def keep(found: SideBySide) -> list[str]:
     """Record the scores; the names of those that carry the lesson's answer."""
     told, lines = ["loss.base", "loss.adapter"], f"{found.unit} on held-out lines"
@@ -346,11 +353,8 @@ def keep(found: SideBySide) -> list[str]:
         record("different.adapter", float(one.adapter), "different answers to the held-out questions that were asked")
         record("different.file", float(one.file), "different answers to them in the file itself")
         told += ["different.adapter", "different.file"]
-    if pairs := found.preferred:
-        record("preferred", 100 * pairs.share, "% of the held-out pairs were learned")
-        record("words.base", pairs.words[0], "words an answer")
-        record("words.adapter", pairs.words[1], "words an answer")
-        told += ["preferred", "words.base", "words.adapter"]
+    if found.preferred:
+        told += _keep_preferred(found.preferred)
     if found.gain:
         record("gain.low", found.gain.low, "nats: the gain's 95% interval begins")
         record("gain.high", found.gain.high, "nats: and ends")

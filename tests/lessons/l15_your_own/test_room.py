@@ -570,8 +570,9 @@ def test_a_learner_is_told_the_whole_path_and_the_store_is_not(data, tmp_path):
     assert f"Your adapter: {folder}\n" in said and "went from 3.00 to 2.00 nats" in said
     assert f'lora-lessons ask {folder} "Your question?"\n' in said and f"export ollama {folder} --out" in said
     assert str(tmp_path) not in handed_over(folder, ours)
-    assert said.startswith("Your adapter")
-    assert handed_over(folder, data, answers=scoring.Different(1, 4, 4, 4)).startswith("4 of 4 answers are the same")
+    assert said.startswith("Your adapter") and handed_over(
+        folder, data, answers=scoring.Different(1, 4, 4, 4)
+    ).startswith("4 of 4 answers are the same")
     other = handed_over(folder, data, model="owner/name")
     assert '"Your question?" --base owner/name\n' in other and other.endswith("for-ollama --base owner/name")
     written = publishing.Exported([tmp_path / "out" / "adapter.gguf"], "", "")

@@ -16,10 +16,22 @@ _MARKS = {SEEN: "yes", NOT_SEEN: "**no**", NOT_TOLD: "not told apart", NOT_ASKED
 
 
 def _statements(record: Mapping[str, Any]) -> list[str]:
-    """What may be the small base's own, and whether it was seen at each size."""
+    """What may be the small base's own, and whether it was seen at each size; what rests on one run says so."""
+    once = {
+        (line.claim, line.quantity.name, title)
+        for line in sizes.table(record)
+        for title, value in line.measured.items()
+        if value.seeds == 1
+    }
     rows = [
-        _row(capital(sizes.STATEMENTS[name].says), (_MARKS[at[title]] for title in TITLES))
-        for name, at in sizes.seen(record).items()
+        _row(
+            capital(one.says),
+            (
+                _MARKS[at[title]] + " (1 run)" * any((one.claim, need.quantity, title) in once for need in one.needs)
+                for title in TITLES
+            ),
+        )
+        for one, at in zip(sizes.STATEMENTS.values(), sizes.seen(record).values(), strict=True)
         if measured(at)
     ]
     return [*_head("what we found"), *rows]
@@ -35,6 +47,9 @@ def sizes_table() -> str:
         "moments in 32 bits, which this machine has no room for at the largest size.",
         "",
         *_statements(record),
+        "",
+        "“1 run” is one seed: another may say otherwise. Behind a share of answers stands Wilson's interval, over the answers of all "
+        "seeds; behind other numbers Student's t over the seeds.",
     ]
     for claim, lines in groupby(filter(attrgetter("measured"), sizes.table(record)), key=attrgetter("claim")):
         asked = sizes.CLAIMS[claim]

@@ -197,7 +197,9 @@ def test_the_table_has_means_and_intervals_by_seed_and_says_what_is_open_and_wha
     half, large = sizes.SIZES["qwen2.5-coder-0.5b"], sizes.SIZES["qwen2.5-coder-1.5b"]
     rows = rows_of("rank", half, {"r=8, α=16": [3.0, 3.2, 3.1], "r=64, α=16": [3.1, 3.2]})
     rows += rows_of("rank", large, {"r=8, α=16": [2.5], "r=64, α=16": [2.4]})
-    rows += rows_of("forget", half, {"base": [{"general": 20.0}], "LoRA": [{"general": 22.0}, {"general": 24.0}]})
+    trained = [{"general": 22.0, "drift": 1.0}, {"general": 24.0, "drift": 0.5}]
+    rows += rows_of("forget", half, {"base": [{"general": 20.0, "kept": 0.0}], "LoRA": trained})
+    rows += rows_of("forget", large, {"LoRA": trained[:1]})
     at = {line.quantity.name: line.at for line in sizes.table({"rows": rows}, steps=STEPS)}
     rank = at["rank 64 above rank 8, α = 16"]
     assert rank["0.5B"] == Spread(*sweep.summary([0.1, 0.0])) or rank["0.5B"].mean == pytest.approx(0.05)
@@ -206,6 +208,14 @@ def test_the_table_has_means_and_intervals_by_seed_and_says_what_is_open_and_wha
     # what no seed draws was measured once, and stands beside every seed
     assert at["perplexity of plain English after LoRA"]["0.5B"].seeds == 2
     assert at["perplexity of plain English after LoRA"]["0.5B"].mean == pytest.approx(1.15)
+    # a share of answers has Wilson's interval, over the answers of all seeds, and of those of the base once
+    drift, before = at["everyday answers in the task's form"], at["answers that keep every rule, before"]
+    for value, share, answers, seeds in (
+        (drift["0.5B"], 75, 24, 2),
+        (drift["1.5B"], 100, 12, 1),
+        (before["0.5B"], 0, 16, 0),
+    ):
+        assert value == Spread(share, *(100 * end for end in evaluation.interval(share / 100, answers)), seeds)
     cut = at["left of what was learned, ΔW cut to rank 8"]
     assert cut["0.5B"] == OPEN and cut["1.5B"] == "not here: 28 GB"
     text = "\n".join(sizes.lines({"rows": rows}, steps=STEPS))
@@ -213,9 +223,13 @@ def test_the_table_has_means_and_intervals_by_seed_and_says_what_is_open_and_wha
         "135M: SmolLM2, Q4_1; 0.5B: Qwen2.5-Coder, Q4_K_M" in text
         and "Between families not only the size differs." in text
     )
-    assert "1.5B: -0.100 (1 run)" in text and "135M: not measured yet" in text
+    assert "1.5B: -0.100 (1 run)" in text and "135M: not measured yet" in text and "100 (76 to 100; 1 run)" in text
     # a result of other settings is none
-    assert {v for line in sizes.table({"rows": rows}, steps=24) for v in line.at.values()} <= {OPEN, cut["1.5B"]}
+    assert {v for line in sizes.table({"rows": rows}, steps=24) for v in line.at.values()} <= {
+        OPEN,
+        cut["1.5B"],
+        before["0.5B"],
+    }
 
 
 @pytest.mark.parametrize(

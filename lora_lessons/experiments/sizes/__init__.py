@@ -7,7 +7,6 @@ and `picture` read the record.
 from .cells import CLAIMS as CLAIMS
 from .cells import SIZES as SIZES
 from .cells import AskedBase as AskedBase
-from .cells import Cell as Cell
 from .cells import cells as cells
 from .running import listed as listed
 from .running import measure as measure

@@ -86,6 +86,9 @@ STATEMENTS: dict[str, Statement] = {
         "NF4 adds at least 0.01 nats less than int4",
         [Needs("int4 above NF4 + double", ">", 0.01)],
     ),
+    "NF4 before int4 on the persona": Statement(
+        "base4", "untrained, on lesson 07's text, NF4 ends below int4", [Needs("int4 above NF4, untrained", ">", 0)]
+    ),
     "8 bits cost nothing": Statement(
         "formats", "Q8_0 adds less than 0.01 nats", [Needs("Q8_0 above the intact base", "<", 0.01)]
     ),

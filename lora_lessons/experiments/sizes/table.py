@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any, NamedTuple
 
+from ...evaluation import interval
 from ..sweep.table import summary
 from .cells import ALPHA, CLAIMS, RANKS, SIZES, STEPS, STORED, AskedBase, R, lora_way, of
 from .running import Row, done, recorded
@@ -16,7 +18,10 @@ Found = Mapping[str, Mapping[str, float]]
 
 
 class Spread(NamedTuple):
-    """A quantity over its seeds, none where no seed draws anything: the mean and, of two or more, the 95% interval (Student's t)."""
+    """A quantity over its seeds, none where no seed draws anything: the mean, and the 95% interval where there is one.
+
+    It is Student's t over two seeds or more; of a share of answers it is Wilson's, over the answers of all seeds.
+    """
 
     mean: float
     low: float | None = None
@@ -33,6 +38,8 @@ class Quantity(NamedTuple):
     form: str = ".2f"
     full: bool = False  # whether it needs full fine-tuning
     log: bool = False  # whether its axis is
+    answers: int = 0  # in each run, where it is a share of so many answers, in percent
+    before: bool = False  # whether it is the untrained base's, which no seed draws
 
     @property
     def title(self) -> str:
@@ -123,7 +130,8 @@ QUANTITIES: dict[str, list[Quantity]] = {
             for t, way in FOUR_BITS.items()
         ),
         *(
-            Quantity(f"{t} above NF4, trained", "nats", _more(FOUR_BITS[t], "nf4+double"), "+.3f")
+            Quantity(f"{t} above NF4, {when}trained", "nats", _more(FOUR_BITS[t], "nf4+double", what), "+.3f")
+            for when, what in (("", "loss"), ("un", "before"))
             for t in ("FP4", "int4")
         ),
         *(
@@ -136,9 +144,12 @@ QUANTITIES: dict[str, list[Quantity]] = {
     ],
     "forget": [
         Quantity("perplexity of plain English after LoRA", "times the base's", _general),
-        Quantity("everyday answers in the task's form", "%", _number("drift", 100, "LoRA"), ".0f"),
-        Quantity("answers that keep every rule", "%", _number("kept", 100, "LoRA"), ".0f"),
-        Quantity("answers that keep every rule, before", "%", _number("kept", 100, "base"), ".0f"),
+        # as many questions as `evaluation.score` asks
+        Quantity("everyday answers in the task's form", "%", _number("drift", 100, "LoRA"), ".0f", answers=12),
+        Quantity("answers that keep every rule", "%", _number("kept", 100, "LoRA"), ".0f", answers=16),
+        Quantity(
+            "answers that keep every rule, before", "%", _number("kept", 100, "base"), ".0f", answers=16, before=True
+        ),
     ],
     "cut_w": [
         Quantity(
@@ -204,7 +215,7 @@ def _at(size: AskedBase, claim: str, quantity: Quantity, rows: Sequence[Row]) ->
     drawn = {cell.way for cell in of(size, [claim], [1])}
     shared = {row["way"]: row["found"] for row in mine if row["seed"] == 0 and row["way"] not in drawn}
     values = []
-    for seed in sorted({row["seed"] for row in mine}):
+    for seed in [0] if quantity.before else sorted({row["seed"] for row in mine}):
         found = shared | {row["way"]: row["found"] for row in mine if row["seed"] == seed}
         try:
             values.append(quantity.of(found))
@@ -212,18 +223,20 @@ def _at(size: AskedBase, claim: str, quantity: Quantity, rows: Sequence[Row]) ->
             continue
     if not values:
         return OPEN
-    if len(values) == 1:
-        return Spread(values[0], seeds=int(CLAIMS[claim].trains))
-    return Spread(*summary(values))
+    seeds = len(values) if CLAIMS[claim].trains and not quantity.before else 0
+    if quantity.answers:
+        ends = interval(fmean(values) / 100, quantity.answers * len(values))
+        return Spread(fmean(values), *(100 * end for end in ends), seeds)
+    return Spread(*summary(values)) if len(values) > 1 else Spread(values[0], seeds=seeds)
 
 
 def said(value: Spread | str, form: str) -> str:
-    """A cell of the table in words: the mean, and the interval where there is one."""
+    """A cell of the table in words: the mean, the interval where there is one, and whether it is one run's."""
     if isinstance(value, str):
         return value
-    if value.low is None:
-        return f"{value.mean:{form}}" + " (1 run)" * value.seeds
-    return f"{value.mean:{form}} ({value.low:{form}} to {value.high:{form}})"
+    more = [] if value.low is None else [f"{value.low:{form}} to {value.high:{form}}"]
+    more += ["1 run"] * (value.seeds == 1)
+    return f"{value.mean:{form}}" + f" ({'; '.join(more)})" * bool(more)
 
 
 def lines(record: Mapping[str, Any], sizes: Mapping[str, AskedBase] = SIZES, steps: int = STEPS) -> Iterator[str]:

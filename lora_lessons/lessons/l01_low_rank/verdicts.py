@@ -6,10 +6,14 @@ For each claim of the page: a sentence, and what the records make of the claim. 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
 from ...experiments import sizes
+
+# how many times the perplexity rises there
+at_half_a_billion = partial(sizes.measured_at, "every W cut to as many numbers", "0.5B")
 
 
 @claim(
@@ -18,8 +22,9 @@ from ...experiments import sizes
     says="In transformers most weight matrices can be approximated as lower-rank structures",
     written_for=CORRECTED,
     at_sizes=sizes.at_sizes("W bears no cut"),
-    sentence="Not if you cut W itself and do not retrain. We cut every W to as many numbers as it had before, so nothing was saved yet, "
-    "and perplexity on {perplexity.tokens} tokens rose from {perplexity.intact:.1f} by a factor of {perplexity.break_even_factor:,.0f}. "
+    sentence="Not if you cut W itself and do not retrain. We cut every W to as many numbers as it had before, so nothing was saved yet. "
+    "At 0.5B perplexity rose by a factor of 8<!--calc lora_lessons.lessons.l01_low_rank.verdicts.at_half_a_billion-->, and about as much at 1.5B; of our smallest base it rose on "
+    "{perplexity.tokens} tokens from {perplexity.intact:.1f} by a factor of {perplexity.break_even_factor:,.0f}. All three had been rounded to 4 bits before. "
     "When one kind of matrix was cut at a time, {kinds.survive} of 7 kinds stayed within 20%<!--calc 1/5-->, and they hold {kinds.survive_weights:.0%} of the weights. "
     "The median matrix needs {spectrum.share:.1%} of its full rank for 90%<!--calc 9/10--> of its energy; Gaussian noise needs {spectrum.noise_share:.1%}. Cuts that take "
     "the inputs into account do far better (published). LoRA does not need this claim: it only assumes that the update has low rank (lesson 03).",

@@ -44,7 +44,8 @@ def g02(measured: Mapping[str, Any]) -> str | None:
     at_sizes=sizes.at_sizes("ΔW bears a cut"),
     sentence="Lesson 01 looked at the weights; LoRA needs this only of their change. After 24 steps of full fine-tuning with AdamW (one seed) the change is not of low rank by its "
     "energy: 90%<!--calc 9/10--> of it needs {change.rank90:.0%} of the directions (block 15; noise needs {change.rank90_noise:.0%}). By what it does, it nearly is: cut to rank 8 in all "
-    "{change.matrices:.0f} matrices, it keeps {change.energy_8:.0%} of its energy and {change.left_8:.0f}% of what was learned.",
+    "{change.matrices:.0f} matrices, it keeps {change.energy_8:.0%} of its energy and {change.left_8:.0f}% of what was learned. That is not all the eight directions' doing: the control, "
+    "the whole change shrunk to the same energy, keeps {piece.smaller_learned:.0%}.",
 )
 def g07(measured: Mapping[str, Any]) -> str | None:
     if measured["change.rank90"] <= 0.05:

@@ -38,15 +38,17 @@ def g10(measured: Mapping[str, Any]) -> str | None:
     "G12",
     "09_adapters",
     says="Adapters exist for personas and roleplay, domain writing (medical, legal), coding style, instruction following",
-    written_for=HOLDS,
+    written_for=CONDITION,
     sentence="We made four of them, {file.persona:.1f} MB each, on one 135M base: answers that keep every rule of their task went from none to {kept.persona:.0f}% (a persona), "
     "{kept.plain_language:.0f}% (legal clauses in plain language), {kept.code_style:.0f}% (a coding style) and {kept.strict_json:.0f}% (a strict format); with rules and examples in a prompt "
     "instead, {told.persona:.0f}%, {told.plain_language:.0f}%, {told.code_style:.0f}% and {told.strict_json:.0f}%. How good they are is another question: a program judged form, not truth, and a form leaks, for "
-    "{live.drift:.0f}% of everyday answers ended with the persona's closing sentence, unasked. Medical writing was not tried.",
+    "{live.drift:.0f}% of everyday answers ended with the persona's closing sentence, unasked. Not tried were medical or legal writing (ours turns it into plain language) and following "
+    "instructions in general. A base this small follows prompts poorly, so the comparison says little of larger ones.",
 )
 def g12(measured: Mapping[str, Any]) -> str | None:
     tasks = ("persona", "plain_language", "code_style", "strict_json")
     learned = [measured[f"gain.{task}"] > 0.1 and measured[f"kept.{task}"] > measured[f"told.{task}"] for task in tasks]
     if not all(learned):
         return None if any(learned) else CORRECTED
-    return HOLDS
+    # medical and legal writing, and instructions in general, have no adapter here
+    return CONDITION

@@ -18,7 +18,7 @@ EXAMPLES = {
         ({"left.merged_first": 70.0}, None),
     ],
     ("G12", "09_adapters"): [
-        ({}, HOLDS),
+        ({}, CONDITION),
         *(({f"gain.{task}": 0.05}, None) for task in TASKS),
         *(({f"kept.{task}": 0.0}, None) for task in TASKS),
         *(({f"told.{task}": 95.0}, None) for task in TASKS),

@@ -124,9 +124,12 @@ def papers_table() -> str:
     rows = ["## What the papers say", "", "| | a paper's claim | here | what was measured |", "|---|---|---|---|"]
     for row in papers.rows():
         source = f"[{row.source.authors}, {row.source.year}]({row.source.url})"
-        found = " ".join(text for text in (row.found, row.at_sizes) if text)
+        found = " ".join(text for text in (row.found, row.at_sizes, f"*What may differ here:* {row.differs}") if text)
         rows.append(f"| {row.id} | {row.claim} ({source}) | {row.verdict} | {found} |")
-    more = "The papers' own sentences, and what may be different here, stand on the site's page of papers; `lora-lessons claims` prints both."
+    more = (
+        "“This run cannot tell” means that what we did could not have shown what the paper claims, or could not have told it from something else. "
+        "The papers' own sentences stand on the site's page of papers; `lora-lessons claims` prints them."
+    )
     return "\n".join([*rows, "", more])
 
 

@@ -1,5 +1,7 @@
 """Ordinary answers among those of a task: what they do against format drift, and what they cost the task.
 
+Of two tasks. The persona is asked what anyone may be asked, so that its questions look like the ordinary ones; those of
+lesson 15's helpdesk are all about one robot, so that a model can tell them apart.
 Every arm sees the same lines of the task, once each. The ordinary lines come on top, as in a file that gets longer, so
 that training takes more steps. They are the base's own answers to questions of no task: it knows how to give them
 already, and nothing has to be written.
@@ -14,21 +16,27 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import product
 from statistics import fmean
 from typing import Any, NamedTuple
 
 from .. import evaluation, lora, models, tasks, training
+from ..paths import course_root
 from ..tasks import scores
+from ..tasks.scores import own
+from ..tasks.splitting import split
 from . import recordings
 
 NAME = "lesson_15_ordinary_answers"
-COMMAND = "python -m lora_lessons.experiments.ordinary_answers --record"
-TASK = "persona"
+TASK, APART = "persona", "helpdesk"
 SHARES = (0.0, 0.1, 0.25, 0.5)
+ASKED_OF = {APART: (0.0, 0.25), TASK: SHARES}
 SEEDS = (0, 1, 2)
 # as in lesson 03
 LINES, BATCH, RATE, R = 96, 4, 4e-3, 8
 ASKED, LONGEST = 30, 80
+# of a task's own answers must keep its form, or ordinary ones took it away
+KEPT = 0.8
 # tokens of an ordinary answer, at most: about as many as the persona's longest has
 SAID = 60
 
@@ -49,23 +57,18 @@ def settings() -> dict[str, Any]:
     }
 
 
-def recorded() -> Mapping[str, Any]:
-    """The recording that lesson 15 shows. Raises FileNotFoundError or ValueError as `recordings.recorded`."""
-    return recordings.recorded(NAME)
-
-
 def record() -> dict[str, Any]:
-    """Make every run that the recording lacks, and keep it after each; all shares come before a second seed."""
+    """Make every run that the recording lacks, and keep it after each; all of a task's shares come before a second seed."""
     runs = recordings.Runs(NAME, settings())
-    for seed in SEEDS:
-        for share in SHARES:
-            runs.make(run_name(share, seed), partial(one_run, share, seed))
+    for task, shares in ASKED_OF.items():
+        for seed, share in product(SEEDS, shares):
+            runs.make(run_name(share, seed, task), partial(one_run, share, seed, task))
     return runs.made
 
 
-def run_name(share: float, seed: int) -> str:
+def run_name(share: float, seed: int, task: str = TASK) -> str:
     """What a run is called in the recording."""
-    return f"{TASK}, {share:.0%}, seed {seed}"
+    return f"{task}, {share:.0%}, seed {seed}"
 
 
 class Mixture(NamedTuple):
@@ -73,40 +76,57 @@ class Mixture(NamedTuple):
 
     share: float
     seeds: int
-    # everyday answers that end as the persona's do, and held-out answers that should: share, low, high
+    # everyday answers in the task's form, and held-out answers that should have it: share, low, high
     drift: tuple[float, float, float]
     form: tuple[float, float, float]
-    # of the held-out answers, those that keep every rule of the persona
+    # of the held-out answers, those that keep every rule of the task
     kept: float
     loss: float
     perplexity: float
 
 
-def mixtures(recording: Mapping[str, Any]) -> list[Mixture]:
+def mixtures(recording: Mapping[str, Any], task: str = TASK) -> list[Mixture]:
     """The recording, one for each share that was recorded. Answers of several seeds count as so many trials."""
     found = []
-    for share in SHARES:
-        runs = [recording["runs"].get(run_name(share, seed)) for seed in SEEDS]
+    for share in ASKED_OF[task]:
+        runs = [recording["runs"].get(run_name(share, seed, task)) for seed in SEEDS]
         states = [run["after"] for run in runs if run]
         if states:
             mine, rest = ([answer for state in states for answer in state["answers"][part]] for part in (_MINE, _REST))
             kept = fmean(one["kept"]["share"] for one in states)
             loss, perplexity = (fmean(one[name] for one in states) for name in ("loss", "perplexity"))
-            found.append(Mixture(share, len(states), _in_form(rest), _in_form(mine), kept, loss, perplexity))
+            found.append(
+                Mixture(share, len(states), _in_form(task, rest), _in_form(task, mine), kept, loss, perplexity)
+            )
     return found
 
 
-_MINE, _REST = slice(ASKED), slice(ASKED, None)
+# of a run's answers, those to the task's own questions, and those to 12 everyday ones and the 32 of held-out pairs
+_MINE, _REST = slice(-44), slice(-44, None)
 
 
-def own_form(state: Mapping[str, Any]) -> float:
+def own_form(state: Mapping[str, Any], task: str = TASK) -> float:
     """Of a model as it was recorded: the share of its answers to the task's own questions that have its form."""
-    return _in_form(state["answers"][_MINE])[0]
+    return _in_form(task, state["answers"][_MINE])[0]
 
 
-def _in_form(answers: Sequence[str]) -> tuple[float, float, float]:
-    found = _share([scores.looks_like(TASK, answer) for answer in answers])
+def _in_form(task: str, answers: Sequence[str]) -> tuple[float, float, float]:
+    found = _share([_has_form(task, answer) for answer in answers])
     return found["share"], found["low"], found["high"]
+
+
+def _has_form(task: str, answer: str) -> bool:
+    return own.helpdesk(answer) if task == APART else scores.looks_like(task, answer)
+
+
+def _of(task: str) -> tasks.Task:
+    # of the helpdesk, as lesson 15 parts it
+    parts: Any = (
+        split(tasks.read_jsonl(course_root() / "data" / "own" / f"{APART}.jsonl"))
+        if task == APART
+        else tasks.load_task(task)
+    )
+    return tasks.Task(task, parts.train, parts.held_out)
 
 
 def questions() -> list[str]:
@@ -141,9 +161,9 @@ def seen(lines: Sequence[Example], count: int, seed: int) -> list[Example]:
     return order[:count]
 
 
-def one_run(share: float, seed: int) -> dict[str, Any]:
+def one_run(share: float, seed: int, task: str = TASK) -> dict[str, Any]:
     """Train the base on the task with this share of ordinary lines: how the model stands, and in the first run how it stood."""
-    base, data = models.load(precision="fp32"), tasks.load_task(TASK)
+    base, data = models.load(precision="fp32"), _of(task)
     examples = seen(data.train, LINES, seed)
     examples += seen(ordinary(base, questions()), BATCH * round(on_top(LINES, share) / BATCH), seed) if share else []
     how = training.Settings(
@@ -181,11 +201,16 @@ def _state(base: models.Base, data: tasks.Task) -> dict[str, Any]:
     elsewhere = [pair["prompt"] for pair in tasks.load_pairs().held_out]
     asked = [example["messages"][-2]["content"] for example in held_out]
     answers = models.answers(base, [*asked, *everyday, *elsewhere], LONGEST, batch_size=48)
-    mine, drifted = answers[:ASKED], [scores.looks_like(TASK, answer) for answer in answers[ASKED:]]
+    mine, drifted = answers[: len(asked)], [_has_form(data.name, answer) for answer in answers[len(asked) :]]
     encoded = [tasks.encode(base.tokenizer, example) for example in held_out]
     return {
         "loss": evaluation.held_out_loss(base.model, encoded),
-        "kept": _share([not scores.faults(TASK, *both) for both in zip(mine, held_out, strict=True)]),
+        "kept": _share(
+            [
+                _has_form(APART, answer) if data.name == APART else not scores.faults(TASK, answer, example)
+                for answer, example in zip(mine, held_out, strict=True)
+            ]
+        ),
         "drift": _share(drifted[: len(everyday)]),
         "drift elsewhere": _share(drifted[len(everyday) :]),
         "perplexity": evaluation.perplexity(base, tasks.general_text()),

@@ -55,8 +55,9 @@ def test_the_task_is_seen_as_often_in_every_arm_and_the_rest_comes_on_top(base, 
     ]
 
 
-def test_a_run_keeps_how_the_model_stands_and_the_first_one_how_it_stood(base):
-    found = ordinary_answers.one_run(0.0, 0)
+@pytest.mark.parametrize("task", ordinary_answers.ASKED_OF)
+def test_a_run_keeps_how_the_model_stands_and_the_first_one_how_it_stood(base, task):
+    found = ordinary_answers.one_run(0.0, 0, task)
     assert (found["steps"], len(found["losses"]), found["share"], found["of the tokens"]) == (3, 3, 0, 0)
     for when in ("before", "after"):
         state = found[when]
@@ -66,26 +67,27 @@ def test_a_run_keeps_how_the_model_stands_and_the_first_one_how_it_stood(base):
     assert found["after"]["loss"] < found["before"]["loss"]
 
 
-def test_recording_goes_on_where_it_was_stopped_and_asks_all_shares_before_a_second_seed(monkeypatch):
+def test_recording_goes_on_where_it_was_stopped_and_asks_all_shares_of_a_task_before_a_second_seed(monkeypatch):
     made = []
 
-    def one(share, seed):
+    def one(share, seed, task):
         if len(made) == 5:
             raise RuntimeError("stopped")
-        made.append((share, seed))
+        made.append((task, seed, share))
         return {"share": share}
 
     with pytest.raises(FileNotFoundError):
-        ordinary_answers.recorded()
+        recordings.recorded(ordinary_answers.NAME)
     monkeypatch.setattr(ordinary_answers, "one_run", one)
     for _ in range(2):
         with pytest.raises(RuntimeError, match="stopped"):
             ordinary_answers.record()
         first, made = made, []
-        if len(ordinary_answers.recorded()["runs"]) == 5:
+        if len(recordings.recorded(ordinary_answers.NAME)["runs"]) == 5:
             done = first
-    expected = [(share, seed) for seed in (0, 1, 2) for share in ordinary_answers.SHARES]
-    assert done + first == expected[:10] and len(ordinary_answers.recorded()["runs"]) == 10
+    expected = [("helpdesk", seed, share) for seed in (0, 1, 2) for share in (0, 0.25)]
+    expected += [("persona", 0, share) for share in ordinary_answers.SHARES]
+    assert done + first == expected and len(recordings.recorded(ordinary_answers.NAME)["runs"]) == 10
 
 
 def test_an_arm_counts_the_answers_of_all_seeds_that_were_recorded():
@@ -101,3 +103,7 @@ def test_an_arm_counts_the_answers_of_all_seeds_that_were_recorded():
     assert (plain.share, plain.seeds, plain.drift[0], plain.form[0], plain.loss) == (0.0, 2, 0.75, 0.75, 3.25)
     assert plain.drift[1:] == evaluation.interval(0.75, 88) and plain.form[1:] == evaluation.interval(0.75, 60)
     assert (half.share, half.seeds, half.drift[0], half.form[0], half.kept) == (0.5, 1, 0.0, 1.0, 0.1)
+    helps = "Cause: It is.\nFix: Do.\nIf not: Ask."
+    runs[name(0.0, 0)]["after"]["answers"] = [helps] * 12 + [say] * 4 + [helps] * 11 + [say] * 33
+    (apart,) = ordinary_answers.mixtures({"runs": {name(0.25, 0, "helpdesk"): runs[name(0.0, 0)]}}, "helpdesk")
+    assert (apart.share, apart.form[0], apart.drift[0]) == (0.25, 0.75, 0.25)

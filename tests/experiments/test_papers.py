@@ -217,35 +217,60 @@ def recorded(**changed):
     return {"papers": {"settings": recording.common(NOW), "runs": runs}} | beside()
 
 
-def beside(small=1.0, large=(0.1, 0.2, 0.4, 0.9), longer=0.2, one=0.8, every=0.8, drift=0.2, own=0.9, loss=3.1):
-    """What others recorded: the phone book, the rewards, ordinary answers."""
+def beside(
+    small=1.0,
+    large=(0.1, 0.2, 0.4, 0.9),
+    longer=0.2,
+    one=0.8,
+    every=0.8,
+    drift=0.2,
+    own=0.9,
+    loss=3.1,
+    late=0,
+    mask=0.1,
+    reach=2.0,
+    apart=None,
+):
+    """What others recorded: the phone book, the rewards, ordinary answers, how strong updates are."""
     book = {
         f"{r} {n}": {"r": r, "entries": n, "bits": share * n * 10, "longer": 1}
         for n, shares in ((32, (small, 1, 1, 1)), (128, (1, 1, 1, 1)), (512, large))
         for r, share in zip((1, 2, 4, 16), shares, strict=True)
     } | {"longer": {"r": 1, "entries": 512, "bits": longer * 5120, "longer": 4}}
-    book = {name: run | {"way": "B·A", "blocks": 1, "seed": 0} for name, run in book.items()}
+    book |= {"mask": {"way": "mask", "r": 1, "entries": 512, "bits": mask * 5120, "longer": 1}}
+    book = {name: {"way": "B·A", "blocks": 1, "seed": 0} | run for name, run in book.items()}
     rewards = {
-        f"{arm}, seed {seed}": {"before": {"share": 0.03}, "after": {"share": share + seed / 100}}
+        f"{arm}, seed {seed}": {
+            "before": {"share": 0.03},
+            "after": {"share": share + seed / 100},
+            "steps": [0.1] * (late if arm == "r = 1" else 0) + [0.8],
+        }
         for arm, share in (("r = 1", one), ("r = 8", 0.9), ("every weight", every))
         for seed in range(3)
     }
     ordinary = {
-        f"persona, {share}, seed {seed}": {
+        f"{task}, {share}, seed {seed}": {
             "after": {
                 "drift": {"share": at + seed / 100},
+                "drift elsewhere": {"share": at},
                 "loss": nats + seed / 1000 * at,
                 "perplexity": 48.0,
-                "answers": ["Keep the lamp lit."] * round(30 * form) + ["No."] * (44 - round(30 * form)),
+                "answers": [say] * round(30 * form) + ["No."] * (30 - round(30 * form) + 44),
             }
         }
-        for share, at, form, nats in (("0%", 0.8, 0.9, 3.1), ("25%", drift, own, loss))
+        for task, say, kept in (
+            ("persona", "Keep the lamp lit.", own),
+            ("helpdesk", "Cause: It is.\nFix: Do.\nIf not: Ask.", apart or own),
+        )
+        for share, at, form, nats in (("0%", 0.8, 0.9, 3.1), ("25%", drift, kept, loss))
         for seed in range(3)
     }
+    reaches = {"LoRA, r = 1": {"reach": reach}, "the phone book": {"reach": 9.0, "update": 90, "W": 9, "cosine": 0.2}}
     return {
         "lesson_18_capacity": {"settings": {"bits_an_entry": 10}, "runs": book},
         "lesson_17_rewards": {"runs": rewards},
         "lesson_15_ordinary_answers": {"runs": ordinary},
+        "papers_reach": {"runs": reaches},
     }
 
 
@@ -276,7 +301,7 @@ TURNED = [
     ("P03", judging.NOT_SEEN, recorded(attention={"loss": 3.0})),
     ("P03", judging.NOT_SEEN, recorded(attention={"loss": 3.11})),
     ("P04", judging.NOT_SEEN, recorded(**{"full, 6 steps of 32": {"loss": 3.7}})),
-    ("P04", judging.CONDITION, recorded(**{"LoRA, 6 steps": {"loss": 3.5}})),
+    ("P04", judging.CANNOT_TELL, recorded(**{"LoRA, 6 steps": {"loss": 3.5}})),
     ("P05", judging.CONDITION, recorded() | beside(small=0.5)),
     ("P05", judging.CONDITION, recorded() | beside(longer=0.85)),
     (
@@ -289,15 +314,19 @@ TURNED = [
     ("P06", judging.CONDITION, recorded() | beside(one=0.95, every=0.97)),
     ("P06", judging.CONDITION, recorded() | beside(every=0.03)),
     ("P06", judging.NOT_SEEN, recorded() | beside(one=0.04)),
+    ("P06", judging.CONDITION, recorded() | beside(late=3)),
     ("P07", judging.CONDITION, recorded(LoRA={"loss": 3.0} | three(curve=curve(3.0, 45.0), intruders=2.0))),
     ("P07", judging.CONDITION, recorded(LoRA=three(curve=curve(3.1, 70.0), intruders=2.0))),
     ("P07", judging.NOT_SEEN, recorded(LoRA={"loss": 3.0} | three(curve=curve(3.0, 70.0), intruders=2.0))),
+    ("P07", judging.CANNOT_TELL, recorded(**{"LoRA, 48 steps": {"loss": 3.0} | three(general=44.5)})),
+    ("P07", judging.SEEN, recorded(**{"LoRA, 48 steps": {"loss": 3.2} | three(general=44.5)})),
     (
         "P08",
         judging.CONDITION,
         recorded(**{"LoRA, r = 1": three(intruders=4.0, scaled=[{"general": 50.0, "loss": 3.1}] * 2)}),
     ),
     ("P08", judging.CONDITION, recorded(LoRA=three(intruders=0.0, curve=curve(3.1, 45.0)))),
+    ("P08", judging.CANNOT_TELL, recorded() | beside(reach=0.9)),
     (
         "P08",
         judging.NOT_SEEN,
@@ -311,30 +340,29 @@ TURNED = [
     ),
     ("P09", judging.CONDITION, recorded(DoRA={"loss": 3.2})),
     ("P09", judging.NOT_SEEN, recorded(DoRA={"loss": 2.9}, OFT={"loss": 3.5})),
-    ("P10", judging.CONDITION, uneven({"mask": (-0.1, 0, 0.1)}, mask={"loss": 3.1})),
+    ("P09", judging.SEEN, recorded(OFT={"loss": 2.9}, MiSS={"loss": 3.5}, VeRA={"loss": 4.0})),
+    ("P10", judging.CANNOT_TELL, uneven({"mask": (-0.1, 0, 0.1)}, mask={"loss": 3.1})),
+    ("P10", judging.CONDITION, recorded(mask={"loss": 3.15}) | beside(mask=0.2)),
     ("P10", judging.NOT_SEEN, recorded(mask={"loss": 3.15})),
     ("P11", judging.CONDITION, recorded(tea=three(spills=spilled(0.3)))),
     ("P11", judging.NOT_SEEN, recorded(tea=three(spills=spilled(0.05)))),
     ("P12", judging.CONDITION, recorded() | beside(loss=3.3)),
     ("P12", judging.NOT_SEEN, recorded() | beside(drift=0.8)),
     ("P12", judging.NOT_SEEN, recorded() | beside(own=0.1)),
+    ("P12", judging.CONDITION, recorded() | beside(own=0.1, apart=0.8)),
 ]
 
 
 @pytest.mark.parametrize("id", judging.JUDGES)
 def test_every_claim_is_seen_in_a_record_that_bears_it_out(id):
     assert judged(id, recorded()) == judging.SEEN
-    assert {verdict for known, verdict, _ in TURNED if known == id} == {judging.CONDITION, judging.NOT_SEEN}
+    assert {verdict for known, verdict, _ in TURNED if known == id} >= {judging.NOT_SEEN}
 
 
 @pytest.mark.parametrize(("id", "verdict", "record"), TURNED)
 def test_a_record_that_says_otherwise_turns_the_verdict_and_a_condition_is_named(id, verdict, record):
     found, values = judging.JUDGES[id](evidence.Evidence(record))
-    assert found == verdict and bool(values.get("condition")) == (verdict == judging.CONDITION)
-
-
-def test_a_variant_with_far_fewer_numbers_decides_nothing():
-    assert judged("P09", recorded(VeRA={"loss": 4.0})) == judging.SEEN
+    assert found == verdict and bool(values.get("condition")) == (verdict in (judging.CONDITION, judging.CANNOT_TELL))
 
 
 def test_a_mean_whose_interval_reaches_zero_is_not_seen():

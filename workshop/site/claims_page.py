@@ -32,8 +32,8 @@ _SIGNS = {
     CORRECTED: ("✎", "corrected"),
     NOT_TESTED: ("○", "untested"),
 }
-# Those of the papers, in the same order, and what is not recorded yet.
-_SIGNS |= dict(zip(papers.VERDICTS, [*_SIGNS.values(), ("…", "untested")], strict=True))
+# Those of the papers, in the same order; then what a run cannot tell, and what is not recorded yet.
+_SIGNS |= dict(zip(papers.VERDICTS, [*_SIGNS.values(), ("?", "untested"), ("…", "untested")], strict=True))
 _OTHER = ("!", "open")  # what the records do not bear out
 
 _ABOUT = """# What the glossary page claims, and what we measured

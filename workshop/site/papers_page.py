@@ -12,8 +12,9 @@ from .finishing import as_table, link_to
 _ABOUT = """# What the papers say, and what we saw of it
 
 These are claims of papers on LoRA, each tried in miniature on the course's small base. The verdict is worked out from what was recorded, so it changes with
-it. *Seen here* says that the miniature shows the same; *seen with a condition* says next to it what it holds under; *not seen here* is a result, too, and the
-last column says what may be different here. None of them proves or refutes what was measured on a model 4 to 240 times the size.
+it. *Seen here* says that the miniature shows the same; *seen with a condition* says next to it what it holds under; *not seen here* is a result, too.
+*This run cannot tell* means that what we did could not have shown what is claimed, or could not have told it from something else. The last column says what
+may be different here. None of them proves or refutes what was measured on a model 4 to 240 times the size.
 
 Where learning rates are compared, or arms, each arm has a rate of its own: the best of a ladder whose steps are a factor of 2, at seed 0, by the same held-out
 answers that its loss is then reported on. That flatters every arm a little. The search stops at the first valley. P05, P06 and P12 rest on recordings of

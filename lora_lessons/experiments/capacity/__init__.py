@@ -6,7 +6,6 @@ run by run, and goes on where it was stopped.
 """
 
 from .book import BITS as BITS
-from .book import Entry as Entry
 from .book import invented as invented
 from .cells import COMMAND as COMMAND
 from .cells import NAME as NAME
@@ -15,4 +14,3 @@ from .cells import asked as asked
 from .cells import record as record
 from .cells import recorded as recorded
 from .holding import BookBench as BookBench
-from .holding import MaskedLinear as MaskedLinear

@@ -5,8 +5,6 @@ and keeps each run. `judging` works out the verdicts from the recordings, and `l
 data/papers.toml. `python -m lora_lessons.experiments.papers --record` makes the runs that the recording lacks.
 """
 
-from .arms import ARMS as ARMS
-from .arms import TriedArm as TriedArm
 from .judging import VERDICTS as VERDICTS
 from .ledger import PaperClaim as PaperClaim
 from .ledger import faults as faults

@@ -18,7 +18,7 @@ TOPIC = "making tea"
 # Each rate is twice the one before.
 LADDER = tuple(1e-3 * 2.0**step for step in range(-10, 11))
 # What is looked at beside the loss, at the best rate.
-CURVE, INTRUDERS, SCALED, SPILLS, STEERS = "curve", "intruders", "scaled", "spills", "steers"
+CURVE, INTRUDERS, REACH, SCALED, SPILLS, STEERS = "curve", "intruders", "reach", "scaled", "spills", "steers"
 
 
 class TriedArm(NamedTuple):
@@ -64,6 +64,8 @@ ARMS: Mapping[str, TriedArm] = {
     f"LoRA, {SHORT} steps of {LARGE}": TriedArm("LoRA", LADDER[12], steps=SHORT, batch=LARGE),
 }  # fmt: skip
 VARIANTS = ("DoRA", "PiSSA", "rsLoRA", "OFT", "MiSS", "VeRA")
+# Those of them that P09's paper tried in its first version; and the recording of how strong updates are, with one that is strong enough.
+PAPERS_OWN, REACHES, BOOK = ("DoRA", "PiSSA"), "papers_reach", "the phone book"
 # What larger bases are asked: these arms, one seed, nothing but the loss; without full fine-tuning where there is no room.
 LARGER = ("full", "LoRA", "attention", "MLP", "mask")
 

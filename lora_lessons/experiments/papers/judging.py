@@ -1,25 +1,44 @@
 """What each claim of a paper comes to: worked out from the recordings, each time it is asked for.
 
 A function a claim. It gets the evidence, and returns a verdict with the values that its sentence in data/papers.toml names;
-"condition" among them says what a verdict with a condition holds under.
+"condition" among them says what a verdict with a condition holds under, or why a run cannot tell. That a difference is not told
+apart bears no claim out, and where the runs could not have shown what is claimed, that they did not denies none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import pairwise
+from operator import itemgetter
 from statistics import fmean
 from typing import Any
 
 from ...tasks import everyday_questions
-from ..ordinary_answers import own_form
-from .arms import CURVE, INTRUDERS, LARGE, LONG, SCALED, SHORT, SPILLS, STEERS, VARIANTS
+from ..capacity.cells import ENTRIES
+from ..ordinary_answers import APART, KEPT, own_form, run_name
+from .arms import (
+    BOOK,
+    CURVE,
+    INTRUDERS,
+    LARGE,
+    LONG,
+    PAPERS_OWN,
+    REACH,
+    REACHES,
+    SCALED,
+    SHORT,
+    SPILLS,
+    STEERS,
+    TASK,
+    VARIANTS,
+)
 from .evidence import ALONE, Evidence, NotRecorded, above, below, in_words, listed, spread
 from .recording import final, trial
 
 SEEN, CONDITION, NOT_SEEN = "seen here", "seen with a condition", "not seen here"
-CANNOT, OPEN = "cannot be tried here", "not recorded yet"
-VERDICTS = (SEEN, CONDITION, NOT_SEEN, CANNOT, OPEN)
+CANNOT, CANNOT_TELL, OPEN = "cannot be tried here", "this run cannot tell", "not recorded yet"
+VERDICTS = (SEEN, CONDITION, NOT_SEEN, CANNOT, CANNOT_TELL, OPEN)
 
 CLOSE = 0.02  # of what vanilla LoRA gained: what 2602.04998 calls similar, 1 to 2%
 WIDER = 1.25  # times: two ratios of rates that are nearer than this are not told apart
@@ -44,7 +63,7 @@ def p01(e: Evidence) -> Judged:
     )
     if short >= WIDER * long:
         return SEEN, values
-    return CONDITION, values | {"condition": "The factor, but it was no larger in the shorter run."}
+    return CONDITION, values | {"condition": "The factor, but it was no larger in the shorter of our runs, all short ones to the paper."}
 
 
 def p02(e: Evidence) -> Judged:
@@ -82,27 +101,20 @@ def p04(e: Evidence) -> Judged:
         return NOT_SEEN, values
     if gaps["large"] - gaps["short"] > ALONE:
         return SEEN, values
-    return CONDITION, values | {"condition": "But a run of as few steps costs it as much with a small batch."}
+    return CANNOT_TELL, values | {
+        "condition": "Not told apart from a short run: with as few steps the large batch does not widen the distance."
+    }
 
 
 def p05(e: Evidence) -> Judged:
-    """Shares of a book's bits, in one block, at each rank's best rate, over the seeds that are recorded.
-
-    Rank 1 is behind where it holds a tenth of the book less than rank 16, and full only if four times as many passes leave
+    """Rank 1 is behind where it holds a tenth of the book less than rank 16, and full only if four times as many passes leave
     it there.
     """
-    name, ranks = "lesson_18_capacity", (1, 2, 4, 16)
-    bits = e.recordings.get(name, {}).get("settings", {}).get("bits_an_entry", 0)
-    held: dict[tuple[int, int, int], dict[int, float]] = {}
-    for run in e.runs(name).values():
-        if run["way"] == "B·A" and run["blocks"] == 1:
-            seeds = held.setdefault((run["entries"], run["r"], run["longer"]), {})
-            share = run["bits"] / (run["entries"] * bits)
-            seeds[run["seed"]] = max(share, seeds.get(run["seed"], share))
-    shares = {setting: fmean(seeds.values()) for setting, seeds in held.items()}
+    ranks = (1, 2, 4, 16)
+    shares = {(n, r, longer): share for (way, n, r, longer), share in _held(e).items() if way == "B·A"}
     books = sorted({n for n, r, _ in shares if all((n, rank, 1) in shares for rank in ranks)})
     if len(books) < 3:
-        raise NotRecorded(name)
+        raise NotRecorded("lesson_18_capacity")
     few, many = books[0], books[-1]
     small, large = ({r: shares[n, r, 1] for r in ranks} for n in (few, many))
     values: dict[str, Any] = {"few": few, "many": many, "small1": small[1], "small16": small[16], "rest": ""}
@@ -118,6 +130,19 @@ def p05(e: Evidence) -> Judged:
     if small[16] - small[1] >= BEHIND:
         return CONDITION, values | {"condition": "But rank 1 was behind with the small book, too."}
     return SEEN, values
+
+
+def _held(e: Evidence) -> dict[tuple[str, int, int, int], float]:
+    """Shares of a book's bits, in one block, by way, entries, rank and length: at the best rate, the mean of the seeds."""
+    name = "lesson_18_capacity"
+    bits = e.recordings.get(name, {}).get("settings", {}).get("bits_an_entry", 0)
+    held: dict[tuple[str, int, int, int], dict[int, float]] = {}
+    for run in e.runs(name).values():
+        if run["blocks"] == 1:
+            seeds = held.setdefault((run["way"], run["entries"], run["r"], run["longer"]), {})
+            share = run["bits"] / (run["entries"] * bits)
+            seeds[run["seed"]] = max(share, seeds.get(run["seed"], share))
+    return {setting: fmean(seeds.values()) for setting, seeds in held.items()}
 
 
 def p06(e: Evidence) -> Judged:
@@ -137,29 +162,48 @@ def p06(e: Evidence) -> Judged:
         return CONDITION, values | {"condition": "Rank 1 learned, but every weight, at its rate, did not."}
     if below(spread(shares["one"], shares["every"]), 0):
         return CONDITION, values | {"condition": "It learned, but less than every weight did."}
+    # after how many steps half the answers earned the point for the first time
+    late, early = (
+        [
+            next(
+                (step for step, share in enumerate(runs[final(arms[arm], seed)]["steps"], 1) if share >= 0.5),
+                float("inf"),
+            )
+            for seed in range(3)
+        ]
+        for arm in ("one", "every")
+    )
+    if all(one > every for one, every in zip(late, early, strict=True)):
+        return CONDITION, values | {
+            "condition": "It got there, later, and no rate was tuned: half the answers earned the point after "
+            f"{listed([f'{step:g}' for step in late])} steps, with every weight after {listed([f'{step:g}' for step in early])}."
+        }
     if min(fmean(shares["one"]), fmean(shares["every"])) >= TOP:
         return CONDITION, values | {"condition": "Both are at the top, where nothing can be told apart."}
     return SEEN, values
 
 
 def p07(e: Evidence) -> Judged:
-    """Judged at the end of training; beside it LoRA at the next lower rate, and both at equal loss on their way down."""
+    """Judged at the end of training, where LoRA's other rates, α and lengths that learned as much forget to the same side."""
     less, lora, full = e.above("LoRA", "full"), e.each("LoRA"), e.each("full")
-    ends = {name: [run[CURVE][-1]["general"] for run in runs] for name, runs in (("lora", lora), ("full", full))}
-    forgets = spread(ends["lora"], ends["full"])
-    at: dict[str, list[float]] = {"lora": [], "full": []}
-    for pair in zip(lora, full, strict=True):
-        target = max(min(look["loss"] for look in run[CURVE]) for run in pair)
-        for name, run in zip(at, pair, strict=True):
-            at[name].append(_where(run[CURVE], target, "general"))
-    values: dict[str, Any] = {"less": in_words(less), "base": e.base()["general"], "rest": ""}
-    values |= {name: fmean(found) for name, found in ends.items()} | {"equal": in_words(spread(*at.values()), "+.1f")}
-    lower = e.arms.get(trial("LoRA", lora[0]["rate"] / 2), {})
-    if "general" in lower:
-        values["rest"] = (
-            f" At half that rate LoRA ended at {lower['loss']:.3f} nats with {lower['general']:.1f} (one seed, "
-            f"{lora[0]['loss']:.3f} and {ends['lora'][0]:.1f} at the whole one)."
-        )
+    half = e.arms.get(trial("LoRA", lora[0]["rate"] / 2))
+    others = {"": (lora, full)} | ({"at half that rate": ([half], full)} if half else {})
+    if e.whole:
+        others |= {
+            "with α = 16": (e.each("LoRA, α = 16"), full),
+            f"in {LONG} steps": (e.each(f"LoRA, {LONG} steps"), e.each(f"full, {LONG} steps")),
+        }
+    moved = {
+        name: spread(*(list(map(_general, runs)) for runs in both))
+        for name, both in others.items()
+        if not name or spread(*([run["loss"] for run in runs] for runs in both)).mean <= ALONE
+    }
+    forgets, means = moved[""], [value.mean for value in moved.values()]
+    values: dict[str, Any] = {name: fmean(map(_general, runs)) for name, runs in (("lora", lora), ("full", full))}
+    values |= {"less": in_words(less), "base": e.base()["general"]}
+    values["forgets"] = "; ".join(f"{name} {in_words(value, '+.1f')}".strip() for name, value in moved.items())
+    if min(means) < 0 < max(means):
+        return CANNOT_TELL, values | {"condition": "Which of the two forgets less follows LoRA's rate and α."}
     if above(less) and below(forgets, 0):
         return SEEN, values
     if above(less):
@@ -169,34 +213,35 @@ def p07(e: Evidence) -> Judged:
     return NOT_SEEN, values
 
 
-def _where(looks: Sequence[Mapping[str, float]], loss: float, what: str) -> float:
-    """What it was when the loss first came down to `loss`, between two looks by a straight line."""
-    for before, after in pairwise(looks):
-        if after["loss"] <= loss < before["loss"]:
-            share = (before["loss"] - loss) / (before["loss"] - after["loss"])
-            return before[what] + share * (after[what] - before[what])
-    return looks[0][what] if looks[0]["loss"] <= loss else looks[-1][what]
+def _general(run: Mapping[str, Any]) -> float:
+    return run[CURVE][-1]["general"] if CURVE in run else run["general"]
 
 
 def p08(e: Evidence) -> Judged:
-    """What scaling down buys is taken at PEFT's own setting, at rank 1; the held-out loss may rise by less than ALONE."""
+    """What scaling down buys is taken at PEFT's own setting, at rank 1; the held-out loss may rise by less than ALONE.
+
+    An update that is weaker than the last of the directions that are looked at cannot be one of them.
+    """
     arms = {"rank 1": "LoRA, r = 1", "rank 8": "LoRA", "rank 64": "LoRA, r = 64"}
     counts = {name: [run[INTRUDERS] for run in e.each(arm)] for name, arm in ({"full": "full"} | arms).items()}
     more = [name for name in arms if above(spread(counts[name], counts["full"]), 0)]
-    states = [run[SCALED] for run in e.each(arms["rank 1"])]
-    whole, scaled = ([states_of[at] for states_of in states] for at in (0, 1))
-    recalls = spread([one["general"] for one in scaled], [one["general"] for one in whole])
-    costs = fmean(b["loss"] - a["loss"] for a, b in zip(whole, scaled, strict=True))
+    states = [run[SCALED] for run in e.each(arms["rank 1"]) if run[INTRUDERS]]
+    recalls, costs = (
+        spread(*([state[at][what] for state in states] or [0.0] for at in (1, 0))) for what in ("general", "loss")
+    )
     values: dict[str, Any] = {name.replace("rank ", "r"): 100 * fmean(count) for name, count in counts.items()}
     values["scaled"] = (
-        f"Scaled to 0.75 at rank 1, the perplexity of plain text moved by {in_words(recalls, '+.2f')} and the held-out loss by "
-        f"{costs:+.3f} nats."
-        if any(counts["rank 1"])
+        f"Of {len(counts['rank 1'])} runs at rank 1 {len(states)} had any; scaled to 0.75, there the perplexity of plain text moved "
+        f"by {in_words(recalls, '+.2f')} and the held-out loss by {costs.mean:+.3f} nats."
+        if states
         else "At rank 1 there was nothing to scale down."
     )
+    values |= {"reach": e.runs(REACHES)[arms["rank 1"]][REACH], "book": e.runs(REACHES)[BOOK]}
+    if values["reach"] < 1:
+        return CANNOT_TELL, values | {"condition": "The updates are too weak to come among the ten."}
     if not more:
         return NOT_SEEN, values
-    everywhere, bought = len(more) == len(arms), below(recalls, 0) and costs < ALONE
+    everywhere, bought = len(more) == len(arms), below(recalls, 0) and costs.mean < ALONE
     if everywhere and bought:
         return SEEN, values
     where = "At every rank" if everywhere else f"At {listed(more)} alone"
@@ -204,14 +249,14 @@ def p08(e: Evidence) -> Judged:
 
 
 def p09(e: Evidence) -> Judged:
-    """Similar is within CLOSE of what vanilla gained, or not told apart; VeRA, with far fewer numbers, decides nothing."""
+    """Similar is within CLOSE of what vanilla gained, or not told apart; only the paper's own variants decide."""
     vanilla = fmean(e.losses("LoRA"))
     gained = e.base()["loss"] - vanilla
     apart = {name: e.above(name, "LoRA") for name in VARIANTS}
-    rivals = {name: value for name, value in apart.items() if name != "VeRA"}
+    rivals = {name: apart[name] for name in PAPERS_OWN}
     better = [name for name, value in rivals.items() if below(value, CLOSE * gained)]
     worse = [name for name, value in rivals.items() if above(value, CLOSE * gained)]
-    off = sorted((value.mean / gained, name) for name, value in rivals.items())
+    off = sorted((value.mean / gained, name) for name, value in apart.items() if name != "VeRA")
     values: dict[str, Any] = {"vanilla": vanilla, "gained": gained, "vera": in_words(apart["VeRA"])}
     values["off"] = ", ".join(f"{name} {share:+.1%}" for share, name in off)
     values["vera_trained"] = e.each("VeRA")[0]["trained"] / e.each("LoRA")[0]["trained"]
@@ -225,6 +270,7 @@ def p09(e: Evidence) -> Judged:
 
 
 def p10(e: Evidence) -> Judged:
+    """On the persona and, at 135M, on lesson 18's largest book, where rank 1 had least room."""
     mask = e.above("mask", "LoRA")
     values: dict[str, Any] = {"mask": in_words(mask), "trained": e.each("mask")[0]["trained"], "rest": ""}
     try:
@@ -236,9 +282,18 @@ def p10(e: Evidence) -> Judged:
         pass
     if below(mask):
         return SEEN, values
+    sparse, dense = (_held(e).get((way, ENTRIES[-1], 1, 1), 0.0) for way in ("mask", "B·A"))
+    if e.whole and sparse > WIDER * dense:
+        values["rest"] += (
+            f" Of {ENTRIES[-1]} entries of lesson 18's phone book as few numbers as LoRA has at rank 1 held {sparse:.0%} as a mask, and "
+            f"{dense:.0%} as LoRA (one seed)."
+        )
+        return CONDITION, values | {
+            "condition": "A random mask only: not on the persona, but on lesson 18's phone book."
+        }
     if above(mask):
         return NOT_SEEN, values
-    return CONDITION, values | {"condition": "It was not told apart from LoRA."}
+    return CANNOT_TELL, values | {"condition": "A random mask only, and not told apart from LoRA."}
 
 
 def p11(e: Evidence) -> Judged:
@@ -271,31 +326,33 @@ def _everywhere(looks: Mapping[str, float]) -> float:
 
 
 def p12(e: Evidence) -> Judged:
-    """A quarter of ordinary answers: drift must fall by more than chance, and the task must keep its own form and its loss."""
-    runs = e.runs("lesson_15_ordinary_answers")
-    none, some = ([f"persona, {share}, seed {seed}" for seed in range(3)] for share in ("0%", "25%"))
-    if not runs.keys() >= {*none, *some}:
-        raise NotRecorded("persona")
-    before, after = ([runs[name]["after"] for name in arm] for arm in (none, some))
-    drift, own, loss, perplexity = (
-        ([read(state) for state in before], [read(state) for state in after])
-        for read in (lambda s: s["drift"]["share"], own_form, lambda s: s["loss"], lambda s: s["perplexity"])
-    )
-    values: dict[str, Any] = {
-        "before": fmean(drift[0]),
-        "after": fmean(drift[1]),
-        "loss": in_words(spread(*loss[::-1])),
-    }
-    values |= {"own_before": fmean(own[0]), "own_after": fmean(own[1])}
-    values |= {"ppl_before": fmean(perplexity[0]), "ppl_after": fmean(perplexity[1])}
-    lost = below(spread(*own[::-1]), 0)
-    if not below(spread(*drift[::-1]), 0) or lost:
+    """A quarter of ordinary answers: drift must fall by more than chance, and a task must keep its own form and its loss."""
+    runs, values, keeps, costs = e.runs("lesson_15_ordinary_answers"), dict[str, Any](), list[str](), list[str]()
+    for task in (TASK, APART):
+        names = [[run_name(share, seed, task) for seed in range(3)] for share in (0, 0.25)]
+        if not runs.keys() >= {*names[0], *names[1]}:
+            raise NotRecorded(task)
+        reads: Mapping[str, Callable[[Any], float]] = {
+            "drift": lambda state: state["drift"]["share"],
+            "elsewhere": lambda state: state["drift elsewhere"]["share"],
+            "own": partial(own_form, task=task),
+            "loss": itemgetter("loss"),
+            "ppl": itemgetter("perplexity"),
+        }
+        found = {what: [[read(runs[name]["after"]) for name in arm] for arm in names] for what, read in reads.items()}
+        values |= {f"{task}_{what}_before": fmean(before) for what, (before, _) in found.items()}
+        values |= {f"{task}_{what}": fmean(after) for what, (_, after) in found.items()}
+        apart = {what: spread(after, before) for what, (before, after) in found.items()}
+        values[f"{task}_loss"] = in_words(apart["loss"])
+        keeps += [task] * (below(apart["drift"], 0) and fmean(found["own"][1]) >= KEPT * fmean(found["own"][0]))
+        costs += [task] * above(apart["loss"])
+    if keeps == [APART]:
+        return CONDITION, values | {
+            "condition": "Where a task's questions look unlike ordinary ones, not where they look alike."
+        }
+    if TASK not in keeps:
         return NOT_SEEN, values
-    return (
-        (CONDITION, values | {"condition": "But the task is learned less well."})
-        if above(spread(*loss[::-1]))
-        else (SEEN, values)
-    )
+    return (CONDITION, values | {"condition": "But the task is learned less well."}) if costs else (SEEN, values)
 
 
 JUDGES: Mapping[str, Callable[[Evidence], Judged]] = {
@@ -303,4 +360,4 @@ JUDGES: Mapping[str, Callable[[Evidence], Judged]] = {
     for number, judge in enumerate((p01, p02, p03, p04, p05, p06, p07, p08, p09, p10, p11, p12), 1)
 }
 # The arms of a claim that need every weight to be trained, which a large base leaves no room for.
-NEED_FULL = ("P01",)
+NEED_FULL = ("P01", "P07")

@@ -10,13 +10,14 @@ from ...models import EMBEDDED
 from ...paths import course_root
 from .. import recordings
 from ..sizes.cells import SIZES
+from .arms import REACHES
 from .evidence import Evidence, NotRecorded, Stopped
-from .judging import CANNOT, JUDGES, NEED_FULL, OPEN
+from .judging import CANNOT, CONDITION, JUDGES, NEED_FULL, NOT_SEEN, OPEN, SEEN
 from .recording import common, name_of
 
 # What was recorded by others, and is read here.
-BESIDE = ("lesson_18_capacity", "lesson_17_rewards", "lesson_15_ordinary_answers")
-AT_SIZES = ("P01", "P03", "P10")  # that larger bases are asked
+BESIDE = ("lesson_18_capacity", "lesson_17_rewards", "lesson_15_ordinary_answers", REACHES)
+AT_SIZES = ("P01", "P03", "P07", "P10")  # that larger bases are asked
 
 
 class Paper(NamedTuple):
@@ -53,7 +54,10 @@ def rows() -> list[PaperClaim]:
     made = []
     for id, words in table.items():
         verdict, found = _judged(id, words["found"], evidence)
-        others = " ".join(_at_sizes(id, words["found"], recorded))
+        sizes = list(_at_sizes(id, words["found"], recorded))
+        others = " ".join(text for _, text in sizes)
+        if verdict in (SEEN, CONDITION) and (denied := [title for title, _ in sizes if title]):
+            verdict, found = CONDITION, f"At {SIZES[EMBEDDED].title}, not at {' and '.join(denied)}. {found}"
         said = {name: text for name, text in words.items() if name not in ("source", "found")}
         source = sources[words["source"]]
         made.append(PaperClaim(id=id, source=source, verdict=verdict, found=found, at_sizes=others, **said))
@@ -109,14 +113,18 @@ def _judged(id: str, sentence: str, evidence: Evidence) -> tuple[str, str]:
     return verdict, f"{values.pop('condition', '')} {sentence.format(**values)}".strip()
 
 
-def _at_sizes(id: str, sentence: str, recorded: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _at_sizes(id: str, sentence: str, recorded: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    # what came of a claim on each larger base, behind the base's title where it was not seen there
     larger = [size for size in SIZES.values() if size.name != EMBEDDED and name_of(size) in recorded]
     if larger and id not in AT_SIZES:
-        yield f"Not asked at {' and '.join(size.title for size in larger)}."
+        yield "", f"Not asked at {' and '.join(size.title for size in larger)}."
         return
     for size in larger:
         if id in NEED_FULL and size.full is None:
-            yield f"At {size.title}: {CANNOT}; full fine-tuning takes {size.why_not_full.removeprefix('not here: ')}."
+            yield (
+                "",
+                f"At {size.title}: {CANNOT}; full fine-tuning takes {size.why_not_full.removeprefix('not here: ')}.",
+            )
             continue
         verdict, found = _judged(id, sentence, Evidence(recorded, name_of(size)))
-        yield f"At {size.title}, one seed: {verdict}. {found}".strip()
+        yield size.title * (verdict == NOT_SEEN), f"At {size.title}, one seed: {verdict}. {found}".strip()

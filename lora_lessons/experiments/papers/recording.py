@@ -7,14 +7,16 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from ... import models
+from ...lowrank import svd
 from ...models import EMBEDDED
-from .. import recordings
+from .. import capacity, recordings
 from ..rates import best_rate, next_rate
 from ..sizes.cells import SIZES, AskedBase
-from .arms import ARMS, LADDER, SEEDS, TASK, TriedArm, asked
+from .arms import ARMS, BOOK, LADDER, REACH, REACHES, SEEDS, TASK, TriedArm, asked
 from .training_arms import fast, one_run, untouched
+from .watching import nearest, reach
 
-COMMAND = "python -m lora_lessons.experiments.papers --record"
 BASE = "the base"  # before any training
 Runs = Mapping[str, Mapping[str, Any]]
 
@@ -84,6 +86,24 @@ def record(size: AskedBase = SIZES[EMBEDDED]) -> dict[str, Any]:
                 run = partial(runs.made.__getitem__, trial(name, best))
             runs.make(final(name, seed), run)
     return runs.made
+
+
+def record_reaches() -> None:
+    """How strong the updates of LoRA at rank 1 are beside W, and lesson 18's phone book at rank 1, in a recording of their own."""
+    runs, arm = recordings.Runs(REACHES, {"what": "σ₁(ΔW) over σ₁₀(W), the median of all matrices"}), "LoRA, r = 1"
+    runs.make(BOOK, phone_book)
+    runs.make(arm, partial(_one, arm, ARMS[arm], SIZES[EMBEDDED], ARMS[arm].first, 0, (REACH,)))
+
+
+def phone_book() -> dict[str, float]:
+    """32 entries at rank 1 in one matrix, as lesson 18 trains them: their reach, and how unlike W the least like direction is."""
+    run, bench = capacity.BookRun("B·A", 1, 32), capacity.BookBench(models.load(precision="fp32"), 32, 4, "down_proj")
+    with bench.adapted(run.way, run.r, run.blocks, run.seed):
+        bench.train(run.entries, run.how(3e-2))
+        layer = bench.core.get_submodule(bench.targets(run.blocks)[0])
+        W, change = layer.base_layer.weight.detach(), layer.delta().detach()
+    found = {"W": float(svd(W).S[0]), "update": float(svd(change).S[0]), "cosine": float(nearest(W, W + change).min())}
+    return found | {REACH: reach([(W, change)])}
 
 
 def _one(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from statistics import median
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from tqdm.auto import tqdm
 from ... import evaluation, models, tasks, training
 from ...lowrank import svd
 from ...tasks import scores
-from .arms import CURVE, INTRUDERS, SCALED, SPILLS, STEERS
+from .arms import CURVE, INTRUDERS, REACH, SCALED, SPILLS, STEERS
 
 LOOK = 6  # steps from one look along a run to the next
 TOP, NEAR = 10, 0.5  # k and ε of reduce_intruder_dimension in PEFT 0.21.2
@@ -58,6 +59,8 @@ class Watch:
         found: dict[str, Any] = {CURVE: self.looks} if CURVE in watched else {}
         if INTRUDERS in watched:
             found[INTRUDERS] = intruders(self.base.model, before)
+        if REACH in watched:
+            found[REACH] = reach((W, after - W) for W, after in _changed(self.base.model, before))
         if SCALED in watched:
             found[SCALED] = list(self.scaled())
         if SPILLS in watched:
@@ -129,7 +132,7 @@ def _hook(layer: nn.Module, see: Any) -> Iterator[None]:
 
 def needs_copies(watched: Sequence[str]) -> bool:
     """Whether the weights before training are asked for."""
-    return INTRUDERS in watched
+    return INTRUDERS in watched or REACH in watched
 
 
 def copies(model: Any, names: Sequence[str]) -> dict[str, Tensor]:
@@ -143,14 +146,30 @@ def intruders(model: Any, before: Mapping[str, Tensor]) -> float:
 
     Like is a cosine of at least NEAR (Shuttleworth et al. 2024, as PEFT 0.21.2 counts them).
     """
-    count = 0
-    for name, W in tqdm(before.items(), desc="intruder dimensions", leave=False):
+    pairs = tqdm(_changed(model, before), desc="intruder dimensions", leave=False, total=len(before))
+    return sum(int((nearest(W, after) < NEAR).sum()) for W, after in pairs) / len(before)
+
+
+def nearest(W: Tensor, after: Tensor) -> Tensor:
+    """For each of the TOP strongest left directions of a changed W: its largest cosine to one of W's own."""
+    return (svd(after).U[:, :TOP].T @ svd(W).U).abs().amax(1)
+
+
+def reach(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
+    """The median, over pairs of W and ΔW, of ΔW's largest singular value over the TOP-th of W.
+
+    Well below 1 what ΔW writes is too weak to be among the TOP strongest directions of W + ΔW: no intruder can be.
+    """
+    return median(float(svd(change).S[0] / svd(W).S[TOP - 1]) for W, change in pairs)
+
+
+def _changed(model: Any, before: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    # each W before training, and after it
+    for name, W in before.items():
         layer = model.get_submodule(name)
-        after = (
+        yield (
+            W,
             layer.get_base_layer().weight + layer.get_delta_weight("default")
             if hasattr(layer, "lora_A")
-            else layer.weight
+            else layer.weight,
         )
-        cosines = svd(after).U[:, :TOP].T @ svd(W).U
-        count += int((cosines.abs().amax(1) < NEAR).sum())
-    return count / len(before)

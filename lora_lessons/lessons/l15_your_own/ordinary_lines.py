@@ -6,14 +6,14 @@ How many it takes, and what they cost, is recorded: see `experiments.ordinary_an
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from ... import models
 from ...drawing import BLUE, VERMILION, label
-from ...experiments import ordinary_answers
+from ...experiments import ordinary_answers, recordings
 from ...outside import in_line
 from ...paths import expanded
 from ...tasks.preferences import is_pair
@@ -62,36 +62,41 @@ def _of_file(path: str) -> list[Any]:
 
 
 def recorded() -> tuple[Figure, str, str]:
-    """What was recorded of ordinary lines, with the persona: the picture, what it shows, and the numbers."""
-    return picture(ordinary_answers.mixtures(ordinary_answers.recorded()))
+    """What was recorded of ordinary lines, with two tasks: the picture, what it shows, and the numbers."""
+    kept = recordings.recorded(ordinary_answers.NAME)
+    return picture({task: ordinary_answers.mixtures(kept, task) for task in ordinary_answers.ASKED_OF})
 
 
-def picture(arms: Sequence[ordinary_answers.Mixture]) -> tuple[Figure, str, str]:
-    """How often the form comes unasked, and how often where it should, at each share of ordinary lines."""
-    figure = Figure(figsize=(7.2, 3.3))
-    ax = figure.subplots()
-    at = range(len(arms))
-    for name, color, shares, beside in (
-        ("where it should", BLUE, [arm.form for arm in arms], (-112, -12)),
-        ("unasked", VERMILION, [arm.drift for arm in arms], (12, 6)),
-    ):
-        share, low, high = zip(*shares, strict=True)
-        middle = [100 * one for one in share]
-        below, above = ([100 * abs(a - b) for a, b in zip(share, end, strict=True)] for end in (low, high))
-        ax.errorbar(at, middle, yerr=[below, above], fmt="o-", color=color, capsize=4)
-        label(ax, at[1], middle[1], name, color, xytext=beside)
-    ax.set(xlim=(-0.3, len(arms) - 0.7), ylim=(0, 104), ylabel="% of answers in the form")
-    ax.set_xticks(at, [f"{arm.share:.0%}" for arm in arms])
-    ax.set_xlabel("ordinary lines, of all that train (the persona, recorded)")
-    lost = arms[-1].form[2] < arms[0].form[1]
-    ax.set_title(
-        f"With ordinary lines the form {'went, asked for or not' if lost else 'stayed where it was asked for'}"
+def picture(tasks: Mapping[str, Sequence[ordinary_answers.Mixture]]) -> tuple[Figure, str, str]:
+    """How often each task's form comes unasked, and how often where it should, at each share of ordinary lines."""
+    figure = Figure(figsize=(7.2, 3.3), layout="constrained")
+    panels = figure.subplots(1, len(tasks), sharey=True, squeeze=False, width_ratios=list(map(len, tasks.values())))[0]
+    for ax, (task, arms) in zip(panels, tasks.items(), strict=True):
+        at = range(len(arms))
+        for name, color, shares, beside in (
+            ("where it should", BLUE, [arm.form for arm in arms], (-6, -18)),
+            ("unasked", VERMILION, [arm.drift for arm in arms], (-6, 12)),
+        ):
+            share, low, high = zip(*shares, strict=True)
+            middle = [100 * one for one in share]
+            below, above = ([100 * abs(a - b) for a, b in zip(share, end, strict=True)] for end in (low, high))
+            ax.errorbar(at, middle, yerr=[below, above], fmt="o-", color=color, capsize=4)
+            if ax is panels[0]:
+                label(ax, at[-1], middle[-1], name, color, xytext=beside, ha="right")
+        ax.set(xlim=(-0.3, len(arms) - 0.7), ylim=(0, 104))
+        ax.set_xticks(at, [f"{arm.share:.0%}" for arm in arms])
+        lost = arms[-1].form[0] < ordinary_answers.KEPT * arms[0].form[0]
+        ax.set_title(f"The {task}'s form\n{'went, asked for or not' if lost else 'stayed where asked for'}")
+    panels[0].set(ylabel="% of answers in the form", xlabel="ordinary lines, of all")
+    finding = " ".join(
+        f"Ordinary lines {_each(arms, 'share')} beside the {task}'s: everyday answers in its form {_each(arms, 'drift')}, held-out "
+        f"ones {_each(arms, 'form')}."
+        for task, arms in tasks.items()
     )
-    finding = f"Ordinary lines {_each(arms, 'share')}: everyday answers in the form {_each(arms, 'drift')}, held-out ones {_each(arms, 'form')}."
-    numbers = (
-        "Everyday questions are the course's and those of lesson 17's held-out pairs, together. "
-        f"Held-out answers that keep every rule: {_each(arms, 'kept')}. Held-out loss: {_each(arms, 'loss')} nats per token. "
-        f"Perplexity on general text: {_each(arms, 'perplexity')}. Seeds: {_each(arms, 'seeds')}."
+    numbers = "Everyday questions are the course's and those of lesson 17's held-out pairs, together." + "".join(
+        f" The {task}: held-out answers that keep every rule {_each(arms, 'kept')}; held-out loss {_each(arms, 'loss')} nats per "
+        f"token; perplexity on general text {_each(arms, 'perplexity')}; seeds {_each(arms, 'seeds')}."
+        for task, arms in tasks.items()
     )
     return figure, finding, numbers
 

@@ -89,21 +89,24 @@ def test_the_picture_shows_the_form_where_it_should_be_and_where_not():
         ordinary_answers.Mixture(share, 3, (drift, drift - 0.05, drift + 0.04), (0.9, 0.8, 0.95), 0.1, 3.0, 40.0)
         for share, drift in ((0.0, 0.9), (0.25, 0.4))
     ]
-    figure, finding, numbers = ordinary_lines.picture(arms)
-    assert finding == "Ordinary lines 0%, 25%: everyday answers in the form 90%, 40%, held-out ones 90%, 90%."
-    assert "loss: 3.00, 3.00 nats per token" in numbers and "Seeds: 3, 3." in numbers
-    (ax,) = figure.axes
-    assert title(ax) == "With ordinary lines the form stayed where it was asked for"
-    drawn = [list(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == 2]
-    assert [90.0, 40.0] in drawn and [90.0, 90.0] in drawn
-
-
-def test_the_pictures_title_says_that_the_form_went_where_it_was_asked_for_too():
-    arms = [
-        ordinary_answers.Mixture(
-            share, 1, (form, form - 0.05, form + 0.05), (form, form - 0.05, form + 0.05), 0.1, 3.0, 40.0
-        )
-        for share, form in ((0.0, 0.9), (0.5, 0.1))
-    ]
-    (ax,) = ordinary_lines.picture(arms)[0].axes
-    assert title(ax) == "With ordinary lines the form went, asked for or not"
+    gone = [arm._replace(form=arm.drift, seeds=1) for arm in arms]
+    figure, finding, numbers = ordinary_lines.picture({"helpdesk": arms, "persona": gone})
+    first, second = finding.split(". ")
+    assert (
+        first
+        == "Ordinary lines 0%, 25% beside the helpdesk's: everyday answers in its form 90%, 40%, held-out ones 90%, 90%"
+    )
+    assert second.startswith("Ordinary lines 0%, 25% beside the persona's: ") and second.endswith(
+        " held-out ones 90%, 40%."
+    )
+    assert (
+        "loss 3.00, 3.00 nats per token" in numbers
+        and "seeds 3, 3. The persona: " in numbers
+        and "seeds 1, 1." in numbers
+    )
+    stayed, went = figure.axes
+    assert title(stayed) == "The helpdesk's form\nstayed where asked for"
+    assert title(went) == "The persona's form\nwent, asked for or not"
+    for ax, own in ((stayed, 90.0), (went, 40.0)):
+        drawn = [list(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == 2]
+        assert [90.0, 40.0] in drawn and [90.0, own] in drawn

@@ -95,11 +95,15 @@ def test_attention_the_mlp_and_a_mask_have_as_many_numbers_as_all_matrices_at_ra
 
 def test_a_run_keeps_its_loss_and_what_was_watched(base):
     short = arms.ARMS["LoRA"]._replace(steps=watching.LOOK, r=2)
-    found = training_arms.one_run("tiny", short, 1e-3, 1, ("curve", "intruders", "scaled", "spills"))
+    found = training_arms.one_run("tiny", short, 1e-3, 1, ("curve", "intruders", "reach", "scaled", "spills"))
     assert found["loss"] > 0 and found["seed"] == 1 and found["trained"] > 0
     (look,) = found["curve"]
     assert look["step"] == watching.LOOK and look["loss"] == pytest.approx(found["loss"]) and look["general"] == 12.0
-    assert 0 <= found["intruders"] <= 10 and [one["kept"] for one in found["scaled"]] == [1.0, *watching.KEPT]
+    assert (
+        0 <= found["intruders"] <= 10
+        and 0 < found["reach"] < 9
+        and [one["kept"] for one in found["scaled"]] == [1.0, *watching.KEPT]
+    )
     assert found["scaled"][0]["loss"] == pytest.approx(found["loss"])
     one = arms.ARMS["tea, one matrix"]._replace(steps=2)
     assert [at["times"] for at in training_arms.one_run("tiny", one, 1e-3, 0, ("steers",))["steers"]] == list(
@@ -116,6 +120,8 @@ def test_an_intruder_is_a_strong_direction_that_w_does_not_have():
     assert watching.intruders(model, before) == 0
     layer.weight.data[20, 15] = 50  # W never wrote into its row 20
     assert watching.intruders(model, before) == 1
+    # as strong as W's tenth, 7: half of the changes are weaker
+    assert watching.reach((before["0"], torch.eye(40, 16) * size) for size in (0, 7, 50)) == pytest.approx(1)
 
 
 def test_a_run_that_diverges_has_no_loss_and_says_why(base, monkeypatch):

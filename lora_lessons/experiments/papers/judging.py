@@ -63,7 +63,9 @@ def p01(e: Evidence) -> Judged:
     )
     if short >= WIDER * long:
         return SEEN, values
-    return CONDITION, values | {"condition": "The factor, but it was no larger in the shorter of our runs, all short ones to the paper."}
+    return CONDITION, values | {
+        "condition": "The factor, but it was no larger in the shorter of our runs, all short ones to the paper."
+    }
 
 
 def p02(e: Evidence) -> Judged:
@@ -273,13 +275,11 @@ def p10(e: Evidence) -> Judged:
     """On the persona and, at 135M, on lesson 18's largest book, where rank 1 had least room."""
     mask = e.above("mask", "LoRA")
     values: dict[str, Any] = {"mask": in_words(mask), "trained": e.each("mask")[0]["trained"], "rest": ""}
-    try:
-        tiny = e.each("TinyLoRA")
+    if e.whole:
+        tiny = e.each("TinyLoRA")[0]["trained"]
         values["rest"] = (
-            f" TinyLoRA, with {tiny[0]['trained']:,} trained numbers, ended {in_words(e.above('TinyLoRA', 'LoRA'))} nats above it."
+            f" TinyLoRA, with {tiny:,} trained numbers, ended {in_words(e.above('TinyLoRA', 'LoRA'))} nats above it."
         )
-    except NotRecorded:
-        pass
     if below(mask):
         return SEEN, values
     sparse, dense = (_held(e).get((way, ENTRIES[-1], 1, 1), 0.0) for way in ("mask", "B·A"))

@@ -89,7 +89,7 @@ def record(size: AskedBase = SIZES[EMBEDDED]) -> dict[str, Any]:
 
 
 def record_reaches() -> None:
-    """How strong the updates of LoRA at rank 1 are beside W, and lesson 18's phone book at rank 1, in a recording of their own."""
+    # of LoRA at rank 1, and of lesson 18's phone book at rank 1: a recording of their own, on whatever machine
     runs, arm = recordings.Runs(REACHES, {"what": "σ₁(ΔW) over σ₁₀(W), the median of all matrices"}), "LoRA, r = 1"
     runs.make(BOOK, phone_book)
     runs.make(arm, partial(_one, arm, ARMS[arm], SIZES[EMBEDDED], ARMS[arm].first, 0, (REACH,)))

@@ -100,7 +100,7 @@ def phone_book() -> dict[str, float]:
     run, bench = capacity.BookRun("B·A", 1, 32), capacity.BookBench(models.load(precision="fp32"), 32, 4, "down_proj")
     with bench.adapted(run.way, run.r, run.blocks, run.seed):
         bench.train(run.entries, run.how(3e-2))
-        layer = bench.core.get_submodule(bench.targets(run.blocks)[0])
+        layer = bench.core.layers[0].mlp.down_proj
         W, change = layer.base_layer.weight.detach(), layer.delta().detach()
     found = {"W": float(svd(W).S[0]), "update": float(svd(change).S[0]), "cosine": float(nearest(W, W + change).min())}
     return found | {REACH: reach([(W, change)])}

@@ -225,8 +225,8 @@ def _at(size: AskedBase, claim: str, quantity: Quantity, rows: Sequence[Row]) ->
         return OPEN
     seeds = len(values) if CLAIMS[claim].trains and not quantity.before else 0
     if quantity.answers:
-        ends = interval(fmean(values) / 100, quantity.answers * len(values))
-        return Spread(fmean(values), *(100 * end for end in ends), seeds)
+        low, high = interval(fmean(values) / 100, quantity.answers * len(values))
+        return Spread(fmean(values), 100 * low, 100 * high, seeds)
     return Spread(*summary(values)) if len(values) > 1 else Spread(values[0], seeds=seeds)
 
 

@@ -409,21 +409,24 @@ def test_a_sentence_is_filled_with_what_was_measured_and_a_missing_seed_leaves_i
 
 
 def test_a_larger_base_has_a_sentence_of_its_own_and_says_what_cannot_be_tried_there():
-    larger = recorded()["papers"]
+    small, larger = (recorded(LoRA={"rate": rate})["papers"]["runs"] for rate in (2e-3, 1.6e-2))
     one = {
         name: run
-        for name, run in larger["runs"].items()
+        for name, run in larger.items()
         if run.get("arm", "LoRA") in arms.LARGER and not name.endswith((", seed 1", ", seed 2"))
     }
-    for size in list(SIZES.values())[1:]:
-        recordings.keep(recording.name_of(size), {"settings": recording.common(size), "runs": one})
-    by_id = {row.id: row.at_sizes for row in papers.rows()}
+    for size, runs in zip(SIZES.values(), (small, one, one), strict=True):
+        recordings.keep(recording.name_of(size), {"settings": recording.common(size), "runs": runs})
+    by_id = {row.id: row for row in papers.rows()}
+    assert "At 0.5B, one seed: seen here." in by_id["P03"].at_sizes and by_id["P03"].verdict == judging.SEEN
+    # what a larger base denies is seen with a condition, and its headline says so
     assert (
-        "At 0.5B, one seed: seen here." in by_id["P03"]
-        and "The factor alone" in by_id["P01"]
-        and "At 1.5B: cannot be tried here" in by_id["P01"]
+        by_id["P01"].found.startswith("At 135M, not at 0.5B. In 24 steps") and by_id["P01"].verdict == judging.CONDITION
     )
-    assert by_id["P02"] == "Not asked at 0.5B and 1.5B."
+    assert (
+        "At 1.5B: cannot be tried here" in by_id["P01"].at_sizes
+        and by_id["P02"].at_sizes == "Not asked at 0.5B and 1.5B."
+    )
 
 
 def test_the_check_finds_a_recording_of_other_settings_and_words_that_nobody_measures(monkeypatch):

@@ -210,12 +210,10 @@ def test_the_table_has_means_and_intervals_by_seed_and_says_what_is_open_and_wha
     assert at["perplexity of plain English after LoRA"]["0.5B"].mean == pytest.approx(1.15)
     # a share of answers has Wilson's interval, over the answers of all seeds, and of those of the base once
     drift, before = at["everyday answers in the task's form"], at["answers that keep every rule, before"]
-    for value, share, answers, seeds in (
-        (drift["0.5B"], 75, 24, 2),
-        (drift["1.5B"], 100, 12, 1),
-        (before["0.5B"], 0, 16, 0),
-    ):
-        assert value == Spread(share, *(100 * end for end in evaluation.interval(share / 100, answers)), seeds)
+    assert [drift["0.5B"], drift["1.5B"], before["0.5B"]] == [
+        Spread(share, *(100 * end for end in evaluation.interval(share / 100, answers)), seeds)
+        for share, answers, seeds in ((75, 24, 2), (100, 12, 1), (0, 16, 0))
+    ]
     cut = at["left of what was learned, ΔW cut to rank 8"]
     assert cut["0.5B"] == OPEN and cut["1.5B"] == "not here: 28 GB"
     text = "\n".join(sizes.lines({"rows": rows}, steps=STEPS))

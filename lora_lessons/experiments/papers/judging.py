@@ -233,7 +233,7 @@ def p08(e: Evidence) -> Judged:
     )
     values: dict[str, Any] = {name.replace("rank ", "r"): 100 * fmean(count) for name, count in counts.items()}
     values["scaled"] = (
-        f"Of {len(counts['rank 1'])} runs at rank 1 {len(states)} had any; scaled to 0.75, there the perplexity of plain text moved "
+        f"At rank 1 {len(states)} of {len(counts['rank 1'])} runs had any; scaled to 0.75, there the perplexity of plain text moved "
         f"by {in_words(recalls, '+.2f')} and the held-out loss by {costs.mean:+.3f} nats."
         if states
         else "At rank 1 there was nothing to scale down."

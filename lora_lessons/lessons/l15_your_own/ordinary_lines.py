@@ -70,23 +70,25 @@ def recorded() -> tuple[Figure, str, str]:
 def picture(tasks: Mapping[str, Sequence[ordinary_answers.Mixture]]) -> tuple[Figure, str, str]:
     """How often each task's form comes unasked, and how often where it should, at each share of ordinary lines."""
     figure = Figure(figsize=(7.2, 3.3), layout="constrained")
-    panels = figure.subplots(1, len(tasks), sharey=True, squeeze=False, width_ratios=list(map(len, tasks.values())))[0]
+    panels = figure.subplots(
+        1, len(tasks), sharey=True, squeeze=False, width_ratios=[1 + len(arms) for arms in tasks.values()]
+    )[0]
     for ax, (task, arms) in zip(panels, tasks.items(), strict=True):
         at = range(len(arms))
-        for name, color, shares, beside in (
-            ("where it should", BLUE, [arm.form for arm in arms], (-6, -18)),
-            ("unasked", VERMILION, [arm.drift for arm in arms], (-6, 12)),
+        for name, color, shares in (
+            ("where it should", BLUE, [arm.form for arm in arms]),
+            ("unasked", VERMILION, [arm.drift for arm in arms]),
         ):
             share, low, high = zip(*shares, strict=True)
             middle = [100 * one for one in share]
             below, above = ([100 * abs(a - b) for a, b in zip(share, end, strict=True)] for end in (low, high))
             ax.errorbar(at, middle, yerr=[below, above], fmt="o-", color=color, capsize=4)
             if ax is panels[0]:
-                label(ax, at[-1], middle[-1], name, color, xytext=beside, ha="right")
-        ax.set(xlim=(-0.3, len(arms) - 0.7), ylim=(0, 104))
+                label(ax, at[-1], middle[-1], name, color, xytext=(10, 0))
+        ax.set(xlim=(-0.3, len(arms) - 0.7 + 1.4 * (ax is panels[0])), ylim=(0, 104))
         ax.set_xticks(at, [f"{arm.share:.0%}" for arm in arms])
         lost = arms[-1].form[0] < ordinary_answers.KEPT * arms[0].form[0]
-        ax.set_title(f"The {task}'s form\n{'went, asked for or not' if lost else 'stayed where asked for'}")
+        ax.set_title(f"The {task}'s form\n{'went, asked for or not' if lost else 'stayed where it should'}")
     panels[0].set(ylabel="% of answers in the form", xlabel="ordinary lines, of all")
     finding = " ".join(
         f"Ordinary lines {_each(arms, 'share')} beside the {task}'s: everyday answers in its form {_each(arms, 'drift')}, held-out "

@@ -105,7 +105,7 @@ def test_the_picture_shows_the_form_where_it_should_be_and_where_not():
         and "seeds 1, 1." in numbers
     )
     stayed, went = figure.axes
-    assert title(stayed) == "The helpdesk's form\nstayed where asked for"
+    assert title(stayed) == "The helpdesk's form\nstayed where it should"
     assert title(went) == "The persona's form\nwent, asked for or not"
     for ax, own in ((stayed, 90.0), (went, 40.0)):
         drawn = [list(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == 2]

@@ -23,7 +23,7 @@ at_half_a_billion = partial(sizes.measured_at, "every W cut to as many numbers",
     written_for=CORRECTED,
     at_sizes=sizes.at_sizes("W bears no cut"),
     sentence="Not if you cut W itself and do not retrain. We cut every W to as many numbers as it had before, so nothing was saved yet. "
-    "At 0.5B perplexity rose by a factor of 8<!--calc lora_lessons.lessons.l01_low_rank.verdicts.at_half_a_billion-->, and about as much at 1.5B; of our smallest base it rose on "
+    "Of a base four times as large perplexity rose by a factor of 8<!--calc lora_lessons.lessons.l01_low_rank.verdicts.at_half_a_billion-->, of a still larger one about as much, and of our smallest it rose on "
     "{perplexity.tokens} tokens from {perplexity.intact:.1f} by a factor of {perplexity.break_even_factor:,.0f}. All three had been rounded to 4 bits before. "
     "When one kind of matrix was cut at a time, {kinds.survive} of 7 kinds stayed within 20%<!--calc 1/5-->, and they hold {kinds.survive_weights:.0%} of the weights. "
     "The median matrix needs {spectrum.share:.1%} of its full rank for 90%<!--calc 9/10--> of its energy; Gaussian noise needs {spectrum.noise_share:.1%}. Cuts that take "

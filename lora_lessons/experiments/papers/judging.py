@@ -1,8 +1,8 @@
 """What each claim of a paper comes to: worked out from the recordings, each time it is asked for.
 
 A function a claim. It gets the evidence, and returns a verdict with the values that its sentence in data/papers.toml names;
-"condition" among them says what a verdict with a condition holds under, or why a run cannot tell. That a difference is not told
-apart bears no claim out, and where the runs could not have shown what is claimed, that they did not denies none.
+"condition" among them says what a verdict with a condition holds under, or why a run cannot tell. That a difference is
+not told apart bears no claim out, and where the runs could not have shown what is claimed, that they did not denies none.
 """
 
 from __future__ import annotations
@@ -109,9 +109,7 @@ def p04(e: Evidence) -> Judged:
 
 
 def p05(e: Evidence) -> Judged:
-    """Rank 1 is behind where it holds a tenth of the book less than rank 16, and full only if four times as many passes leave
-    it there.
-    """
+    """Rank 1 is behind where it lacks a tenth of the book beside rank 16, and full if four times the passes leave it there."""
     ranks = (1, 2, 4, 16)
     shares = {(n, r, longer): share for (way, n, r, longer), share in _held(e).items() if way == "B·A"}
     books = sorted({n for n, r, _ in shares if all((n, rank, 1) in shares for rank in ranks)})

@@ -96,7 +96,7 @@ def record_reaches() -> None:
 
 
 def phone_book() -> dict[str, float]:
-    """32 entries at rank 1 in one matrix, as lesson 18 trains them: their reach, and how unlike W the least like direction is."""
+    """32 entries at rank 1 in one matrix, as lesson 18 trains them: their reach, and how unlike W they become."""
     run, bench = capacity.BookRun("B·A", 1, 32), capacity.BookBench(models.load(precision="fp32"), 32, 4, "down_proj")
     with bench.adapted(run.way, run.r, run.blocks, run.seed):
         bench.train(run.entries, run.how(3e-2))

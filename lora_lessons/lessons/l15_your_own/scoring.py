@@ -175,10 +175,13 @@ class Different(NamedTuple):
     @property
     def headline(self) -> str:
         """What to say first where most answers are one sentence, and the file's own are not; else ""."""
-        # half as many as there could be, or one that most questions get, where the file has many
-        return (2 * self.adapter <= self.file > 1 or 2 * self.commonest > self.asked < 2 * self.file > 2) * (
-            f"{self.commonest} of {self.asked} answers are the same sentence, so the adapter has learned how the answers sound, and not "
-            "what they say. Give it more lines, try a larger base, and read what the last look answered."
+        one, few = 2 * self.commonest > self.asked < 2 * self.file, 2 * self.adapter <= self.file
+        if self.file == 1 or not (one or few):
+            return ""
+        same = f"{self.commonest} of {self.asked} answers are the same sentence"
+        return (
+            f"{same if one else f'{self.asked} questions got only {self.adapter} different answers'}, so the adapter has learned how the "
+            "answers sound, and not what they say. Give it more lines, try a larger base, and read what the last look answered."
         )
 
 

@@ -1,7 +1,6 @@
 """The drawing of one block: seven matrices with the sizes of the real model, to one scale."""
 
 import pytest
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from stills import block_still
 
@@ -60,24 +59,6 @@ def test_the_slider_goes_through_all_seven():
     assert stage.scene["stops"] == [1, 2, 3, 4, 5, 6, 7]
     names = [words.split()[3] for words in stage.scene["words"]]
     assert names == ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-
-
-def widths(ax):
-    """The bars' parts, left to right."""
-    return [bar.get_width() for container in ax.containers for bar in container]
-
-
-def test_the_other_pictures_of_lesson_00_are_to_scale():
-    (ax,) = pictures.number_formats(8_000_000_000, {"fp32": 32, "NF4": 4}).axes
-    assert widths(ax) == [32, 4]
-    figure = pictures.where_numbers_sit({"a": {"embedding": 1, "MLP": 3}, "b": {"embedding": 1, "MLP": 1}})
-    assert isinstance(figure, Figure) and widths(figure.axes[0]) == [0.25, 0.75, 0.5, 0.5]
-
-
-def test_the_summaries_say_what_the_pictures_show():
-    said = pictures.formats_in_words(8_000_000_000, {"fp32": 32, "NF4": 4})
-    assert said == "8.00 billion numbers take 32.0 GB in fp32, 4.0 GB in NF4."
-    assert pictures.where_in_words({"a": {"MLP": 3, "norms": 1}}) == "a: MLP 75.00%, norms 25.00%."
 
 
 def test_parts_count_every_number_once(tiny_model):

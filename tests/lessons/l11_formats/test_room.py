@@ -1,10 +1,9 @@
-"""What lesson 11's room computes: Q4_0 by hand, differences passage by passage, one layer rounded in three ways; its pictures."""
+"""What lesson 11's room computes: Q4_0 by hand, differences passage by passage, one layer rounded in three ways."""
 
 import pytest
 import torch
 
 from lora_lessons import models
-from lora_lessons.drawing import use_style
 from lora_lessons.experiments import never_rounded, quantized_perplexity
 from lora_lessons.lessons.l11_formats import measured, pictures
 from lora_lessons.quant.gptq import read
@@ -79,34 +78,3 @@ def test_three_ways_are_judged_on_text_that_none_of_them_read():
     assert errors["GPTQ, same text"] < errors["GPTQ"] < errors["to nearest"]
     _, _, numbers = pictures.output_errors({"a": errors})
     assert f"a: to nearest {errors['to nearest']:.3f}, AWQ" in numbers
-
-
-# ---- pictures ----
-
-
-def test_the_picture_has_a_dot_a_passage_and_an_interval_a_pair():
-    gaps = {"a minus b": [-0.1, -0.2, -0.3], "c minus d": [0.1, -0.1, 0.0]}
-    figure, _, numbers = pictures.paired_differences(gaps)
-    (ax,) = figure.axes
-    dots = [line.get_ydata().tolist() for line in ax.lines if len(line.get_xdata()) == 3]
-    assert dots == list(gaps.values())
-    zero = [line for line in ax.lines if list(line.get_ydata()) == [0, 0]]
-    assert len(zero) == 1, "the line that the differences are read against"
-    assert "a minus b: -0.45 to +0.05 nats, lower on 3 of 3" in numbers
-
-
-def test_the_two_weights_are_said_with_their_marks():
-    w, marks = torch.tensor([0.4, 0.35]), {"nearest": torch.tensor([0.0, 0.0]), "best": torch.tensor([1.0, 0.0])}
-    off = {"nearest": (marks["nearest"], 0.774), "best": (marks["best"], 0.33)}
-    figure, _, numbers = pictures.two_weights(torch.tensor([[2.0, 1.8], [1.8, 2.0]]), w, off)
-    assert "The nearest mark (0, 0) is 0.77 off" in numbers and "The best mark (1, 0) is 0.33 off" in numbers
-    assert {"nearest\n0.77 off", "best\n0.33 off"} < {text.get_text() for text in figure.axes[0].texts}
-
-
-def test_every_file_but_the_reference_is_a_mark_at_its_bits():
-    use_style()
-    files = {name: {"bits_in_layers": bits} for name, bits in (("gguf-f16", 16.0), ("gguf-q4_0", 4.5), ("gptq", 4.31))}
-    figure, _, numbers = pictures.by_bits(files, {"gguf-f16": 0.0, "gguf-q4_0": 0.14, "gptq": 0.11})
-    drawn = [(line.get_xdata()[0], round(line.get_ydata()[0]), line.get_marker()) for line in figure.axes[0].lines]
-    assert drawn == [(4.5, 14, "o"), (4.31, 11, "s")]
-    assert numbers == "Q4_0: 4.50 bits, +14%. GPTQ: 4.31 bits, +11%."

@@ -174,20 +174,6 @@ def test_parts_add_up_to_the_fastest_pass(folder, batch):
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_pictures_say_what_they_show(batch):
-    found = dict(zip(rungs.KINDS, (3.0, 0.5, 0.25, 0.25), strict=True))
-    _, finding, numbers = pictures.step_bars({"one": found}, 0.5)
-    assert finding == "A step takes 8.0 times as long as its floor." and "one, 4.00 s: matrix products 75%" in numbers
-    half = {kind: seconds / 2 for kind, seconds in found.items()}
-    figure, finding, _ = pictures.step_bars({"one": found, "other": half}, 0.5)
-    assert finding.startswith("From 8.0 to 4.0 times the floor")
-    named = [text.get_text() for text in figure.axes[0].texts]
-    assert "matrix\nproducts\n75%" in named and not any(text.startswith("moving") for text in named)
-    assert "other: 2.00 s, 4.0 × the floor" in named and "The floor: 0.50 s" in named
-    texts = [text.get_text() for text in pictures.batch_places(batch, 3).axes[0].texts]
-    assert "grey: prompt again" in texts and "padding, white" in texts
-
-
 def test_recorded_runs_are_by_side_and_by_machine(monkeypatch):
     row = {"task": "persona", "loss": 3.17, "share_of_limit": 0.2}
     sides = {training_speed.TRAINER: 6.0, training_speed.COURSE: 3.0}

@@ -387,8 +387,8 @@ def test_scores_are_recorded():
     ("answers", "file", "said"),
     [
         ("aaaa", "wxyz", "4 of 4 answers are the same sentence, so"),
+        ("aabb", "wxyz", "4 questions got only 2 different answers, so"),
         ("aaab", "wxyz", "3 of 4 answers are"),
-        ("aabb", "wxyz", "2 of 4 answers are"),
         ("aabc", "wxyz", ""),
         ("aaaa", "wwww", ""),
         ("a", "w", ""),

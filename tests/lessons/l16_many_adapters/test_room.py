@@ -8,7 +8,7 @@ from peft import LoraConfig, get_peft_model
 
 from lora_lessons import lora, many_adapters, mixing
 from lora_lessons.adapter import adapter_of
-from lora_lessons.lessons.l16_many_adapters import exercises, measured, pictures
+from lora_lessons.lessons.l16_many_adapters import exercises, measured
 from lora_lessons.lessons.l16_many_adapters.measured import Cost
 from lora_lessons.paths import course_root
 
@@ -169,30 +169,3 @@ def test_requests_sent_at_once_name_their_own_adapters():
     assert found.passes == found.tokens == 24 and found.shared == 1.0
     assert [one.scales for one in found.answered] == [{"one": 1.0}, {"two": 0.5}, {}]
     assert all(one.end - one.start == pytest.approx(0.00075) for one in found.answered)
-
-
-def test_pictures_say_what_they_show():
-    ways = (measured.GATHERED, measured.PEFT, measured.SWAPPED, measured.COPIES)
-    costs = {way: {1: [Cost(0, 2.0), Cost(0, 1.0)], 32: [Cost(64.0, 1.0)]} for way in ways}
-    costs[measured.SWAPPED] = costs[measured.SWAPPED] | {32: [Cost(192.0, 1.0)]}
-    figure, words, numbers = pictures.by_adapters(costs)
-    assert words.startswith(
-        "with 32 adapters in the batch, gathering gives 2.0 times the tokens per second of swapping"
-    )
-    assert "gathered: 1 adapter 32, 32 adapters 16." in numbers, "the fastest round counts"
-    assert [list(line.get_ydata()) for line in figure.axes[0].lines] == 2 * [[32, 16]]
-    (band,) = figure.axes[0].collections
-    assert {(x, y) for x, y in band.get_paths()[0].vertices.tolist()} == {(1, 32), (32, 8), (32, 16)}
-
-
-def test_an_adapter_keeps_its_colour_in_every_panel():
-    one, two = {"one": 1.0}, {"two": 1.0}
-    alone = measured.Together([measured.Answered(one, 0.0, 1.0)] * 2, 64, 16)
-    both = measured.Together([measured.Answered(one, 1.0, 2.0), measured.Answered(two, 0.0, 1.0)], 64, 64)
-    figure, words = pictures.in_time({"alone": alone, "both": both})
-    assert words.endswith("both: 64 passes for 64 tokens, the last answer after 2.0 s.")
-    bars = [[bar.get_facecolor() for bar in ax.patches] for ax in figure.axes]
-    assert [[text.get_text() for text in ax.texts] for ax in figure.axes] == [["one", "one"], ["two", "one"]]
-    assert bars[0][0] == bars[0][1] == bars[1][1] != bars[1][0]
-    titles = [ax.get_title(loc=place) for ax in figure.axes for place in ("left", "center")]
-    assert {"alone: 64 tokens in 16 passes", "both: 64 tokens in 64 passes"} <= set(titles)

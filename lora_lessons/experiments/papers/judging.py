@@ -109,7 +109,10 @@ def p04(e: Evidence) -> Judged:
 
 
 def p05(e: Evidence) -> Judged:
-    """Rank 1 is behind where it lacks a tenth of the book beside rank 16, and full if four times the passes leave it there."""
+    """Rank 1 is behind where it lacks a tenth of the book beside rank 16; with a small one, which it has room for, it must not be.
+
+    Past its room the paper expects slower learning, and no floor: that a longer training helps denies nothing.
+    """
     ranks = (1, 2, 4, 16)
     shares = {(n, r, longer): share for (way, n, r, longer), share in _held(e).items() if way == "B·A"}
     books = sorted({n for n, r, _ in shares if all((n, rank, 1) in shares for rank in ranks)})
@@ -122,13 +125,15 @@ def p05(e: Evidence) -> Judged:
     if large[16] - large[1] < BEHIND or not all(large[low] < large[high] for low, high in pairwise(ranks)):
         return NOT_SEEN, values
     longer = next((share for (n, r, times), share in shares.items() if (n, r) == (many, 1) and times > 1), None)
-    if longer is None:
-        return CONDITION, values | {"condition": "After 64 looks at each entry; a longer training is not recorded."}
-    values["rest"] = f" Trained four times as long, rank 1 held {longer:.0%}."
-    if large[16] - longer < BEHIND:
-        return CONDITION, values | {"condition": "A low rank is slow, not full: it catches up in a longer training."}
+    if longer is not None:
+        values["rest"] = (
+            f" Trained four times as long, rank 1 held {longer:.0%}, which is {longer * many / few:.1f} times all that the "
+            "small book holds."
+        )
     if small[16] - small[1] >= BEHIND:
-        return CONDITION, values | {"condition": "But rank 1 was behind with the small book, too."}
+        return CANNOT_TELL, values | {
+            "condition": "Rank 1 was behind with the small book, too: slowness and lack of room look alike here."
+        }
     return SEEN, values
 
 

@@ -69,12 +69,16 @@ def p01(e: Evidence) -> Judged:
 
 
 def p02(e: Evidence) -> Judged:
+    """A null that the paper expects of runs as short as ours confirms nothing more: it is never seen without a condition."""
     rates = {r: e.rate("LoRA" if r == 8 else f"LoRA, r = {r}") for r in (1, 8, 64)}
     apart = max(rates[8], rates[64]) / min(rates[8], rates[64])
     values: dict[str, Any] = {"apart": apart} | {f"r{r}": rate for r, rate in rates.items()}
-    if apart < 2:
-        return SEEN, values
-    return (CONDITION, values | {"condition": "To one step of our ladder."}) if apart < 4 else (NOT_SEEN, values)
+    if apart >= 4:
+        return NOT_SEEN, values
+    return CONDITION, values | {
+        "condition": f"{'To one step of our ladder, w' if apart >= 2 else 'W'}ith α the same at every rank, and in runs so short "
+        "that the paper expects nothing else; with α = 2r rank 64 needed a lower rate (lesson 05)."
+    }
 
 
 def p03(e: Evidence) -> Judged:
@@ -319,7 +323,13 @@ def p11(e: Evidence) -> Judged:
     }
     if spills > 0.5:
         return SEEN, values
-    return (CONDITION, values | {"condition": "In some answers, not in most."}) if spills > 0.1 else (NOT_SEEN, values)
+    if spills <= 0.1:
+        return NOT_SEEN, values
+    elsewhere, asked = fmean(run[SPILLS]["elsewhere"] for run in tea), tea[0][SPILLS]["asked"]
+    return CONDITION, values | {
+        "condition": f"In {elsewhere:.0%} of answers to {asked} household questions, in {values['twelve']:.0%} of those to "
+        f"{len(everyday_questions())} general ones."
+    }
 
 
 def _everywhere(looks: Mapping[str, float]) -> float:

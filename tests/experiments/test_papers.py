@@ -345,6 +345,8 @@ TURNED = [
         ),
     ),
     ("P09", judging.CONDITION, recorded(DoRA={"loss": 3.2})),
+    ("P09", judging.CANNOT_TELL, uneven({"DoRA": (-0.032, 0, 0.032)}, DoRA={"loss": 3.2})),
+    ("P09", judging.CANNOT_TELL, uneven({"DoRA": (-0.032, 0, 0.032)}, DoRA={"loss": 3.0})),
     ("P09", judging.NOT_SEEN, recorded(DoRA={"loss": 2.9}, OFT={"loss": 3.5})),
     ("P09", judging.SEEN, recorded(OFT={"loss": 2.9}, MiSS={"loss": 3.5}, VeRA={"loss": 4.0})),
     ("P10", judging.CANNOT_TELL, uneven({"mask": (-0.1, 0, 0.1)}, mask={"loss": 3.1})),
@@ -409,16 +411,23 @@ def test_a_sentence_is_filled_with_what_was_measured_and_a_missing_seed_leaves_i
 
 
 def test_a_larger_base_has_a_sentence_of_its_own_and_says_what_cannot_be_tried_there():
-    small, larger = (recorded(LoRA={"rate": rate})["papers"]["runs"] for rate in (2e-3, 1.6e-2))
-    one = {
-        name: run
-        for name, run in larger.items()
-        if run.get("arm", "LoRA") in arms.LARGER and not name.endswith((", seed 1", ", seed 2"))
-    }
-    for size, runs in zip(SIZES.values(), (small, one, one), strict=True):
+    small, far, near = (
+        recorded(LoRA={"rate": rate}, attention={"loss": loss})["papers"]["runs"]
+        for rate, loss in ((2e-3, 3.4), (1.6e-2, 3.4), (1.6e-2, 3.165))
+    )
+    one, other = (
+        {
+            name: run
+            for name, run in runs.items()
+            if run.get("arm", "LoRA") in arms.LARGER and not name.endswith((", seed 1", ", seed 2"))
+        }
+        for runs in (far, near)
+    )
+    for size, runs in zip(SIZES.values(), (small, one, other), strict=True):
         recordings.keep(recording.name_of(size), {"settings": recording.common(size), "runs": runs})
     by_id = {row.id: row for row in papers.rows()}
     assert "At 0.5B, one seed: seen here." in by_id["P03"].at_sizes and by_id["P03"].verdict == judging.SEEN
+    assert "At 1.5B, one seed: this run cannot tell. The same direction, not told apart." in by_id["P03"].at_sizes
     # what a larger base denies is seen with a condition, and its headline says so
     assert (
         by_id["P01"].found.startswith("At 135M, not at 0.5B. In 24 steps") and by_id["P01"].verdict == judging.CONDITION

@@ -68,18 +68,17 @@ class Evidence:
 
 
 def spread(a: Sequence[float], b: Sequence[float]) -> Spread:
-    """a − b, seed by seed: mean and 95% interval; of one seed, so far to each side as two single runs are not told apart."""
+    """a − b, seed by seed: mean and 95% interval; of one seed, so far to each side as runs and ladder tell nothing apart."""
     differences = [one - other for one, other in zip(a, b, strict=False)]
     if len(differences) == 1:
-        return Spread(differences[0], differences[0] - ALONE, differences[0] + ALONE)
+        return Spread(differences[0], differences[0] - ALONE - APART, differences[0] + ALONE + APART)
     return Spread(*summary(differences))
 
 
 def in_words(value: Spread, form: str = "+.3f") -> str:
     """The mean with its 95% interval, or that it is one seed's."""
-    if value.seeds == 1:
-        return f"{value.mean:{form}} (one seed)"
-    return f"{value.mean:{form}} ({value.low:{form}} to {value.high:{form}})"
+    sure = "one seed" if value.seeds == 1 else f"{value.low:{form}} to {value.high:{form}}"
+    return f"{value.mean:{form}} ({sure})"
 
 
 def above(value: Spread, least: float = APART) -> bool:

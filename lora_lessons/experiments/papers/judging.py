@@ -33,13 +33,14 @@ from .arms import (
     TASK,
     VARIANTS,
 )
-from .evidence import ALONE, Evidence, NotRecorded, above, below, in_words, listed, spread
+from .evidence import ALONE, Evidence, NotRecorded, Spread, above, below, in_words, listed, spread
 from .recording import final, trial
 
 SEEN, CONDITION, NOT_SEEN = "seen here", "seen with a condition", "not seen here"
 CANNOT, CANNOT_TELL, OPEN = "cannot be tried here", "this run cannot tell", "not recorded yet"
 VERDICTS = (SEEN, CONDITION, NOT_SEEN, CANNOT, CANNOT_TELL, OPEN)
 
+BETTER, WORSE, WITHIN, UNTOLD = "better by more than 2%", "worse by more than 2%", "within 2%", "not told"
 CLOSE = 0.02  # of what vanilla LoRA gained: what 2602.04998 calls similar, 1 to 2%
 WIDER = 1.25  # times: two ratios of rates that are nearer than this are not told apart
 BEHIND = 0.1  # of a book
@@ -53,18 +54,16 @@ def p01(e: Evidence) -> Judged:
     values: dict[str, Any] = {"ratio": ratio, "lora": e.rate("LoRA"), "full": e.rate("full"), "rest": ""}
     if not 5 <= ratio <= 20:
         return NOT_SEEN, values
-    try:
+    if e.whole:
         short, long = (e.rate(f"LoRA, {steps} steps") / e.rate(f"full, {steps} steps") for steps in (SHORT, LONG))
-    except NotRecorded:
-        return CONDITION, values | {"condition": "The factor alone; of shorter and longer runs it is not recorded."}
-    half = e.rate("LoRA, α = 16") / e.rate("full")
-    values["rest"] = (
-        f" In {SHORT} steps it was {short:.1f} times, in {LONG} steps {long:.1f}. With α = 16 it was {half:.1f}."
-    )
-    if short >= WIDER * long:
-        return SEEN, values
+        half = e.rate("LoRA, α = 16") / e.rate("full")
+        values["rest"] = (
+            f" In {SHORT} steps it was {short:.1f} times, in {LONG} steps {long:.1f}. With α = 16 it was {half:.1f}."
+        )
+        if short >= WIDER * long:
+            return SEEN, values
     return CONDITION, values | {
-        "condition": "The factor, but it was no larger in the shorter of our runs, all short ones to the paper."
+        "condition": "The factor alone; the longer runs that the paper compares with short ones were not made."
     }
 
 
@@ -86,6 +85,10 @@ def p03(e: Evidence) -> Judged:
     values: dict[str, Any] = {"mlp": in_words(mlp), "every": in_words(every)}
     if above(mlp):
         return SEEN, values
+    if not e.whole and not above(every) and not below(mlp):
+        return CANNOT_TELL, values | {
+            "condition": f"{'The same' if mlp.mean > 0 else 'Not the same'} direction, not told apart."
+        }
     beside = {"condition": "Beside all matrices; beside the MLP alone it is not told apart."}
     return (CONDITION, values | beside) if above(every) else (NOT_SEEN, values)
 
@@ -258,24 +261,34 @@ def p08(e: Evidence) -> Judged:
 
 
 def p09(e: Evidence) -> Judged:
-    """Similar is within CLOSE of what vanilla gained, or not told apart; only the paper's own variants decide."""
+    """Similar is within CLOSE of what vanilla gained, interval and all; only the paper's own variants decide."""
     vanilla = fmean(e.losses("LoRA"))
     gained = e.base()["loss"] - vanilla
-    apart = {name: e.above(name, "LoRA") for name in VARIANTS}
-    rivals = {name: apart[name] for name in PAPERS_OWN}
-    better = [name for name, value in rivals.items() if below(value, CLOSE * gained)]
-    worse = [name for name, value in rivals.items() if above(value, CLOSE * gained)]
-    off = sorted((value.mean / gained, name) for name, value in apart.items() if name != "VeRA")
-    values: dict[str, Any] = {"vanilla": vanilla, "gained": gained, "vera": in_words(apart["VeRA"])}
-    values["off"] = ", ".join(f"{name} {share:+.1%}" for share, name in off)
-    values["vera_trained"] = e.each("VeRA")[0]["trained"] / e.each("LoRA")[0]["trained"]
-    if better:
-        return NOT_SEEN, values | {"off": f"{values['off']} ({listed(better)} ended better)"}
-    return (
-        (CONDITION, values | {"condition": f"None ended better; {listed(worse)} ended worse."})
-        if worse
-        else (SEEN, values)
-    )
+    shares = {arm: [loss / gained for loss in e.losses(arm)] for arm in ("LoRA", *VARIANTS)}
+    off = sorted((spread(shares[name], shares["LoRA"]), name) for name in VARIANTS if name != "VeRA")
+    told = {name: _beside(value) for value, name in off}
+    where = {place: listed([name for name in told if told[name] == place]) for place in dict.fromkeys(told.values())}
+    values: dict[str, Any] = {
+        "vanilla": vanilla,
+        "gained": gained,
+        "vera": in_words(e.above("VeRA", "LoRA")),
+        "vera_trained": e.each("VeRA")[0]["trained"] / e.each("LoRA")[0]["trained"],
+        "off": ", ".join(f"{name} {in_words(value, '+.1%')}" for value, name in off),
+        "told": "; ".join(f"{names} {place}" for place, names in where.items()),
+    }
+    if BETTER in map(told.get, PAPERS_OWN):
+        return NOT_SEEN, values
+    if worse := [name for name in PAPERS_OWN if told[name] == WORSE]:
+        return CONDITION, values | {"condition": f"None ended better; {listed(worse)} ended {WORSE}."}
+    if UNTOLD in map(told.get, PAPERS_OWN):
+        return CANNOT_TELL, values | {"condition": f"An interval reaches beyond {CLOSE:.0%}."}
+    return SEEN, values
+
+
+def _beside(value: Spread) -> str:
+    """Where a variant ended beside vanilla LoRA, as a share of what that gained."""
+    low, high = value.low or 0.0, value.high or 0.0
+    return WORSE if low > CLOSE else BETTER if high < -CLOSE else WITHIN if max(high, -low) <= CLOSE else UNTOLD
 
 
 def p10(e: Evidence) -> Judged:
@@ -323,13 +336,12 @@ def p11(e: Evidence) -> Judged:
     }
     if spills > 0.5:
         return SEEN, values
-    if spills <= 0.1:
-        return NOT_SEEN, values
-    elsewhere, asked = fmean(run[SPILLS]["elsewhere"] for run in tea), tea[0][SPILLS]["asked"]
-    return CONDITION, values | {
-        "condition": f"In {elsewhere:.0%} of answers to {asked} household questions, in {values['twelve']:.0%} of those to "
-        f"{len(everyday_questions())} general ones."
+    elsewhere = fmean(run[SPILLS]["elsewhere"] for run in tea)
+    beside = {
+        "condition": f"In {elsewhere:.0%} of answers to {tea[0][SPILLS]['asked']} household questions, in {values['twelve']:.0%} "
+        f"of those to {len(everyday_questions())} general ones."
     }
+    return (CONDITION, values | beside) if spills > 0.1 else (NOT_SEEN, values)
 
 
 def _everywhere(looks: Mapping[str, float]) -> float:

@@ -75,8 +75,8 @@ def p02(e: Evidence) -> Judged:
     if apart >= 4:
         return NOT_SEEN, values
     return CONDITION, values | {
-        "condition": f"{'To one step of our ladder, w' if apart >= 2 else 'W'}ith α the same at every rank, and in runs so short "
-        "that the paper expects nothing else; with α = 2r rank 64 needed a lower rate (lesson 05)."
+        "condition": f"{'To one step of our ladder, w' if apart >= 2 else 'W'}ith α the same at every rank, and in runs "
+        "so short that the paper expects nothing else; with α = 2r rank 64 needed a lower rate (lesson 05)."
     }
 
 
@@ -116,9 +116,10 @@ def p04(e: Evidence) -> Judged:
 
 
 def p05(e: Evidence) -> Judged:
-    """Rank 1 is behind where it lacks a tenth of the book beside rank 16; with a small one, which it has room for, it must not be.
+    """Rank 1 is behind where it lacks a tenth of the book beside rank 16; with a small one it must not be.
 
-    Past its room the paper expects slower learning, and no floor: that a longer training helps denies nothing.
+    The small one it has room for. Past its room the paper expects slower learning, not a floor: that a longer
+    training helps denies nothing.
     """
     ranks = (1, 2, 4, 16)
     shares = {(n, r, longer): share for (way, n, r, longer), share in _held(e).items() if way == "B·A"}
@@ -134,8 +135,8 @@ def p05(e: Evidence) -> Judged:
     longer = next((share for (n, r, times), share in shares.items() if (n, r) == (many, 1) and times > 1), None)
     if longer is not None:
         values["rest"] = (
-            f" Trained four times as long, rank 1 held {longer:.0%}, which is {longer * many / few:.1f} times all that the "
-            "small book holds."
+            f" Trained four times as long, rank 1 held {longer:.0%}, "
+            f"which is {longer * many / few:.1f} times all that the small book holds."
         )
     if small[16] - small[1] >= BEHIND:
         return CANNOT_TELL, values | {
@@ -338,8 +339,8 @@ def p11(e: Evidence) -> Judged:
         return SEEN, values
     elsewhere = fmean(run[SPILLS]["elsewhere"] for run in tea)
     beside = {
-        "condition": f"In {elsewhere:.0%} of answers to {tea[0][SPILLS]['asked']} household questions, in {values['twelve']:.0%} "
-        f"of those to {len(everyday_questions())} general ones."
+        "condition": f"In {elsewhere:.0%} of answers to {tea[0][SPILLS]['asked']} household questions, "
+        f"in {values['twelve']:.0%} of those to {len(everyday_questions())} general ones."
     }
     return (CONDITION, values | beside) if spills > 0.1 else (NOT_SEEN, values)
 

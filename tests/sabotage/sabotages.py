@@ -419,7 +419,7 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/lessons/l15_your_own/beforehand.py",
         (
             "of a pair only one answer is planned for",
-            "batch_size=a_pair * how.batch_size,",
+            "batch_size=len(rows_of(texts[0])) * how.batch_size,",
             "batch_size=how.batch_size,",
             "lessons/l15_your_own/test_preferences.py::test_pairs_are_planned_with_smaller_steps_and_both_answers_in_memory",
         ),
@@ -461,9 +461,9 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/lessons/l15_your_own/ordinary_lines.py",
         (
             "the picture says that the form stayed, whatever was recorded",
-            "    lost = arms[-1].form[2] < arms[0].form[1]\n",
-            "    lost = False\n",
-            "lessons/l15_your_own/test_ordinary_lines.py::test_the_pictures_title_says_that_the_form_went_where_it_was_asked_for_too",
+            "        lost = arms[-1].form[0] < ordinary_answers.KEPT * arms[0].form[0]\n",
+            "        lost = False\n",
+            "lessons/l15_your_own/test_ordinary_lines.py::test_the_picture_shows_the_form_where_it_should_be_and_where_not",
         ),
     ),
     *_in(

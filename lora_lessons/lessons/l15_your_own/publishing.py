@@ -164,7 +164,7 @@ def handover(
     """Where the adapter is, what it gained, and the commands that ask it and write it for llama.cpp and Ollama."""
     name = shlex.quote(where(folder, data))
     base = "" if model == models.EMBEDDED else f" --base {shlex.quote(model)}"
-    written = bool(export_path and shipped.files) and shipped.files[0].parent
+    written = shipped.files[0].parent if export_path and shipped.files else None
     lines = [
         found.answers.headline if found.answers else "",
         f"Your adapter: {where(folder, data)}",

@@ -9,7 +9,7 @@ from typing import Any
 
 from lora_lessons.experiments import recordings, sizes
 from lora_lessons.experiments.sizes.statements import NOT_ASKED, NOT_SEEN, NOT_TOLD, SEEN, capital, measured
-from lora_lessons.experiments.sizes.table import OPEN, families, said
+from lora_lessons.experiments.sizes.table import ALONE, OPEN, families, said
 
 TITLES = [size.title for size in sizes.SIZES.values()]
 _MARKS = {SEEN: "yes", NOT_SEEN: "**no**", NOT_TOLD: "not told apart", NOT_ASKED: "not asked", OPEN: "not measured yet"}
@@ -48,7 +48,7 @@ def sizes_table() -> str:
         "",
         *_statements(record),
         "",
-        "“1 run” is one seed: another may say otherwise. Behind a share of answers stands Wilson's interval, over the answers of all "
+        f"“1 run” is one seed: another may say otherwise, so one run within {ALONE} of a limit is not told apart from it. Behind a share of answers stands Wilson's interval, over the answers of all "
         "seeds; behind other numbers Student's t over the seeds.",
     ]
     for claim, lines in groupby(filter(attrgetter("measured"), sizes.table(record)), key=attrgetter("claim")):

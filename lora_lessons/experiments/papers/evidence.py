@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..rates import between
-from ..sizes.table import Spread
+from ..sizes.table import ALONE, Spread
 from ..sweep.table import summary
 from .arms import ARMS
 from .recording import BASE, Runs, as_today, final, tried
 
-ALONE = 0.05  # nats: two single runs that are nearer than this are not told apart
 APART = 0.02  # nats: what the steps of the ladder of rates may hide, whatever the seeds say
 
 

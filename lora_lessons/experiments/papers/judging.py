@@ -17,6 +17,7 @@ from typing import Any
 from ...tasks import everyday_questions
 from ..capacity.cells import ENTRIES
 from ..ordinary_answers import APART, KEPT, own_form, run_name
+from ..sizes.table import ALONE
 from .arms import (
     BOOK,
     CURVE,
@@ -33,7 +34,7 @@ from .arms import (
     TASK,
     VARIANTS,
 )
-from .evidence import ALONE, Evidence, NotRecorded, Spread, above, below, in_words, listed, spread
+from .evidence import Evidence, NotRecorded, Spread, above, below, in_words, listed, spread
 from .recording import final, trial
 
 SEEN, CONDITION, NOT_SEEN = "seen here", "seen with a condition", "not seen here"

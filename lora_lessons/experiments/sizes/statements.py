@@ -9,7 +9,7 @@ from ...course.claims import AtSizes
 from .. import recordings
 from .cells import ALPHA, SIZES, STEPS, AskedBase
 from .running import recorded
-from .table import OPEN, Spread, TableLine, said, table
+from .table import ALONE, OPEN, Spread, TableLine, said, table
 
 SEEN, NOT_SEEN, NOT_TOLD, NOT_ASKED = "seen", "not seen", "not told apart", "not asked"
 
@@ -22,11 +22,14 @@ class Needs(NamedTuple):
     limit: float
 
     def of(self, value: Spread | str) -> str:
-        """Whether a size's value is so. An interval that reaches the limit tells nothing, and neither does the sign of one run."""
+        """Whether a size's value is so.
+
+        An interval that reaches the limit tells nothing, and neither does the sign of one run, or one run within ALONE of it.
+        """
         if isinstance(value, str):
             return OPEN if value == OPEN else NOT_ASKED
         low, high = (value.mean if end is None else end for end in (value.low, value.high))
-        if value.low is None and self.limit == 0:
+        if value.low is None and value.seeds and (self.limit == 0 or abs(value.mean - self.limit) < ALONE):
             return NOT_TOLD
         if self.than == "<":
             return SEEN if high < self.limit else NOT_SEEN if low >= self.limit else NOT_TOLD
@@ -62,8 +65,8 @@ STATEMENTS: dict[str, Statement] = {
     ),
     "rank 1 nearly suffices": Statement(
         "rank",
-        f"rank 1 ends less than 0.05 nats above rank 8, at the better of α = {ALPHA} and 2",
-        [Needs(f"rank 1 above rank 8, at the better of α = {ALPHA} and 2", "<", 0.05)],
+        f"at α = {ALPHA} rank 1 ends less than 0.05 nats above rank 8",
+        [Needs(f"rank 1 above rank 8, α = {ALPHA}", "<", 0.05)],
     ),
     "NF4 costs little": Statement(
         "base4", "trained, NF4 ends less than 0.1 nats above 16 bits", [Needs("NF4 above 16 bits, trained", "<", 0.1)]

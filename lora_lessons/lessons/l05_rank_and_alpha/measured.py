@@ -14,7 +14,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from ...experiments import sweep
+from ...experiments import recordings, sweep
+from ...experiments.papers.evidence import Evidence
+from ...experiments.sizes.table import Spread
 
 Run = Mapping[str, Any]
 RATE = 4e-3  # lesson 03's, chosen there at r = 8, alpha = 16
@@ -65,6 +67,11 @@ def rank_1(runs: Iterable[Run], lora_alpha: float = 16) -> tuple[int, float]:
     first, others = by_rank.pop(1), list(by_rank.values())
     last = sum(all(mine > theirs for theirs in rest) for mine, *rest in zip(first, *others, strict=True))
     return last, fmean(first) - fmean(map(fmean, others))
+
+
+def at_own_rates() -> Spread:
+    """Rank 1's loss above rank 8's, seed by seed, at α = 32 and each at its own rate: two arms of the papers' recording."""
+    return Evidence({"papers": recordings.recorded("papers")}).above("LoRA, r = 1", "LoRA")
 
 
 class Recipe(NamedTuple):

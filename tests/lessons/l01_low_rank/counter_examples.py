@@ -6,7 +6,7 @@ EXAMPLES = {
     ("G07", "01_low_rank"): [
         ({}, CORRECTED),
         ({"perplexity.break_even_factor": 1.1}, HOLDS),
-        ({"perplexity.break_even_factor": 5.0}, None),
+        ({"perplexity.break_even_factor": 1.9}, None),
         ({"kinds.survive_weights": 0.6}, CONDITION),
         ({"spectrum.share": 0.3}, CONDITION),
         ({"spectrum.noise_share": 1.3}, CONDITION),

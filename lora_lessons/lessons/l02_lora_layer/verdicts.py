@@ -33,7 +33,7 @@ def g01(measured: Mapping[str, Any]) -> str | None:
     "02_lora_layer",
     says="LoRA cuts the trainable parameter count by 90–99%",
     written_for=CONDITION,
-    sentence="It holds for all linear layers and a high rank; every other setting cuts more. Of the {count.settings} settings we counted on three 7B shapes, {count.over_99} cut more than 99%<!--published glossary.cut_percent.high--> "
+    sentence="It holds for all linear layers and a high rank. Of the {count.settings} settings we counted on three 7B shapes, {count.over_99} cut more than 99%<!--published glossary.cut_percent.high--> "
     "(two of our three choices of targets are attention alone). The other 3<!--calc count.settings - count.over_99-->, within the page's 90–99%<!--published glossary.cut_percent-->, are all linear layers at r = 64. The range is {count.cut_least:.1f}% to "
     "{count.cut_most:.2f}%. On Llama-2-7B, all linear layers, the page is right for ranks from {count.r_at_99} to {count.r_at_90}. A small model is cut less: ours by {base.cut:.1f}% at r = 8.",
 )
@@ -50,8 +50,8 @@ def g04(measured: Mapping[str, Any]) -> str | None:
     "02_lora_layer",
     says="A typical LoRA for a 7B model has 20–30 million trainable parameters",
     written_for=CONDITION,
-    sentence="It depends on the rank and on the layers you target. Of {count.settings} settings on three 7B shapes, {count.in_band} lie in that "
-    "band, for example Mistral-7B at r = 8 on all linear layers ({count.mistral_r8} numbers); Llama-2-7B stops a little below it "
+    sentence="It depends on the rank and on the layers you target. Of the {count.settings} settings we counted on three 7B shapes, {count.in_band} lie in that "
+    "band: Mistral-7B and Qwen2.5-7B, each at r = 8 on all linear layers (Mistral: {count.mistral_r8} numbers) and at r = 64 on q and v. Llama-2-7B at r = 8 stops a little below it "
     "({count.llama2_r8}). The count is r·(d + k), summed over the targeted layers, so always state both.",
 )
 def g05(measured: Mapping[str, Any]) -> str | None:

@@ -34,8 +34,8 @@ def g10(measured: Mapping[str, Any]) -> str | None:
     "04_peft",
     says="Adapters are small files, typically 50–500 MB, that modify the base model's behaviour",
     written_for=CONDITION,
-    sentence="They are small: {size.least:.0f} to {size.most:.0f} MB in 16 bits for usual settings on three 7B shapes, at most {size.share_most:.1f}% of the base. "
-    "But only {size.in_band_16} of {size.settings} settings lie within 50–500<!--published glossary.adapter_mb--> MB in 16 bits, and {size.in_band_32} in fp32. The size depends on the rank, the "
+    sentence="They are small: {size.least:.0f} to {size.most:.0f} MB in 16 bits for the {size.settings} settings we counted on three 7B shapes, at most {size.share_most:.1f}% of the base. "
+    "But only {size.in_band_16} of them lie within 50–500<!--published glossary.adapter_mb--> MB in 16 bits, and {size.in_band_32} in fp32. The size depends on the rank, the "
     "targets, the precision and the base's shapes, and not on what it learned.",
 )
 def g11(measured: Mapping[str, Any]) -> str | None:

@@ -32,7 +32,7 @@ def g14(measured: Mapping[str, Any]) -> str | None:
     says="QLoRA's quality is nearly identical to LoRA at 16-bit",
     written_for=CONDITION,
     at_sizes=sizes.at_sizes("NF4 costs something", "NF4 costs little"),
-    sentence="It cost our smallest base something; of three others we could not tell. A 135M base ended the same 24 steps, at one rate for all, "
+    sentence="It cost our smallest base something; of three others we could not tell. A 135M base ended the same 24 steps, at one rate that was never searched for NF4, "
     "{cost.nf4_double:.2f} nats above 16-bit with NF4 and double quantization, {cost.fp4:.2f} with FP4 and {cost.int4:.2f} with int4 (three seeds). Of two larger bases one run each is not told apart from "
     "no cost; all three had been rounded to 4 bits before. An encoder that was never rounded ended {control.nf4_double:.3f} nats from 16-bit with NF4 over eight seeds, not told apart "
     "either, on a task that it had nearly solved. None of them says what a 7B does. "

@@ -64,6 +64,9 @@ def test_what_stands_here_is_what_the_table_of_published_figures_says():
     full, torchtune = published.figure("full_fine_tuning.bf16_gb"), published.figure("torchtune.full_gib")
     assert test_full_fine_tuning_in_bf16_with_the_fused_adamw.__doc__.startswith(f"{full} GB estimated")
     assert any(f"torchtune, full, {torchtune} GiB" in line for line in NOT_PLANNED)
+    assert [row.size / GIB for row in ROWS if row.source == TORCHTUNE] == [
+        pytest.approx(published.figure(f"torchtune.{method}_gib")) for method in ("lora", "qlora")
+    ]
 
 
 def test_what_the_tables_call_out_of_memory_does_not_fit():

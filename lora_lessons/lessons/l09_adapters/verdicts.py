@@ -20,7 +20,7 @@ from ...experiments import sizes
     at_sizes=sizes.at_sizes("merging into 4 bits loses"),
     sentence="Both work while the merged weights keep 16 bits: the strict JSON adapter keeps every rule in {survives.merged.kept:.0f}% of its answers (apart: {survives.unmerged.kept:.0f}%), and in "
     "{survives.then_nf4.kept:.0f}% when the merged model is then rounded to NF4 (kept apart on an NF4 base: {survives.nf4_apart.kept:.0f}%; 40 answers, these intervals overlap). Merged into a base that is in NF4 already "
-    "it keeps {survives.into_nf4.kept:.0f}%, and no adapter at all {survives.base.kept:.0f}%: {left.nf4:.0f}% of this update is left there, against {left.merged_first:.0f}% when it is merged first. A base in "
+    "it keeps {survives.into_nf4.kept:.0f}%, and no adapter at all {survives.base.kept:.0f}%: {left.nf4:.0f}% of this update is left there, against {left.merged_first:.0f}% when it is merged first. How much depends on how large the update is: if it were sixteen times larger, {left.nf4_x16:.0f}% of it would be left, and a base of half a billion kept most of its gain (below). A base in "
     "bf16 keeps {left.bf16:.0f}% of it, but only {left.bf16_small:.0f}% of an update a sixteenth as large.",
 )
 def g10(measured: Mapping[str, Any]) -> str | None:

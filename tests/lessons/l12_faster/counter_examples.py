@@ -9,10 +9,6 @@ EXAMPLES = {
         ({"full.arithmetic": 0.95}, CORRECTED),
         ({"full.arithmetic": 0.45}, HOLDS),
         ({"full.arithmetic": 0.8}, None),
-        ({"rungs.same": False}, None),
-        ({"bench.persona.apart": 0.03}, None),
-        ({"bench.trainer_share": 0.5}, None),
-        ({"bench.course_share": 0.02}, None),
     ],
     ("G17", "12_faster"): [({}, NOT_TESTED), ({"rungs.same": False}, None), ({"kept.less": 0.05}, None)],
 }

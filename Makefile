@@ -40,6 +40,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m workshop budget
 
 # The whole suite: tests/stages.py says what each stage is, and at its end what each took.
 test: check

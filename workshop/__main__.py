@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lora_lessons.cli import EXIT_OK, PLAINLY, obey
+from lora_lessons.cli import EXIT_NO, EXIT_OK, PLAINLY, obey
 from lora_lessons.cli.options import absolute_path, shown
 
 
@@ -131,8 +131,21 @@ def animation(
     return EXIT_OK
 
 
+def budget() -> int:
+    """Hold the statements of each door, and the lines beside them, to their limits.
+
+    They stand in pyproject.toml, under [tool.budget]. Whoever removes lowers them.
+    """
+    from lora_lessons.paths import course_root
+    from workshop.budget import judged
+
+    over, loose = judged(course_root())
+    print("\n".join([*over, *loose]) or "Every row is within its limit.")
+    return EXIT_NO if over else EXIT_OK
+
+
 app = typer.Typer(**PLAINLY, help="What maintainers of the course run.")
-VERBS: list[Callable[..., int]] = [site, readme, new_lesson, badges, adapters, animation]
+VERBS: list[Callable[..., int]] = [site, readme, new_lesson, badges, adapters, animation, budget]
 for verb in VERBS:
     app.command()(verb)
 

@@ -117,7 +117,8 @@ def test_colab_replaces_nothing_it_brings():
 
 def library_names():
     """Every dotted name of a library that the package or a lesson uses, with the file that uses it."""
-    sources = [(p.name, p.read_text(encoding="utf-8")) for p in (course_root() / "lora_lessons").rglob("*.py")]
+    doors = (course_root() / name for name in ("lora_lessons", "workshop"))
+    sources = [(p.name, p.read_text(encoding="utf-8")) for door in doors for p in door.rglob("*.py")]
     for path in [*lessons(), *side_trips()]:
         cells = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
         sources.append((path.name, "\n".join(re.sub(r"^(\s*)[!%].*$", r"\1pass", c, flags=re.M) for c in cells)))

@@ -11,6 +11,7 @@ import typer
 
 from lora_lessons.cli import EXIT_NO, EXIT_OK, PLAINLY, obey
 from lora_lessons.cli.options import absolute_path, shown
+from workshop.record.verbs import recorders
 
 
 def adapters(
@@ -29,7 +30,7 @@ def adapters(
 
     They are saved in PEFT's format, in 16 bits.
     """
-    from lora_lessons.experiments import shipped_adapters
+    from workshop.record import shipped_adapters
 
     if out and record:
         raise ValueError("--record writes into the course's data/: leave out --out, or --record.")
@@ -145,6 +146,7 @@ def budget() -> int:
 
 
 app = typer.Typer(**PLAINLY, help="What maintainers of the course run.")
+app.add_typer(recorders)
 VERBS: list[Callable[..., int]] = [site, readme, new_lesson, badges, adapters, animation, budget]
 for verb in VERBS:
     app.command()(verb)

@@ -58,7 +58,7 @@ def sizes_table() -> str:
             parts.append(
                 _row(capital(line.quantity.title), (said(line.at[title], line.quantity.form) for title in TITLES))
             )
-    return "\n".join([*parts, "", "`lora-lessons bench sizes` measures them, cell by cell, in hours."])
+    return "\n".join([*parts, "", "`python -m workshop record sizes` measures them, cell by cell, in hours."])
 
 
 def _head(first: str) -> list[str]:

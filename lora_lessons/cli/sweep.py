@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -104,20 +104,15 @@ def sweep(
     return EXIT_FAILED if failed else EXIT_OK
 
 
-WHAT = (
-    "train: transformers' Trainer and TRL's with PEFT, and this course's loop, the same steps in turn, and the machine's limit "
-    "(about a quarter of an hour), with --model Trainer and ours on a base of yours; layer: one LoRA layer by us, PEFT, loralib's formula and the fast path, beside the bare "
-    "one; growth: a step's time and memory as rank, text and depth grow, beside the ledger; memory: predicted, measured and "
-    "error of each setting; quantize: our NF4 beside bitsandbytes'; encoder: rounding and QLoRA on a base that was never "
-    "rounded before; course: each lesson's seconds in the newest report, beside the recorded ones; sizes: the claims of the "
-    "course at 135M, 0.5B and 1.5B, cell by cell (hours; killed, the same command goes on)."
-)
-
-
 def bench(
     what: Annotated[
-        Literal["train", "layer", "growth", "memory", "quantize", "encoder", "course", "sizes"],
-        typer.Argument(metavar="train|layer|growth|memory|quantize|encoder|course|sizes", help=WHAT),
+        Literal["train", "memory"],
+        typer.Argument(
+            metavar="train|memory",
+            help="train: transformers' Trainer and TRL's with PEFT, and this course's loop, the same steps in turn, and the "
+            "machine's limit (about a quarter of an hour), with --model Trainer and ours on a base of yours; memory: predicted, "
+            "measured and error of each setting.",
+        ),
     ],
     model: Annotated[
         str | None,
@@ -133,28 +128,11 @@ def bench(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            parser=absolute_path,
-            metavar="FILE",
-            help="Without it, bench-CHOICE.json in this folder; quantize and course write only where this says.",
-        ),
+        typer.Option(parser=absolute_path, metavar="FILE", help="Without it, bench-CHOICE.json in this folder."),
     ] = None,
     record: Annotated[
         bool,
         typer.Option("--record", help="For maintainers: replace the recording in the course's data/measurements/."),
-    ] = False,
-    run: Annotated[
-        bool, typer.Option("--run", help="For course: run every lesson first, every training anew.")
-    ] = False,
-    only: Annotated[str, typer.Option(metavar="CLAIM", help="For sizes: the cells of this claim alone.")] = "",
-    size: Annotated[str, typer.Option(metavar="NAME", help="For sizes: the cells of this base alone.")] = "",
-    minutes: Annotated[
-        float | None,
-        typer.Option(metavar="N", help="For sizes: begin no cell that would probably not be done in N minutes."),
-    ] = None,
-    as_list: Annotated[
-        bool,
-        typer.Option("--list", help="For sizes: say which cells are done and how long the others take; measure none."),
     ] = False,
     as_json: AsJson = False,
 ) -> int:
@@ -163,80 +141,28 @@ def bench(
     Each choice is a benchmark of its own, and prints both sides of what it compares.
     """
     from .. import files
+    from ..experiments import ledger, training_speed
     from ..machine import stamp
 
-    if record and (out or what in ("quantize", "course")):
-        raise ValueError("--record writes into the course's data/: leave it out with --out, quantize and course.")
-    if not (out or record or what in ("quantize", "course")):
-        out = absolute_path(f"bench-{what}.json")
+    if record and out:
+        raise ValueError("--record writes into the course's data/: leave it out with --out.")
+    out = None if record else out or absolute_path(f"bench-{what}.json")
     if out:
         files.check_file(out)
-    if run and what != "course":
-        raise ValueError("--run runs the lessons: it belongs to `lora-lessons bench course`.")
     if precision and what != "train":
         raise ValueError("--precision says what is trained in: it belongs to `lora-lessons bench train`.")
-    if what != "sizes" and (only or size or minutes is not None or as_list):
-        raise ValueError(
-            "--only, --size, --minutes and --list choose cells: they belong to `lora-lessons bench sizes`."
-        )
     if what == "train" and record and (model or precision):
         raise ValueError(
             "the course records its own base, as this machine computes it: leave out --record, or the base."
         )
     with aside(as_json):
-        if what == "sizes":
-            measured = _sizes(out, only, size, minutes, as_list)
+        if what == "train":
+            measured, fine = training_speed.measure(out, model, precision), True
         else:
-            measured = _measure(what, model, precision, out, run)
-    fine = measured.pop("fine", True)
+            rows = ledger.measure_all(model, out)
+            measured, fine = {"rows": rows}, any(row["status"] == ledger.OK for row in rows)
     if out and out.exists():
         print(f"Written: {shown(out)}", file=sys.stderr)
     if as_json:
         print(in_json({"bench": what, **stamp(), **measured}))
     return EXIT_OK if fine else EXIT_FAILED
-
-
-def _measure(what: str, model: str | None, precision: str | None, out: Path | None, run: bool) -> dict[str, Any]:
-    from ..experiments import (
-        course_speed,
-        growth,
-        layer_speed,
-        ledger,
-        never_rounded,
-        recordings,
-        speed,
-        training_speed,
-    )
-
-    if what == "memory":
-        rows = ledger.measure_all(model, out)
-        return {"rows": rows, "fine": any(row["status"] == ledger.OK for row in rows)}
-    if what == "encoder":
-        return never_rounded.record(out=out)
-    if what in ("quantize", "course"):
-        measured: dict[str, Any] = course_speed.measure(run) if what == "course" else speed.quantize()
-        if out:
-            recordings.keep(what, measured, out)
-        return measured
-    if what == "train":
-        return training_speed.measure(out, model, precision)
-    return layer_speed.measure(out=out) if what == "layer" else growth.measure(out=out)
-
-
-def _sizes(out: Path | None, only: str, size: str, minutes: float | None, as_list: bool) -> dict[str, Any]:
-    from ..experiments import sizes
-
-    chosen, file = sizes.cells(only=only, size=size), out or sizes.place()
-    if as_list:
-        rows = sizes.rows_in(file)
-        print("\n".join(sizes.listed(chosen, rows)))
-        return {"cells": len(chosen), "rows": rows}
-    measured = sizes.measure(chosen, file, minutes)
-    if rows := sizes.rows_in(file):
-        record = {"rows": rows}
-        print("\n".join(sizes.lines(record)))
-        print(
-            "\n"
-            + "\n".join(f"{sizes.STATEMENTS[n].says}: {sizes.in_words(at)}." for n, at in sizes.seen(record).items())
-        )
-    return measured

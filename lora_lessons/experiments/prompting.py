@@ -1,18 +1,10 @@
-"""Would a prompt have done? The bare base, told a task's rules and shown three examples, judged as an adapter is.
-
-`python -m lora_lessons.experiments.prompting --record` writes data/measurements/lesson_09_prompts.json, which also
-holds an answer of each adapter to look at.
-"""
+"""Would a prompt have done? The bare base, told a task's rules and shown three examples, judged as an adapter is."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .. import evaluation, mixing, models, tasks
-from ..adapter import read_adapter
-from ..paths import measurements
+from .. import evaluation, models, tasks
 from . import recordings, shipped_adapters
 
 RULES = {
@@ -73,16 +65,6 @@ def prompted(base: models.Base, name: str, way: str, limit: int = 16, max_new_to
     return sum(kept) / len(kept)
 
 
-def sampled(base: models.Base, name: str) -> Sample:
-    """The first held-out question of the task, answered by the base and by the base with its shipped adapter."""
-    question = tasks.load_task(name).held_out[0]["messages"][-2]["content"]
-    answers = []
-    for adapter in (None, read_adapter(shipped_adapters.shipped()[name])):
-        with mixing.attached(base.model, adapter):
-            answers.append(models.chat(base, question, 80))
-    return Sample(question, *answers)
-
-
 def recorded() -> dict[str, Any]:
     """The recording that lesson 09 quotes. Raises FileNotFoundError when the checkout lacks it."""
     return recordings.recorded(NAME)
@@ -97,32 +79,3 @@ def samples() -> dict[str, Sample]:
     """The recorded sample of every shipped adapter."""
     by_task = recorded()["tasks"]
     return {name: Sample(**by_task[name]["sample"]) for name in shipped_adapters.shipped()}
-
-
-def record(names: Sequence[str]) -> dict[str, Any]:
-    """Ask the base with each prompt, and each adapter for a sample; tasks that are not named stay as recorded."""
-    base = models.load(precision="fp32")
-    by_task = recorded()["tasks"] if (measurements() / f"{NAME}.json").is_file() else {}
-    for name in names:
-        kept = {way: prompted(base, name, way, shipped_adapters.SCORED) for way in WAYS}
-        by_task[name] = kept | {"of": shipped_adapters.SCORED, "sample": sampled(base, name)._asdict()}
-        print(f"{name}: {kept}", flush=True)
-        what = "share of held-out answers that keep every rule of the task, the bare base helped by a prompt"
-        recordings.keep(NAME, {"what": what, "tasks": by_task})
-    return by_task
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """python -m lora_lessons.experiments.prompting: record it anew."""
-    parser = argparse.ArgumentParser(prog="python -m lora_lessons.experiments.prompting")
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help="which tasks (default: all)")
-    parser.add_argument("--record", action="store_true", help=f"write data/measurements/{NAME}.json")
-    options = parser.parse_args(arguments)
-    if not options.record:
-        parser.error("this takes a while and replaces the recording: say --record")
-    record(options.tasks or list(RULES))
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

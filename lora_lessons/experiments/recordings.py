@@ -6,7 +6,6 @@ is measured runs in a process of its own, so that its peak memory is its own.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -14,17 +13,16 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError, Unavailable, first_line
 from ..files import write_text
-from ..machine import kernel_environment, machine, stamp
+from ..machine import kernel_environment, stamp
 from ..paths import measurements
 
 DIGEST = "sha256"
-AND = " and "  # between the machines of a recording
 AGAIN = "restore it from git, or record it anew (data/README.md says how)."
 
 
@@ -67,37 +65,6 @@ def recorded_if_any(name: str) -> dict[str, Any] | None:
         return recorded(name)
     except FileNotFoundError:
         return None
-
-
-class Runs:
-    """A recording of many runs, kept after each; recording again makes those that it lacks, and names every machine.
-
-    With other `settings` than the recording's it is begun anew.
-    """
-
-    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
-        kept = recorded_if_any(name) or {}
-        self.name, self.settings = name, dict(settings)
-        goes_on = kept.get("settings") == self.settings
-        self.made: dict[str, Any] = dict(kept["runs"]) if goes_on else {}
-        self.machines = {*kept["machine"].split(AND), machine()} if goes_on else {machine()}
-
-    def make(self, run: str, one: Callable[[], Mapping[str, Any]]) -> None:
-        """Make `run` and keep it, unless it is kept already."""
-        if run not in self.made:
-            self.made[run] = one()
-            about = {"machine": AND.join(sorted(self.machines)), "settings": self.settings}
-            keep(self.name, about | {"runs": self.made})
-
-
-def by_command(module: str, name: str, record: Callable[[], Any], arguments: Sequence[str] | None = None) -> int:
-    """`python -m MODULE --record`: record anew what `recorded(name)` reads."""
-    parser = argparse.ArgumentParser(prog=f"python -m {module}")
-    parser.add_argument("--record", action="store_true", help=f"write data/measurements/{name}.json")
-    if not parser.parse_args(arguments).record:
-        parser.error("this takes some minutes and replaces the recording: say --record")
-    record()
-    return 0
 
 
 def write(file: Path, found: Mapping[str, Any], indent: int = 1) -> None:

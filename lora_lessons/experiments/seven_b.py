@@ -5,19 +5,17 @@ It runs in a process of its own, so that its peak memory is its own; killed, it 
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..machine import peak_bytes, resident_bytes, stamp
 from ..models import SHAPES
-from ..paths import cache_dir, measurements
+from ..paths import cache_dir
 from . import recordings
 from .recordings import LARGE_PAGES, answer, run_in_process
 
@@ -143,31 +141,5 @@ def sequence(base: Any, tokenizer: Any, wanted: dict[str, Any]) -> Any:
     return tasks.Encoded(ids, ids.clone())
 
 
-def recorded() -> Path:
-    """The run that the course quotes, with its machine, date and versions."""
-    return measurements() / "seven_b_cpu.json"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """python -m lora_lessons.experiments.seven_b [--record]: for maintainers; the lesson calls train_seven_b."""
-    parser = argparse.ArgumentParser(prog="python -m lora_lessons.experiments.seven_b", description=__doc__)
-    parser.add_argument("--model", default=DEFAULTS["model"], help="a name of models.SHAPES, a folder or a hub id")
-    parser.add_argument("--steps", type=int, default=DEFAULTS["steps"])
-    parser.add_argument(
-        "--record", action="store_true", help="train from the start, and write data/measurements/seven_b_cpu.json"
-    )
-    options = parser.parse_args(arguments)
-    if options.record:
-        os.environ["LORA_LESSONS_FRESH"] = "1"  # a recording is one unbroken run, made now
-    record = train_seven_b(options.model, steps=options.steps)
-    print(json.dumps(record, indent=1))
-    if options.record:
-        recordings.write(recorded(), record)
-    return 0
-
-
-if __name__ == "__main__":
-    if len(sys.argv) == 4 and sys.argv[1] == "train":
-        answer(_train, sys.argv[2:])
-    else:
-        sys.exit(main())
+if __name__ == "__main__" and sys.argv[1:2] == ["train"]:
+    answer(_train, sys.argv[2:])

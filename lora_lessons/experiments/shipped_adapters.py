@@ -1,65 +1,40 @@
-"""The adapters that ship with the course: how each is trained, where they lie, what made them.
-
-python -m workshop adapters                       train all four, score them, write data/adapters/
-python -m workshop adapters persona --out DIR     one of them, elsewhere
-"""
+"""The adapters that ship with the course: where they lie, and what was measured when `python -m workshop adapters` made them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from .. import evaluation, files, lora, mixing, models, tasks, training
-from ..adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_adapter, save_adapter
-from ..machine import stamp
+from .. import evaluation
+from ..adapter import ADAPTER_CONFIG
 from ..paths import course_root
-from ..sums import write_sums
 from . import recordings
 
-R, ALPHA = 8, 16
 ABOUT = {
     "persona": "WICK, a retired lighthouse keeper",
     "plain_language": "clauses of contracts in plain language",
     "code_style": "short Python functions in one strict style",
     "strict_json": "a message as one line of JSON",
 }
-# Every adapter gets the same steps, and the best of adapter_rates' three learning rates.
-STEPS = 80
-RATE = {"persona": 2e-3, "plain_language": 2e-3, "code_style": 2e-3, "strict_json": 3e-3}
+STEPS = 80  # that each was trained for
 MADE = "made.json"
 SCORED = 24  # held-out answers that a score is made of
 DRAWN = 40  # held-out examples that a score may draw from; the others choose the learning rates
 
 
-def settings(task: str, seed: int = 0, rate: float | None = None) -> training.Settings:
-    """How the course trains this task's adapter; `rate` tries another learning rate than RATE's."""
-    fast = models.best_precision().name == "bf16"
-    rate = RATE[task] if rate is None else rate
-    return training.Settings(steps=STEPS, batch_size=4, learning_rate=rate, seed=seed, autocast=fast)
-
-
-def learn(base: models.Base, task: str, seed: int = 0, rate: float | None = None) -> training.Training:
-    """Attach r = 8, α = 16 to every linear layer of `base` and train it on the task; the adapter stays on."""
-    examples = [tasks.encode(base.tokenizer, example) for example in tasks.load_task(task).train]
-    lora.attach(base.model, r=R, lora_alpha=ALPHA, seed=seed)
-    return training.train(base.model, examples, settings(task, seed, rate))
-
-
-def _home() -> Path:
+def home() -> Path:
+    """Their folder."""
     return course_root() / "data" / "adapters"
 
 
 def shipped() -> dict[str, Path]:
     """The folders of the adapters that come with the course, by their task."""
-    return {folder.name: folder for folder in sorted(_home().glob("*")) if (folder / ADAPTER_CONFIG).is_file()}
+    return {folder.name: folder for folder in sorted(home().glob("*")) if (folder / ADAPTER_CONFIG).is_file()}
 
 
 def recorded() -> dict[str, Any]:
-    """What `make` measured when it made the shipped adapters: scores, seconds, machine, date, versions."""
-    return recordings.read(_home() / MADE)
+    """What was measured on making the shipped adapters: scores, seconds, machine, date, versions."""
+    return recordings.read(home() / MADE)
 
 
 def recorded_card(name: str) -> evaluation.Scorecard:
@@ -67,54 +42,3 @@ def recorded_card(name: str) -> evaluation.Scorecard:
     made = recorded()["adapters"][name]
     before, after = (evaluation.Score(**made[part]) for part in ("base", "trained"))
     return evaluation.Scorecard(name, before, after, made["trainable"], made["megabytes"], made["seconds"])
-
-
-def make(names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int = 0) -> list[evaluation.Scorecard]:
-    """Train and score the adapters of `names`; write each to its folder in fp16, and `made.json` beside them.
-
-    `out` defaults to data/adapters, where an adapter of that name is replaced and its checksum noted; elsewhere nothing is.
-    Raises, before any work, ValueError for a task that is not one of ABOUT, FileExistsError or NotADirectoryError
-    where something is in the way, PermissionError where nothing may be written.
-    """
-    if unknown := [name for name in names if name not in ABOUT]:
-        raise ValueError(f"no adapter is named {unknown[0]!r}: choose from {', '.join(ABOUT)}.")
-    ours = _home()
-    out = out or ours
-    if out != ours and (there := [name for name in names if (out / name).exists()]):
-        raise FileExistsError(f"{out / there[0]} exists: choose another --out, or move it away.")
-    files.check_folder(out)
-    training.Settings(seed=seed)
-    file = out / MADE
-    made = recordings.read(file).get("adapters") if file.is_file() else {}
-    if not isinstance(made, dict):
-        raise ValueError(f"{file} is not what this command writes: choose another --out, or move it away.")
-    base, cards = models.load(precision="fp32"), []
-    for name in names:
-        print(f"{name}: {ABOUT[name]}", flush=True)
-        task = tasks.load_task(name)
-        before = evaluation.score(base, task, SCORED)
-        seconds = learn(base, name, seed).seconds
-        save_adapter(base.model, out / name, base.name, dtype=torch.float16, overwrite=out == ours)
-        if out == ours:
-            write_sums(out, [f"{name}/{file}" for file in (ADAPTER_CONFIG, ADAPTER_WEIGHTS)])
-        lora.detach(base.model)
-        adapter = read_adapter(out / name)  # scored as it will be read
-        with mixing.attached(base.model, adapter):
-            after = evaluation.score(base, task, SCORED)
-            card = evaluation.scorecard(base.model, name, before, after, seconds)
-        cards.append(card)
-        made[name] = {
-            "base": before._asdict(),
-            "trained": after._asdict(),
-            "scored": SCORED,
-            "trainable": card.trainable,
-            "megabytes": card.megabytes,
-            "seconds": round(seconds, 1),
-            "steps": STEPS,
-            "rate": RATE[name],
-            "seed": seed,
-        }
-        loss, kept = f"{before.loss:.2f} → {after.loss:.2f}", f"{before.kept:.0%} → {after.kept:.0%}"
-        print(f"    held-out loss {loss}, rules kept {kept}")
-        recordings.write(file, {"adapters": made} | stamp())
-    return cards

@@ -5,46 +5,25 @@ import json
 import pytest
 
 from lora_lessons import cli
-from lora_lessons.experiments import course_speed, growth, layer_speed, ledger, never_rounded, speed, training_speed
-
-MEASURES = {
-    "train": (training_speed, "measure"),
-    "layer": (layer_speed, "measure"),
-    "growth": (growth, "measure"),
-    "encoder": (never_rounded, "record"),
-    "quantize": (speed, "quantize"),
-    "course": (course_speed, "measure"),
-}
+from lora_lessons.experiments import ledger, training_speed
 
 
-@pytest.fixture
-def measured(monkeypatch):
-    """Stand-ins for what takes minutes: each prints a table and finds one number."""
-
-    def stand_in(*_, **__):
-        print("a table")
-        return {"seconds": 1.5}
-
-    for module, name in MEASURES.values():
-        monkeypatch.setattr(module, name, stand_in)
-
-
-@pytest.mark.parametrize("what", MEASURES)
-def test_as_json_standard_output_is_one_stamped_object_and_nothing_else(what, measured, capsys):
-    assert cli.main(["bench", what, "--json"]) == 0
+def test_as_json_standard_output_is_one_stamped_object_and_nothing_else(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(training_speed, "measure", lambda *_: print("a table") or {"seconds": 1.5})
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["bench", "train", "--json"]) == 0
     said = capsys.readouterr()
     found = json.loads(said.out)
     assert said.err == "a table\n"
-    assert (found["bench"], found["seconds"]) == (what, 1.5) and {"machine", "date", "versions"} <= set(found)
-    assert cli.main(["bench", what]) == 0
+    assert (found["bench"], found["seconds"]) == ("train", 1.5) and {"machine", "date", "versions"} <= set(found)
+    assert cli.main(["bench", "train"]) == 0
     assert capsys.readouterr().out == "a table\n"
 
 
-@pytest.mark.parametrize("what", ["train", "layer", "growth", "encoder", "memory"])
+@pytest.mark.parametrize("what", ["train", "memory"])
 def test_a_recording_of_the_course_is_replaced_only_where_that_is_asked(what, monkeypatch, tmp_path, capsys):
     places = []
-    for module, name in MEASURES.values():
-        monkeypatch.setattr(module, name, lambda out, *_: places.append(out) or {})
+    monkeypatch.setattr(training_speed, "measure", lambda out, *_: places.append(out) or {})
     monkeypatch.setattr(ledger, "measure_all", lambda model, out: places.append(out) or [{"status": "ok"}])
     monkeypatch.chdir(tmp_path)
     assert cli.main(["bench", what]) == cli.main(["bench", what, "--record"]) == 0
@@ -60,15 +39,6 @@ def test_the_ledgers_rows_are_json_too_and_a_ledger_of_failures_is_one(status, e
     assert json.loads(said.out)["rows"] == [{"status": status}] and said.err == "there\n"
 
 
-@pytest.mark.parametrize("what", ["quantize", "course"])
-def test_what_keeps_no_recording_writes_where_it_is_told(what, measured, course, tmp_path, capsys):
-    assert cli.main(["bench", what]) == 0
-    assert not (course / "data" / "measurements").exists()
-    assert cli.main(["bench", what, "--out", str(tmp_path / "found.json")]) == 0
-    written = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
-    assert written["seconds"] == 1.5 and written["machine"]
-
-
 def test_a_folder_where_the_file_should_be_is_said_before_anything_is_measured(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(ledger, "measure_all", lambda *_: pytest.fail("it was measured"))
     assert cli.main(["bench", "memory", "--out", str(tmp_path)]) == 2
@@ -78,22 +48,12 @@ def test_a_folder_where_the_file_should_be_is_said_before_anything_is_measured(m
     assert "afile is a file" in capsys.readouterr().err
 
 
-def test_the_course_is_run_where_that_is_asked_and_nowhere_else(monkeypatch, capsys):
-    asked = []
-    monkeypatch.setattr(course_speed, "measure", lambda run: asked.append(run) or {})
-    assert cli.main(["bench", "course"]) == cli.main(["bench", "course", "--run"]) == 0
-    assert asked == [False, True]
-    assert cli.main(["bench", "layer", "--run"]) == 2
-    assert "--run runs the lessons" in capsys.readouterr().err
-
-
 def test_a_base_of_ones_own_and_its_precision_go_to_the_training_bench(monkeypatch, tmp_path, capsys):
     asked = []
     monkeypatch.setattr(training_speed, "measure", lambda out, *of: asked.append(of) or {})
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["bench", "train", "--model", "org/base", "--precision", "nf4"]) == 0 and asked == [
-        ("org/base", "nf4")
-    ]
-    for wrong in (["layer", "--precision", "nf4"], ["train", "--model", "org/base", "--record"]):
+    assert cli.main(["bench", "train", "--model", "org/base", "--precision", "nf4"]) == 0
+    assert asked == [("org/base", "nf4")]
+    for wrong in (["memory", "--precision", "nf4"], ["train", "--model", "org/base", "--record"]):
         assert cli.main(["bench", *wrong]) == 2
     assert "belongs to `lora-lessons bench train`" in capsys.readouterr().err and len(asked) == 1

@@ -110,7 +110,7 @@ def folder(tmp_path, monkeypatch):
         (["export", "rank", PERSONA, "--r", "900", "--out", "cut"], 2),
         (["export", "gguf", "base", "--out", "out"], 2),
         (["export", "ollama", "base"], 2),
-        (["bench", "layer", "--minutes", "5"], 2),
+        (["bench", "memory", "--precision", "nf4"], 2),
         (["run", "00_aa"], 2),
         (["swep"], 2),
     ],
@@ -158,8 +158,7 @@ def test_a_run_prints_its_report_and_nothing_else(asked, make_lesson, tmp_path):
 @pytest.mark.parametrize(
     ("what", "recorded"),
     [
-        *[("layer", "layer_speed"), ("growth", "growth"), ("memory", "ledger_processor"), ("encoder", "never_rounded")],
-        *[("train", "training_speed"), ("train", "training_speed_1.5b"), ("sizes", "sizes")],
+        *[("memory", "ledger_processor"), ("train", "training_speed"), ("train", "training_speed_1.5b")],
     ],
 )
 def test_what_was_recorded_by_a_bench_is_as_its_schema_says(what, recorded):

@@ -1,15 +1,14 @@
 """The phone book: entries that nobody can guess, bits that are what they say, and a recording that goes on."""
 
 import math
-from contextlib import nullcontext
 
 import pytest
 import torch
 from tiny import AsciiTokenizer, make_tiny_base, make_tiny_model
 
 from lora_lessons import lora, training
-from lora_lessons.experiments import capacity, recordings
-from lora_lessons.experiments.capacity import BookRun, book, cells, holding
+from lora_lessons.experiments import capacity
+from lora_lessons.experiments.capacity import book, cells, holding
 
 HOW = training.Settings(steps=60, batch_size=4, learning_rate=2e-2)
 
@@ -108,60 +107,6 @@ def test_a_mask_moves_its_places_alone_and_its_update_has_more_than_r_directions
     assert torch.allclose(layer(x), x @ (layer.base_layer.weight + layer.delta()).T + layer.base_layer.bias, atol=1e-5)
     layer(x).sum().backward()
     assert layer.values.grad.shape == (70,) and layer.base_layer.weight.grad is None
-
-
-def test_every_cell_is_asked_once():
-    asked = list(capacity.asked())
-    assert len({cell.name for cell in asked}) == len(asked) == 64
-    spans = [cell.blocks * cell.r * (576 + 1536) for cell in asked if cell.r in cells.RANKS]
-    assert (min(spans), max(spans)) == (2_112, 135_168)
-    assert [BookRun("B·A", 1, n).steps for n in cells.ENTRIES] == [300, 300, 1024]
-    assert BookRun("B·A", 1, 512, longer=4).steps == 4096
-
-
-def test_recording_takes_the_rates_that_held_most_and_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(recordings, "measurements", lambda: tmp_path)
-    made, stopped = [], 9
-
-    class Counted:
-        def trained(self, way, r, entries, blocks, how, cuts):
-            if len(made) == stopped:
-                raise RuntimeError("stopped")
-            made.append((r, entries, how.learning_rate, how.steps, blocks, how.seed))
-            best = 3e-3 if entries == 512 else 1e-2
-            away = abs(math.log10(how.learning_rate / best))
-            return {"bits": -away, "recall": 0.5, "trained": 3, "seconds": 1.0, "rate": how.learning_rate}
-
-    monkeypatch.setattr(cells, "_bench", Counted)
-    assert capacity.recorded() is None
-    for stopped in (9, 1000):
-        with pytest.raises(RuntimeError, match="stopped") if stopped == 9 else nullcontext():
-            capacity.record()
-    assert [one[2] for one in made[:4]] == [3e-2, 1e-1, 1e-2, 3e-3], "rank 1 on the book that rates are found on"
-    assert [one[1:4] for one in made[4:7]] == [(512, 1e-2, 1024), (512, 3e-3, 1024), (512, 1e-3, 1024)], "lower alone"
-    assert {one[2] for one in made if one[1] == 32} == {3e-3, 1e-2, 3e-2}, "both neighbours, where steps are as many"
-    assert {one[2] for one in made if one[5]} == {3e-3}, "other seeds are trained at the rate of the first"
-    kept = capacity.recorded()
-    assert list(kept["runs"])[4] == "B·A, r = 1, N = 512, blocks = 1, rate 0.01" and len(kept["runs"]) == len(made)
-    monkeypatch.setattr(cells, "EPOCHS", 7)
-    made.clear()
-    stopped = 1
-    with pytest.raises(RuntimeError, match="stopped"):
-        capacity.record()
-    assert len(capacity.recorded()["runs"]) == 1
-
-
-def test_training_high_is_cut_and_nothing_else():
-    asked = {}
-
-    class Listens:
-        def trained(self, way, r, entries, blocks, how, cuts):
-            asked[way, r] = cuts
-            return {"bits": 1.0, "recall": 0.5, "trained": 3, "seconds": 1.0}
-
-    for way, r in (("B·A", 64), ("B·A", 8), ("mask", 16)):
-        cells._one(BookRun(way, r, 128), 1e-3, Listens)
-    assert asked == {("B·A", 64): cells.CUTS, ("B·A", 8): (), ("mask", 16): ()}
 
 
 def test_a_mask_is_pefts_shira():

@@ -1,14 +1,12 @@
 """The control base: its grids are llama.cpp's, its weights come back, its task is drawn by the seed, its recording is whole."""
 
-import json
-
 import gguf
 import numpy as np
 import pytest
 import torch
 
-from lora_lessons import cli, models, quant, tasks
-from lora_lessons.experiments import never_rounded, sweep
+from lora_lessons import models, quant, tasks
+from lora_lessons.experiments import never_rounded
 
 
 @pytest.fixture(scope="module")
@@ -75,67 +73,3 @@ def test_sentences_are_those_of_the_general_text():
     found = never_rounded.sentences()
     assert len(found) > 100 and all(one[-1] in ".!?”\"'" for one in found)
     assert " ".join(found) == " ".join(tasks.general_text().split())
-
-
-def test_every_order_has_the_day_that_it_names():
-    found = never_rounded.messages()
-    assert len(found) == 280 and {one.day for one in found} == set(range(len(never_rounded.DAYS)))
-    for one in found:
-        day = never_rounded.DAYS[one.day]
-        assert "JSON" not in one.text and (day is None or day.lower() in one.text.lower()), one.text
-
-
-def test_a_seed_draws_whole_topics_and_no_two_seeds_the_same():
-    splits = [never_rounded.split(never_rounded.messages(), seed) for seed in range(4)]
-    for learn, held_out in splits:
-        assert len(learn) + len(held_out) == 280 and len({one.topic for one in held_out}) == 8
-        assert not {one.topic for one in learn} & {one.topic for one in held_out}
-    assert len({tuple(one.text for one in held_out) for _, held_out in splits}) == 4
-
-
-def test_training_repeats_by_seed_and_leaves_the_base_alone(encoder, kept):
-    one, again = (never_rounded.train(encoder, kept, "nf4+double", seed=3, steps=2) for _ in range(2))
-    assert one == again and len(one["train_losses"]) == 2
-    other = never_rounded.train(encoder, kept, "16-bit", seed=3, steps=2)
-    assert (
-        other["loss_held_out"] != one["loss_held_out"] and abs(other["train_losses"][0] - one["train_losses"][0]) < 0.2
-    )
-    assert not any("lora" in name for name, _ in encoder.model.named_parameters())
-    assert all(torch.equal(encoder.model.get_submodule(name).weight, W) for name, W in kept.items())
-
-
-def test_the_learning_rate_is_the_one_that_is_best_on_average():
-    runs = [(1e-3, 1.0), (1e-3, 3.0), (2e-3, 1.5), (2e-3, 1.7)]
-    assert never_rounded.best_rate([{"learning_rate": rate, "loss_held_out": loss} for rate, loss in runs]) == 2e-3
-
-
-def test_the_recording_is_whole_and_says_where_it_was_made():
-    found = never_rounded.recorded()
-    assert found["machine"] and found["date"] and found["versions"]["torch"]
-    assert set(found["ranking"]) == set(never_rounded.WAYS) and found["as_bf16"] < 0.001
-    seeds = {run["seed"] for run in found["runs"]}
-    assert len(seeds) >= 8 and not seeds & set(never_rounded.TUNED_ON)
-    rate = never_rounded.best_rate(found["tuning"])
-    for base in never_rounded.BASES:
-        runs = [run for run in found["runs"] if run["base"] == base]
-        assert {run["seed"] for run in runs} == seeds and {run["learning_rate"] for run in runs} == {rate}
-    assert sweep.summary([run["accuracy"] for run in found["runs"]]).mean > 0.5
-
-
-def test_the_command_writes_the_recording(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(never_rounded, "rank", lambda *_: {"NF4": {"bits": 4.5, "error": 0.1, "moved": [0.1, 0.2]}})
-    monkeypatch.setattr(never_rounded, "spectra", lambda *_: {"share": 0.4, "noise": 0.6})
-
-    def quick(encoder, weights, base, seed, learning_rate):
-        return {
-            "base": base,
-            "seed": seed,
-            "learning_rate": learning_rate,
-            "loss_held_out": 0.5 + seed / 1000,
-        }
-
-    monkeypatch.setattr(never_rounded, "train", quick)
-    assert cli.main(["bench", "encoder", "--out", str(tmp_path / "found.json")]) == cli.EXIT_OK
-    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
-    assert len(found["runs"]) == never_rounded.SEEDS * 4 and found["date"]
-    assert "NF4" in (said := capsys.readouterr().out) and "int4         above 16-bit by" in said

@@ -1,12 +1,10 @@
 """The base helped by a prompt: which words it is given, and how it is judged."""
 
-import json
-
 import pytest
 
 from lora_lessons import mixing, models, tasks
 from lora_lessons.adapter import read_adapter
-from lora_lessons.experiments import prompting, recordings, shipped_adapters
+from lora_lessons.experiments import prompting, shipped_adapters
 
 
 def test_every_task_has_rules_and_every_way_gives_what_it_says(monkeypatch):
@@ -53,17 +51,3 @@ def test_every_task_is_recorded_with_a_sample_of_its_adapter(base_fp32):
     adapter = read_adapter(shipped_adapters.shipped()["strict_json"])
     with mixing.attached(base_fp32.model, adapter):
         assert models.chat(base_fp32, samples["strict_json"].question, 8)[:12] == samples["strict_json"].tuned[:12]
-
-
-def test_a_task_is_recorded_anew_and_the_others_stay(tmp_path, monkeypatch):
-    for module in (prompting, recordings):
-        monkeypatch.setattr(module, "measurements", lambda: tmp_path)
-    monkeypatch.setattr(models, "load", lambda **_: None)
-    monkeypatch.setattr(prompting, "prompted", lambda *_: 0.5)
-    monkeypatch.setattr(prompting, "sampled", lambda base, name: prompting.Sample(name, "a", "b"))
-    prompting.record(["persona"])
-    assert set(prompting.record(["strict_json"])) == {"persona", "strict_json"}
-    kept = json.loads((tmp_path / f"{prompting.NAME}.json").read_text())["tasks"]["persona"]
-    assert kept["rules"] == 0.5 and kept["of"] == shipped_adapters.SCORED and kept["sample"]["question"] == "persona"
-    with pytest.raises(SystemExit):
-        prompting.main([])

@@ -57,20 +57,6 @@ def test_a_recording_that_is_missing_says_what_to_do(file):
         recordings.recorded("two")
 
 
-def test_a_recording_that_goes_on_elsewhere_names_both_machines(file, monkeypatch):
-    def machines(**settings):
-        runs = recordings.Runs("two", settings)
-        runs.make(f"run {len(runs.made)}", lambda: {"loss": 1.0})
-        return recordings.when(recordings.recorded("two"))
-
-    monkeypatch.setattr(recordings, "machine", lambda: "Abacus, 2 cores")
-    assert machines().startswith("Recorded on Abacus, 2 cores, 2")
-    monkeypatch.setattr(recordings, "machine", lambda: "Zuse, 1 cores")
-    assert machines().startswith("Recorded on Abacus, 2 cores and Zuse, 1 cores, 2")
-    assert machines().startswith("Recorded on Abacus, 2 cores and Zuse, 1 cores, 2"), "none is named twice"
-    assert machines(steps=5).startswith("Recorded on Zuse, 1 cores, 2"), "begun anew, it is of this machine alone"
-
-
 @pytest.mark.parametrize("file", sorted(measurements().glob("*.json")), ids=lambda file: file.stem)
 def test_what_ships_is_as_it_was_recorded(file):
     found = json.loads(file.read_text(encoding="utf-8"))

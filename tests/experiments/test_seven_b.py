@@ -108,21 +108,3 @@ def test_the_benchmark_runs_both_ways_and_prints_the_ratio(capsys):
     assert ratio > 0 and f"ratio {ratio:.2f}" in out
     losses = [float(line.split("loss ")[1].split(",")[0]) for line in out.splitlines() if "loss" in line]
     assert losses[0] == pytest.approx(losses[1], abs=0.1) and out.count("peak") == 2
-
-
-def test_a_recording_is_one_fresh_run(tmp_path, monkeypatch):
-    """--record never writes down a run that was read back or resumed."""
-    asked = []
-
-    def run(model, **settings):
-        asked.append((model, settings, seven_b.os.environ.get("LORA_LESSONS_FRESH")))
-        return {"losses": [2.0, 1.0]}
-
-    monkeypatch.setenv("LORA_LESSONS_FRESH", "")
-    monkeypatch.setattr(seven_b, "train_seven_b", run)
-    monkeypatch.setattr(seven_b, "recorded", lambda: tmp_path / "seven_b_cpu.json")
-    assert seven_b.main(["--steps", "2"]) == 0 and not list(tmp_path.iterdir())
-    assert seven_b.main(["--steps", "2", "--record"]) == 0
-    kept = recordings.read(tmp_path / "seven_b_cpu.json")
-    assert kept == {"losses": [2.0, 1.0], recordings.DIGEST: recordings.digest(kept)}
-    assert asked == [("Qwen2.5-7B", {"steps": 2}, ""), ("Qwen2.5-7B", {"steps": 2}, "1")]

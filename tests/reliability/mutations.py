@@ -459,7 +459,7 @@ sweep --r 1,2,4 --alpha 2x,16 --lr 4e-3,1e-3 --method lora,dora --seeds 2 --step
 sweep --r 8 --seed 7 --base nf4 --targets all-linear --resume --keep-adapters
 check train.jsonl --base base --held-out text.txt --max-tokens 64 --json
 bench memory --model Qwen2.5-7B --out found.json --json
-bench course --run
+bench train --model base --precision nf4
 adapters persona code_style --out adapters --seed 1
 inspect adapter --base base --json
 export gguf adapter --out out --base base --types f16,q8_0,Q4_K_M --merged --overwrite

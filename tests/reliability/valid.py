@@ -365,21 +365,21 @@ def nothing_done() -> Iterator[None]:
     import importlib
     from unittest import mock
 
-    from lora_lessons.experiments import shipped_adapters
+    from lora_lessons.experiments import ledger, training_speed
     from lora_lessons.experiments import sweep as sweeping
     from lora_lessons.run import runner
     from lora_lessons.run.result import LessonResult
     from lora_lessons.tools.export import formats, gguf, ollama
     from workshop import badges, new_lesson, readme
 
-    # in the package's namespace the names of these modules are those of the verbs
-    bench, lab = (importlib.import_module(f"lora_lessons.cli.{name}") for name in ("sweep", "run"))
+    # in the package's namespace the name of this module is that of the verb
+    lab = importlib.import_module("lora_lessons.cli.run")
     written = ollama.folder.Written(Path(), "none", None, [], []) if hasattr(ollama, "folder") else mock.MagicMock()
     stubs: list[tuple[Any, str, Any]] = [
         (runner, "run", lambda lessons, *_, **__: [LessonResult(path.stem, "ok", 0.0, 0, 0) for path in lessons]),
         (sweeping, "run", lambda *_, **__: []),
-        (bench, "_measure", lambda *_: {}),
-        (shipped_adapters, "make", lambda *_: None),
+        (training_speed, "measure", lambda *_: {}),
+        (ledger, "measure_all", lambda *_: []),
         (new_lesson, "make", lambda *_: []),
         (readme, "write", list),
         (badges, "set_address", lambda address: [] if badges._checked(address) else []),

@@ -15,7 +15,7 @@ from lora_lessons.course.published import as_printed
 from lora_lessons.course.records import records_of
 from lora_lessons.drawing import figure_html
 from lora_lessons.experiments import papers, recordings, sizes
-from lora_lessons.experiments.sizes.picture import small_multiples
+from workshop.record.sizes.picture import small_multiples
 
 from .finishing import as_table, link_to, one_line
 from .number_pages import PUBLISHED, anchor_of, measured_in

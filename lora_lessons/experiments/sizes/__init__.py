@@ -1,22 +1,15 @@
 """Every claim asked again at several sizes: cells that are measured one by one, and what they say together.
 
-`cells` is what is asked of which base, `measures` how, `running` and `process` go on where a run was; `table`, `statements`
-and `picture` read the record.
+`cells` is what is asked of which base, and `table` and `statements` read the record.
 """
 
 from .cells import CLAIMS as CLAIMS
 from .cells import SIZES as SIZES
 from .cells import AskedBase as AskedBase
-from .cells import cells as cells
-from .running import listed as listed
-from .running import measure as measure
-from .running import place as place
-from .running import recorded as recorded
-from .running import rows_in as rows_in
+from .cells import recorded as recorded
 from .statements import STATEMENTS as STATEMENTS
 from .statements import at_sizes as at_sizes
 from .statements import in_words as in_words
 from .statements import seen as seen
-from .table import lines as lines
 from .table import measured_at as measured_at
 from .table import table as table

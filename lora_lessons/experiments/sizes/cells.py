@@ -1,4 +1,4 @@
-"""What is asked of which base: the sizes, the claims with their ways, and the cells, those that tell most first.
+"""What is asked of which base: the sizes, the claims with their ways, and the cells, and what was measured so far.
 
 A cell is one measurement: a claim, one of its ways, a size and a seed.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...models import EMBEDDED, NAMED
+from .. import recordings
 
 STEPS, BATCH, R, ALPHA = 24, 4, 8, 16  # every training's, as in lessons 03, 05 and 07
 SEEDS = (0, 1, 2)
@@ -157,25 +158,21 @@ def of(size: AskedBase, claims: Iterable[str] = CLAIMS, seeds: Sequence[int] = S
                     yield Cell(size, claim, way, seed)
 
 
-# What tells most, in turn: a size, claims, and so many seeds.
-FIRST = (
-    ("qwen2.5-coder-0.5b", ("delta", "rank", "base4"), 3),
-    ("qwen2.5-coder-1.5b", ("rank", "base4"), 1),
-    (EMBEDDED, ("delta", "rank", "base4"), 3),
-)
+NAME = "sizes"
+Row = dict[str, Any]
 
 
-def cells(sizes: Mapping[str, AskedBase] = SIZES, only: str = "", size: str = "") -> list[Cell]:
-    """Every cell in the order of measuring; of one claim or size alone where that is asked.
+def recorded() -> dict[str, Any]:
+    """What was measured so far. Raises as `recordings.recorded`."""
+    return recordings.recorded(NAME)
 
-    First what FIRST names, then of every size all claims with one seed, then the other seeds. Raises ValueError for a
-    claim or a size that there is not.
-    """
-    if only and only not in CLAIMS:
-        raise ValueError(f"--only {only}: there is no such claim; choose from {', '.join(CLAIMS)}.")
-    if size and size not in sizes:
-        raise ValueError(f"--size {size}: there is no such size; choose from {', '.join(sizes)}.")
-    found = [cell for name, claims, seeds in FIRST if name in sizes for cell in of(sizes[name], claims, SEEDS[:seeds])]
-    for seeds in (SEEDS[:1], SEEDS[1:]):
-        found += [cell for one in sizes.values() for cell in of(one, seeds=seeds)]
-    return [cell for cell in dict.fromkeys(found) if only in ("", cell.claim) and size in ("", cell.size.name)]
+
+def key(row: Row) -> tuple[str, str, str, int]:
+    """What a cell is found by."""
+    return row["claim"], row["size"], row["way"], row["seed"]
+
+
+def done(rows: Sequence[Row], steps: int = STEPS) -> dict[tuple[str, str, str, int], Row]:
+    """The rows that were measured as they would be today, by their cells' keys."""
+    as_today = {cell.key: cell.how(steps) for size in SIZES.values() for cell in of(size)}
+    return {key(row): row for row in rows if as_today.get(key(row)) == row["how"]}

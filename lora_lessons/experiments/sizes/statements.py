@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from ...course.claims import AtSizes
 from .. import recordings
-from .cells import ALPHA, SIZES, STEPS, AskedBase
-from .running import recorded
+from .cells import ALPHA, SIZES, STEPS, AskedBase, recorded
 from .table import ALONE, OPEN, Spread, TableLine, said, table
 
 SEEN, NOT_SEEN, NOT_TOLD, NOT_ASKED = "seen", "not seen", "not told apart", "not asked"

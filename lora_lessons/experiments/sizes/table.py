@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
 from ...evaluation import interval
 from ..sweep.table import summary
-from .cells import ALPHA, CLAIMS, RANKS, SIZES, STEPS, STORED, AskedBase, R, lora_way, of
-from .running import Row, done, recorded
+from .cells import ALPHA, CLAIMS, RANKS, SIZES, STEPS, STORED, AskedBase, R, Row, done, lora_way, of, recorded
 
 OPEN = "not measured yet"
 ALONE = 0.05  # nats: a single run that is nearer to another, or to a limit, is not told apart from it
@@ -233,19 +232,6 @@ def said(value: Spread | str, form: str) -> str:
     more = [] if value.low is None else [f"{value.low:{form}} to {value.high:{form}}"]
     more += ["1 run"] * (value.seeds == 1)
     return f"{value.mean:{form}}" + f" ({'; '.join(more)})" * bool(more)
-
-
-def lines(record: Mapping[str, Any], sizes: Mapping[str, AskedBase] = SIZES, steps: int = STEPS) -> Iterator[str]:
-    """The table as text, the sizes' families above it: with the first step in size the family changes, too."""
-    yield families(sizes)
-    claim = ""
-    for line in table(record, sizes, steps):
-        if line.claim != claim:
-            claim = line.claim
-            yield f"\n{CLAIMS[claim].asks} (lesson {CLAIMS[claim].lesson})"
-        yield f"  {line.quantity.title:<66}" + "   ".join(
-            f"{t}: {said(v, line.quantity.form)}" for t, v in line.at.items()
-        )
 
 
 def families(sizes: Mapping[str, AskedBase] = SIZES) -> str:

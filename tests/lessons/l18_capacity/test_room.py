@@ -8,6 +8,7 @@ from lora_lessons.experiments import capacity, recordings
 from lora_lessons.experiments.capacity import holding
 from lora_lessons.lessons.l18_capacity import measured
 from lora_lessons.tools.export import rank
+from workshop.record.capacity import asked
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,7 @@ def run_of(cell):
     return cell._asdict() | {"rate": cell.rate or 3e-1} | found | ({"cut": cuts} if cell.r == 64 else {})
 
 
-ASKED = list(capacity.asked())
+ASKED = list(asked())
 TRIALS = {
     capacity.BookRun(way, r, 128, rate=rate)
     for way, r in {(cell.way, cell.r) for cell in ASKED}

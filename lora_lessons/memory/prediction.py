@@ -34,7 +34,7 @@ from .way import ASKED
 PRIMES = {"batch": (1009, 1013, 1019), "seq": (9277, 9403, 9497, 9643), "r": (13, 17, 19, 23, 29, 11, 7, 5, 3)}
 # The fast path takes its logits in chunks: each of these lengths has, but for its first token, a whole number of chunks
 # of its own prime size. Small, because every chunk is run.
-FAST_BATCH, FAST_SEQ = (61, 67, 71, 73), {653: 163, 787: 131, 907: 151, 557: 139, 797: 199}
+FAST_BATCH, FAST_SEQ = (31, 37, 41, 43), {1283: 641, 1307: 653, 1523: 761, 563: 281, 347: 173}
 WITHIN, BEYOND = 2**30, 2  # tokens: a window that no length reaches, and one that every length exceeds
 
 

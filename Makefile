@@ -14,6 +14,8 @@ READY  := $(VENV)/.ready
 
 # Waiting threads soon stop spinning: several times faster on a machine that is doing something else, too.
 export GOMP_SPINCOUNT ?= 1000
+# What pip left uncompiled is compiled once, not by every process that a test or a lesson starts: 20 seconds each.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: course site test reliability bench gpu-check lab check constraints clean
 .DEFAULT_GOAL := course

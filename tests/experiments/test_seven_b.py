@@ -28,6 +28,13 @@ TINY = {
 FAST = {"changed": TINY, "learning_rate": 1e-2, "seq": 16, "r": 4, "lora_alpha": 8}
 
 
+def in_this_process(task):
+    """`run_in_process` without the seconds that a process takes to start."""
+    return lambda _module, _task, wanted, folder, _environment: recordings.answer(
+        task, [json.dumps(wanted), str(folder)]
+    )
+
+
 def test_a_run_is_measured_and_read_back(tmp_path, capsys, monkeypatch):
     record = seven_b.train_seven_b(run_dir=tmp_path, steps=6, **FAST)
     assert json.loads((tmp_path / seven_b.RECORD).read_text()) == record
@@ -50,6 +57,7 @@ def test_a_run_is_measured_and_read_back(tmp_path, capsys, monkeypatch):
     (tmp_path / seven_b.RECORD).write_text(sound)
     another = stamp() | {"versions": {"torch": "another"}}
     monkeypatch.setattr(seven_b, "stamp", lambda: another)
+    monkeypatch.setattr(seven_b, "run_in_process", in_this_process(seven_b._train))
     anew = seven_b.train_seven_b(run_dir=tmp_path, steps=6, **FAST)
     assert "reused" not in anew and anew["losses"] == record["losses"], "same seed, same losses, measured again"
 
@@ -71,13 +79,18 @@ def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path, tmp_path_factory, mo
     assert 0 < record["resumed_at"] < 60 and len(record["losses"]) == 60
 
 
-def test_failures_of_the_process_are_sentences(tmp_path):
+def test_failures_of_the_process_are_sentences(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="rank is no setting"):
         seven_b.train_seven_b(rank=3)
     with pytest.raises(ModelError, match=r"no/where/at/all does not exist: give a folder"):
         seven_b.train_seven_b("no/where/at/all", run_dir=tmp_path / "a")
-    with pytest.raises(ValueError, match=r"r = 65 does not fit"):
-        seven_b.train_seven_b(run_dir=tmp_path / "b", **FAST | {"r": 65})
+    (tmp_path / "says.py").write_text("import sys; sys.exit('ValueError: r = 65')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=r"^r = 65$"):
+        recordings.run_in_process("says", "no", {}, tmp_path / "b", {})
+    monkeypatch.setattr(seven_b, "run_in_process", in_this_process(seven_b._train))
+    with pytest.raises(SystemExit, match=r"^ValueError: r = 65 does not fit"):
+        seven_b.train_seven_b(run_dir=tmp_path, **FAST | {"r": 65})
 
 
 def test_a_process_that_is_killed_says_so(tmp_path, monkeypatch):
@@ -102,7 +115,9 @@ def test_a_process_that_is_not_done_in_time_is_stopped_and_says_so(tmp_path, mon
     recordings.run_in_process("sleeps", "short", {}, tmp_path / "out", {}, seconds=600)
 
 
-def test_the_benchmark_runs_both_ways_and_prints_the_ratio(capsys):
+def test_the_benchmark_runs_both_ways_and_prints_the_ratio(capsys, monkeypatch):
+    ways = {"stock": in_this_process(seven_b_bench._time), "ours": recordings.run_in_process}
+    monkeypatch.setattr(seven_b_bench, "run_in_process", lambda *given: ways[given[2]["layer"]](*given))
     ratio = seven_b_bench.bench(layers=1, steps=1, rounds=1, **FAST)
     out = capsys.readouterr().out
     assert ratio > 0 and f"ratio {ratio:.2f}" in out

@@ -1,3 +1,7 @@
+from lora_tools.checking import check as check
+from lora_tools.exporting.gguf import export as export
+from lora_tools.inspection import inspect as inspect
+
 from .adapter import load_adapter as load_adapter
 from .adapter import read_adapter as read_adapter
 from .adapter import save_adapter as save_adapter
@@ -5,10 +9,7 @@ from .lora import LoRALinear as LoRALinear
 from .lora import attach as attach
 from .lora import detach as detach
 from .lora import merge as merge
-from .tools.checking import check as check
-from .tools.export.gguf import export as export
-from .tools.inspection import inspect as inspect
-from .tools.planning.fit import plan_on as plan
+from .planning.fit import plan_on as plan
 
 __version__: str
 

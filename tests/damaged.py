@@ -2,7 +2,7 @@
 
 import gguf as gguf_library
 
-from lora_lessons.tools.export import gguf
+from lora_tools.exporting import gguf
 
 
 def edit(old, new):

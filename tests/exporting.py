@@ -6,8 +6,8 @@ import peft
 import torch
 from torch import nn
 
-from lora_lessons.tools.export import llamacpp
-from lora_lessons.tools.export.gguf import SourceModel, vocabulary
+from lora_lessons import llamacpp
+from lora_tools.exporting.gguf import SourceModel, vocabulary
 
 LIMIT = 1e-3
 PROMPTS = [

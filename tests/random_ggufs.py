@@ -8,7 +8,7 @@ from gguf import GGMLQuantizationType as Type
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from lora_lessons.models.gguf_tensors import gguf_name
-from lora_lessons.tools.export.gguf import vocabulary
+from lora_tools.exporting.gguf import vocabulary
 
 # Where the 16-bit scales of a block lie: any other byte may be anything.
 SCALES = {

@@ -8,8 +8,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from lora_lessons.cli.as_json import SCHEMAS
 from lora_lessons.outside import in_json
+from lora_tools.cli.as_json import SCHEMAS
 
 
 @cache

@@ -1,6 +1,6 @@
 """Widgets that nobody has moved: the picture, and the sentences below it, of one setting each."""
 
-from lora_lessons import memory
+from lora_lessons import memory, planning
 from lora_lessons.course.stage import Scene
 from lora_lessons.lessons.l00_start_here.pictures import block_scene
 from lora_lessons.lessons.l01_low_rank.widget import rank_explorer_scene
@@ -9,7 +9,6 @@ from lora_lessons.lessons.l05_rank_and_alpha.widget import FAIR, scale_lab_scene
 from lora_lessons.lessons.l06_quantization.widget import codebook_bench_scene
 from lora_lessons.lessons.l08_qlora_7b.bill import fit_scene
 from lora_lessons.lessons.l16_many_adapters.widget import _words, fit_beside
-from lora_lessons.tools import planning
 
 
 def sentences(scene: Scene, stop):

@@ -13,8 +13,8 @@ import pytest
 from tiny_configs import tiny
 
 from lora_lessons import disk_cache, files, memory, paths
-from lora_lessons.cli.plan import ANSWERED_BY
 from lora_lessons.memory import Job, parts_of, trace
+from lora_tools.cli.plan import ANSWERED_BY
 
 JOB = Job("lora", r=4, seq=64)
 
@@ -154,7 +154,7 @@ def test_a_plan_given_before_is_answered_without_torch_and_follows_its_folder(ca
 def test_whatever_a_plan_rests_on_makes_it_anew():
     graph = grimp.build_graph("lora_lessons", cache_dir=None)
     named = {path.relative_to(paths.package()) for path in paths.sources((*disk_cache.LEDGER, *ANSWERED_BY))}
-    plans = "lora_lessons.tools.planning"
+    plans = "lora_lessons.planning"
     reached = graph.find_upstream_modules(plans, as_package=True) | graph.find_descendants(plans)
     files_of = {name: Path(*name.split(".")[1:]) for name in reached}
     packages = {name: place / "__init__.py" for name, place in files_of.items() if (paths.package() / place).is_dir()}

@@ -4,9 +4,9 @@ import errno
 
 import pytest
 
-from lora_lessons import cli
 from lora_lessons.errors import cache_advice, disk_is_full, in_words
 from lora_lessons.run import doctor
+from lora_tools import cli
 
 
 @pytest.mark.parametrize(

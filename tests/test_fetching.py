@@ -9,7 +9,7 @@ from lora_lessons import fetching, models
 from lora_lessons.errors import ModelError
 from lora_lessons.paths import course_root
 from lora_lessons.run import doctor
-from lora_lessons.tools.export.formats import environments
+from lora_tools.exporting.formats import environments
 
 SENTENCE = "there is no network here: pip cannot reach the package index"
 

@@ -226,8 +226,8 @@ def test_what_the_front_pages_link_or_show_is_there():
 
 def test_the_data_card_tells_how_every_recorded_run_was_made(monkeypatch):
     """The commands of the card, put together, are the settings of the tables: none more, none less."""
-    from lora_lessons import cli
     from lora_lessons.experiments import sweep
+    from lora_tools import cli
 
     monkeypatch.setattr(sweep, "run", lambda settings, *_, **__: wanted.update(settings) or [])
     card = (course_root() / "data" / "README.md").read_text(encoding="utf-8")

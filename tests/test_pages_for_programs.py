@@ -11,9 +11,9 @@ import pytest
 from peft_zoo import base_folder as base_folder
 from schemas import faults
 
-from lora_lessons import cli
-from lora_lessons.cli.as_json import SCHEMAS
 from lora_lessons.paths import course_root
+from lora_tools import cli
+from lora_tools.cli.as_json import SCHEMAS
 
 DOCS = course_root() / "docs"
 DOCUMENTS = {
@@ -27,7 +27,7 @@ DOCUMENTS = {
 def test_every_block_of_the_page_runs_and_its_documents_are_as_their_schemas_say(page, base_folder, tmp_path):
     shim = tmp_path / "bin" / "lora-lessons"
     shim.parent.mkdir()
-    shim.write_text(f'#!/bin/sh\nexec {sys.executable} -m lora_lessons.cli "$@"\n')
+    shim.write_text(f'#!/bin/sh\nexec {sys.executable} -m lora_tools.cli "$@"\n')
     shim.chmod(0o755)
     shutil.copy(course_root() / "data" / "own" / "helpdesk.jsonl", tmp_path / "my.jsonl")
     path = os.pathsep.join([str(shim.parent), os.path.dirname(sys.executable), os.environ["PATH"]])

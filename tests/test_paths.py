@@ -4,8 +4,9 @@ import os
 
 import pytest
 
-from lora_lessons import cli, paths
+from lora_lessons import paths
 from lora_lessons.course import learner
+from lora_tools import cli
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no users without a home")
 

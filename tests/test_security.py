@@ -20,10 +20,10 @@ import lora_lessons
 from lora_lessons import lora, memory, models
 from lora_lessons.adapter import read_adapter, save_adapter
 from lora_lessons.errors import ModelError
+from lora_lessons.llamacpp import compute
 from lora_lessons.models import hub
 from lora_lessons.paths import course_root
-from lora_lessons.tools.export import gguf
-from lora_lessons.tools.export.llamacpp import compute
+from lora_tools.exporting import gguf
 
 PACKAGE = Path(lora_lessons.__file__).parent
 
@@ -232,7 +232,7 @@ def names_a_hub_model(tmp_path, tiny_model, monkeypatch):
 
 
 def test_an_adapter_starts_no_download_by_the_base_that_it_names(names_a_hub_model, tmp_path, capsys):
-    from lora_lessons import cli
+    from lora_tools import cli
 
     adapter, asked = names_a_hub_model
     for verb in ("gguf", "ollama", "formats"):

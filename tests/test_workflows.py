@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lora_lessons import cli
 from lora_lessons.paths import course_root
+from lora_tools import cli
 
 WORKFLOWS = sorted((course_root() / ".github" / "workflows").glob("*.yml"))
 NAMES = [path.stem for path in WORKFLOWS]

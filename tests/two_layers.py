@@ -5,7 +5,7 @@ import subprocess
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from lora_lessons.tools.export.formats import environments
+from lora_tools.exporting.formats import environments
 
 
 def two_layers(vocabulary):

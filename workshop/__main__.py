@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from lora_lessons.cli import EXIT_NO, EXIT_OK, PLAINLY, obey
-from lora_lessons.cli.options import absolute_path, shown
+from lora_tools.cli import EXIT_NO, EXIT_OK, PLAINLY, obey
+from lora_tools.cli.options import absolute_path, shown
 from workshop.record.verbs import recorders
 
 
@@ -153,7 +153,7 @@ for verb in VERBS:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; return its exit status, as `lora_lessons.cli.main` does."""
+    """Run one verb; return its exit status, as `lora_tools.cli.main` does."""
     return obey(app, "python -m workshop", list(sys.argv[1:] if arguments is None else arguments))
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lora_lessons.files import write_text
 from lora_lessons.lessons.l14_bug_museum.exhibits import Exhibit, Suspect, place, suspects
-from lora_lessons.lessons.l14_bug_museum.symptoms import ALIKE, search
 from lora_lessons.paths import course_root
+from lora_tools.symptoms import ALIKE, search
 
 # A symptom has other suspects, too: those that fit it at least this well. A wrong one costs an evening.
 _ALSO = 0.5

@@ -11,7 +11,7 @@ from lora_lessons.files import read_text
 from lora_lessons.memory import Job, predict
 from lora_lessons.memory.bill import GB
 from lora_lessons.paths import measurements
-from lora_lessons.tools.planning.margin import margin
+from lora_lessons.planning.margin import margin
 
 WANTED, LATEST = 45, 3
 # The jobs of the plans, in our words: those of four models, and that of the third case.

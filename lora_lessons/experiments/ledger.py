@@ -18,13 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import files, memory, models
+from .. import files, memory, models, planning
 from ..errors import memory_ran_out
 from ..machine import kernel_environment, machine, memory_bytes, stamp
 from ..memory import Job
 from ..paths import measurements
 from ..tasks import Encoded
-from ..tools import planning
 from ..training.losses import plain
 from . import recordings
 

@@ -160,7 +160,7 @@ class Lab:
         command = [
             sys.executable,
             "-m",
-            "lora_lessons.cli",
+            "lora_tools.cli",
             "lab",
             "--",
             "--no-browser",

@@ -33,7 +33,7 @@ from stills import (
     start_map_still,
 )
 
-from lora_lessons import lowrank, memory, quant
+from lora_lessons import lowrank, memory, planning, quant
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.course.stage import DPI, Scene, Stage
 from lora_lessons.drawing import use_style
@@ -47,7 +47,6 @@ from lora_lessons.lessons.l08_qlora_7b import bill as fitting
 from lora_lessons.lessons.l16_many_adapters import widget as many
 from lora_lessons.run import stored
 from lora_lessons.run.lab import place
-from lora_lessons.tools import planning
 
 from .conftest import Lesson
 

@@ -17,12 +17,13 @@ from hostile import HARMLESS, HOSTILE, NAME, NOWHERE
 from safetensors.torch import load_file, save_file
 from tiny import make_tiny_model
 
-from lora_lessons import cli, lora
+from lora_lessons import lora
 from lora_lessons.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, save_adapter
 from lora_lessons.course.records import Record
 from lora_lessons.run.baselines import Deviation
 from lora_lessons.run.report import as_html
 from lora_lessons.run.result import FAILED, CellError, LessonResult
+from lora_tools import cli
 from workshop.site.build import write_site
 
 # How many elements of each kind an element holds. A <span> is what parts a text that might be a formula.
@@ -36,8 +37,8 @@ from types import SimpleNamespace as Some
 import torch
 from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
-from lora_lessons.tools import inspection
-from lora_lessons.tools.inspection import picture
+from lora_tools import inspection
+from lora_tools.inspection import picture
 from lora_lessons.course import blind_judge, chat_box, claims, exercises, lesson, show
 from lora_lessons.course.lesson import Handover
 from lora_lessons.course.records import Record, Table

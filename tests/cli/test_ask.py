@@ -6,8 +6,9 @@ import pytest
 import torch
 from tiny import make_tiny_base
 
-from lora_lessons import cli, lora, models
+from lora_lessons import lora, models
 from lora_lessons.adapter import attach_adapter, read_adapter, save_adapter
+from lora_tools import cli
 
 
 @pytest.fixture

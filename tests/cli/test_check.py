@@ -8,7 +8,7 @@ import json
 import pytest
 from chat_templates import CHATML, tokenizer_of
 
-from lora_lessons import cli
+from lora_tools import cli
 
 GOOD = '{"prompt": "Which leaf makes tea?", "completion": "Camellia sinensis."}\n'
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from lora_lessons import cli
 from lora_lessons.course import claims
 from lora_lessons.course.records import Record
 from lora_lessons.experiments import papers
 from lora_lessons.run.baselines import update
+from lora_tools import cli
 
 
 def test_claims_are_judged_on_the_baselines_of_every_seed(course, monkeypatch, capsys):

@@ -8,14 +8,15 @@ import sys
 
 import pytest
 
-from lora_lessons import __version__, cli
+from lora_lessons import __version__
+from lora_tools import cli
 from workshop.__main__ import main as workshop
 
 RECORD = "from lora_lessons.course.records import record\n"
 HEAVY = ["torch", "transformers", "peft", "matplotlib", "papermill", "nbformat", "numpy", "IPython"]
 
 
-@pytest.mark.parametrize("code", ["import lora_lessons", "from lora_lessons.cli import main; main(['--help'])"])
+@pytest.mark.parametrize("code", ["import lora_lessons", "from lora_tools.cli import main; main(['--help'])"])
 def test_starting_imports_nothing_heavy(code):
     look = f"import sys\ntry:\n {code}\nexcept SystemExit: pass\nprint('LOADED', *(m for m in {HEAVY} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
@@ -23,7 +24,7 @@ def test_starting_imports_nothing_heavy(code):
 
 
 def test_it_runs_as_a_module():
-    done = subprocess.run([sys.executable, "-m", "lora_lessons.cli", "--version"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "lora_tools.cli", "--version"], capture_output=True, text=True)
     assert done.stdout.strip() == f"lora-lessons {__version__}"
 
 

@@ -8,8 +8,9 @@ import re
 import pytest
 from tiny import make_tiny_model
 
-from lora_lessons import cli, lora
+from lora_lessons import lora
 from lora_lessons.adapter import save_adapter
+from lora_tools import cli
 
 
 @pytest.fixture

@@ -149,7 +149,7 @@ def test_lab_opens_the_lesson_with_a_token_and_without_the_news_question(
     for name in ("CONFIG", "DATA", "RUNTIME"):
         monkeypatch.setenv(f"JUPYTER_{name}_DIR", str(tmp_path / name))
     log = tmp_path / "lab.log"
-    command = [sys.executable, "-m", "lora_lessons.cli", "lab", "--", "--no-browser", "--port", "0", "--allow-root"]
+    command = [sys.executable, "-m", "lora_tools.cli", "lab", "--", "--no-browser", "--port", "0", "--allow-root"]
     command += given
     with open(log, "w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)

@@ -11,8 +11,9 @@ from typing import get_args, get_type_hints
 import pytest
 from typer.models import ArgumentInfo, OptionInfo
 
-from lora_lessons import cli, paths
-from lora_lessons.cli import options
+from lora_lessons import paths
+from lora_tools import cli
+from lora_tools.cli import options
 
 # What a metavar says of a text that may be a path, or the name of something else.
 PATH_OR_NAME = ("ADAPTER", "BASE", "MODEL", "LESSON")

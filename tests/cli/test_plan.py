@@ -11,7 +11,8 @@ import threading
 import pytest
 from tiny_configs import tiny
 
-from lora_lessons import cli, disk_cache, paths
+from lora_lessons import disk_cache, paths
+from lora_tools import cli
 
 PLAN = ["plan", "Llama-2-7B"]
 
@@ -93,8 +94,7 @@ def test_a_config_that_is_no_text_is_one_sentence(tmp_path, capsys):
 
 
 def test_plan_prints_the_bill_and_what_to_change(capsys):
-    from lora_lessons import memory
-    from lora_lessons.tools import planning
+    from lora_lessons import memory, planning
 
     job = memory.Job("qlora", 16, seq=4096, gradient_checkpointing=False)
     made = planning.plan("Qwen2.5-7B", job, planning.card_bytes("RTX 4090"))
@@ -209,7 +209,7 @@ def test_a_hub_that_does_not_answer_is_said_before_anything_slow(monkeypatch, ca
 def test_an_answer_is_kept_until_its_words_change(monkeypatch, tmp_path, capsys):
     given = []
     monkeypatch.setattr(
-        sys.modules["lora_lessons.cli.plan"],
+        sys.modules["lora_tools.cli.plan"],
         "_answer",
         lambda *_: given.append("anew") or {"answer": f"answer {len(given)}", "status": cli.EXIT_OK},
     )
@@ -242,8 +242,7 @@ def test_an_answer_is_kept_until_its_words_change(monkeypatch, tmp_path, capsys)
 
 
 def test_a_plan_for_several_cards_says_what_each_and_the_computer_hold(capsys):
-    from lora_lessons import memory
-    from lora_lessons.tools import planning
+    from lora_lessons import memory, planning
 
     job = memory.Job("qlora", 16, seq=256)
     made = planning.shard("Llama-2-7B", job, planning.cluster_of("2x24", offload=True))

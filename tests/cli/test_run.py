@@ -5,10 +5,10 @@ from __future__ import annotations
 import nbformat
 import pytest
 
-from lora_lessons import cli
-from lora_lessons.cli.run import _pair, scalar
 from lora_lessons.course.records import Record
 from lora_lessons.run.baselines import baseline_file, read_baseline, update
+from lora_tools import cli
+from lora_tools.cli.run import _pair, scalar
 
 RUN = ("run",)
 RECORD = "from lora_lessons.course.records import record\n"

@@ -14,11 +14,12 @@ from schemas import faults
 from tiny import make_tiny_model
 from tiny_configs import tiny
 
-from lora_lessons import cli, lora, models
+from lora_lessons import lora, models
 from lora_lessons.adapter import save_adapter
-from lora_lessons.cli.as_json import SCHEMAS
-from lora_lessons.cli.options import ANSWERS
 from lora_lessons.paths import course_root, measurements
+from lora_tools import cli
+from lora_tools.cli.as_json import SCHEMAS
+from lora_tools.cli.options import ANSWERS
 
 NAMES = sorted(file.stem for file in SCHEMAS.glob("*.json"))
 PLAN = ["plan", "base", "--r", "2"]
@@ -222,7 +223,7 @@ def test_help_says_what_the_exit_status_means_as_the_page_does(capsys):
 def test_a_mistake_of_ours_is_no_answer():
     """Python alone ends with 1 after a traceback, which would say that it does not fit."""
     code = (
-        "from lora_lessons.cli import __main__ as command\nfrom lora_lessons.run import doctor\n"
+        "from lora_tools.cli import __main__ as command\nfrom lora_lessons.run import doctor\n"
         "doctor.examine = lambda: 1 / 0\nimport sys; sys.argv = ['lora-lessons', 'doctor', '--json']\ncommand.program()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

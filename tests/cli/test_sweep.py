@@ -7,7 +7,7 @@ import json
 import pytest
 from schemas import faults
 
-from lora_lessons import cli
+from lora_tools import cli
 
 RECORD = "from lora_lessons.course.records import record\n"
 

@@ -14,13 +14,14 @@ from safetensors.torch import load_file, save_file
 from tiny import make_tiny_base, make_tiny_model
 from tqdm import tqdm
 
-from lora_lessons import cli, lora, models
+from lora_lessons import lora, models
 from lora_lessons.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, save_adapter
-from lora_lessons.cli import terminal
 from lora_lessons.course.lesson import Handover
 from lora_lessons.run import runner
 from lora_lessons.run.result import FAILED, CellError, LessonResult
-from lora_lessons.tools.checking.report import COLOUR
+from lora_tools import cli
+from lora_tools.checking.report import COLOUR
+from lora_tools.cli import terminal
 
 # `symptom` repeats nothing of what it is given, and imports every room of the course
 VERBS = [[verb.__name__.replace("_", "-")] for verb in (cli.run, *cli.VERBS) if verb is not cli.symptom]

@@ -18,12 +18,12 @@ import psutil
 import pytest
 from reliability.commands import _TRAINS, _TRIAL
 
-from lora_lessons import cli
 from lora_lessons.experiments import sweep
 from lora_lessons.experiments.sweep import trials
-from lora_lessons.tools.cluster import ray
-from lora_lessons.tools.cluster import ray as cluster
-from lora_lessons.tools.cluster.ray import Share
+from lora_tools import cli
+from lora_tools.cluster import ray
+from lora_tools.cluster import ray as cluster
+from lora_tools.cluster.ray import Share
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")
 ROOT = Path(__file__).resolve().parents[2]
@@ -311,7 +311,7 @@ def test_what_cannot_be_is_one_sentence(course, tmp_path, capsys, words, sentenc
 
 
 def test_a_cluster_that_does_not_answer_is_one_sentence(course, tmp_path):
-    command = [sys.executable, "-m", "lora_lessons.cli", "sweep", "--r", "1", "--out", str(tmp_path / "out"), "--ray"]
+    command = [sys.executable, "-m", "lora_tools.cli", "sweep", "--r", "1", "--out", str(tmp_path / "out"), "--ray"]
     done = subprocess.run([*command, "127.0.0.1:1"], capture_output=True, text=True, check=False)
     said = [line for line in done.stderr.splitlines() if "lora-lessons" in line]
     assert done.returncode == 2 and len(said) == 1 and "no Ray answers at 127.0.0.1:1 (" in said[0], done.stderr

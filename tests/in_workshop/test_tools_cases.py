@@ -7,9 +7,10 @@ import pytest
 from chat_templates import tokenizer_of
 from families import adapter
 
+from lora_lessons import planning
 from lora_lessons.memory import Job
 from lora_lessons.paths import measurements
-from lora_lessons.tools import checking, inspection, planning
+from lora_tools import checking, inspection
 from workshop import tools_cases
 from workshop.site import tools_page
 

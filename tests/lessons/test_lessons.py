@@ -74,7 +74,7 @@ def test_dropping_the_scale_from_the_layer_is_noticed(tmp_path):
     assert right in source
     (package / "lora.py").write_text(source.replace(right, "return 1.0"), encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "LORA_LESSONS_ROOT": str(course_root())}
-    command = [sys.executable, "-m", "lora_lessons.cli", "run", "02", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "lora_tools.cli", "run", "02", "--out", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr  # 1: it ran, and its records deviate
     report = (tmp_path / "out" / "report.json").read_text(encoding="utf-8")

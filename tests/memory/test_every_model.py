@@ -10,10 +10,9 @@ from tiny_configs import tiny
 from transformers import AutoConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from lora_lessons import memory
+from lora_lessons import memory, planning
 from lora_lessons.errors import ModelError
 from lora_lessons.memory import Job
-from lora_lessons.tools import planning
 
 # A drafter that reads another model's states, and a model whose ear must be as wide as the whole: their config classes
 # refuse the small sizes. (The latter's language half, dots3_note_text, is planned below.)

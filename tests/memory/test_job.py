@@ -99,7 +99,7 @@ def test_a_hub_id_is_planned_by_its_config_and_what_cannot_be_fetched_is_one_sen
 @pytest.mark.parametrize(("kind", "tied"), [("llama", True), ("qwen3", False)])
 def test_a_gguf_is_planned_by_its_header(kind, tied, base_fp32, tmp_path):
     """The folder and the file that is written from it are one model: also where Qwen 3's heads are not 128 wide."""
-    from lora_lessons.tools.export import gguf
+    from lora_tools.exporting import gguf
 
     config = small(kind)
     config.vocab_size, config.tie_word_embeddings = base_fp32.model.config.vocab_size, tied

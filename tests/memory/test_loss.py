@@ -7,9 +7,8 @@ import torch
 from tiny_configs import small
 from transformers import AutoModelForCausalLM
 
-from lora_lessons import memory
+from lora_lessons import memory, planning
 from lora_lessons.memory import Job, bill
-from lora_lessons.tools import planning
 
 TOKENS, WORDS = 64, 1000
 WAYS = ("shifted", "chunked")

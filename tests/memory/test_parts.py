@@ -5,9 +5,8 @@ import json
 import pytest
 from tiny_configs import small, tiny
 
-from lora_lessons import memory
+from lora_lessons import memory, planning
 from lora_lessons.memory import Job, prediction
-from lora_lessons.tools import planning
 
 
 def test_kinds_repeat():

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lora_lessons import memory
+from lora_lessons import memory, planning
 from lora_lessons.course import published
 from lora_lessons.lessons.l08_qlora_7b.published import (
     CARD,
@@ -22,8 +22,7 @@ from lora_lessons.lessons.l08_qlora_7b.published import (
     taken,
 )
 from lora_lessons.memory import GB, Job
-from lora_lessons.tools import planning
-from lora_lessons.tools.planning.margin import PARTS
+from lora_lessons.planning.margin import PARTS
 
 # How far the plan is off, as it was when this table was made.
 ERRORS = (

@@ -6,11 +6,10 @@ import pytest
 import torch
 from tiny_configs import small
 
-from lora_lessons import memory
+from lora_lessons import memory, planning
 from lora_lessons.errors import ModelError
 from lora_lessons.memory import Job
 from lora_lessons.memory.build import Autocast
-from lora_lessons.tools import planning
 
 
 def test_what_it_adds_to_a_7b():

@@ -140,7 +140,7 @@ STRETCHED |= {"original_max_position_embeddings": 8192}
 
 def with_factors(file, change):
     """The GGUF written again with Llama 3's divisors of the rotary frequencies, changed."""
-    from lora_lessons.tools.export.gguf.model import _rope_factors
+    from lora_tools.exporting.gguf.model import _rope_factors
 
     config = AutoConfig.for_model("llama", **SIZES, rope_parameters=STRETCHED)
     reader = gguf.GGUFReader(file)

@@ -10,7 +10,7 @@ from random_ggufs import LITTLE, q4_k_m, write
 from lora_lessons import models
 from lora_lessons.errors import ModelError
 from lora_lessons.models.gguf_header import Header, Listed, read_header
-from lora_lessons.tools.export import gguf
+from lora_tools.exporting import gguf
 
 HUGE = 2**62
 

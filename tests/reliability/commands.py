@@ -40,7 +40,7 @@ def command(
 
 
 def _ended(words: list[str]) -> None:
-    from lora_lessons import cli
+    from lora_tools import cli
 
     said = io.StringIO()
     with contextlib.redirect_stderr(said):

@@ -111,7 +111,7 @@ INSPECTED: dict[str, Any] = {"errors": (FileNotFoundError, ModelError, ValueErro
     share=0.4,
 )
 def inspected(box: Path) -> Any:
-    from lora_lessons.tools import inspection
+    from lora_tools import inspection
 
     found = inspection.inspect(box / "adapter")
     in_json(inspection.as_json(found))
@@ -149,7 +149,7 @@ def base(box: Path) -> Any:
 )
 def base_that_answers(box: Path) -> Any:
     from lora_lessons import models
-    from lora_lessons.tools.export.gguf import vocabulary
+    from lora_tools.exporting.gguf import vocabulary
 
     loaded = models.load(box / "base", "fp32", "cpu")
     return models.answers(loaded, ["What is 12 × 7?"], 2), list(
@@ -206,8 +206,8 @@ EXPORTED["wrong"] = _not_written_finite
 @reader("model.safetensors to export", "safetensors", "base/model.safetensors", **EXPORTED)
 def base_to_export(box: Path) -> Any:
     from lora_lessons.adapter import read_adapter
-    from lora_lessons.tools.export import gguf
-    from lora_lessons.tools.export.gguf import model
+    from lora_tools.exporting import gguf
+    from lora_tools.exporting.gguf import model
 
     source, mine = gguf.open_base(box / "base"), read_adapter(box / "adapter")
     gguf.check_fit(mine, source)
@@ -237,8 +237,8 @@ def gguf_loaded(box: Path) -> Any:
 @reader("base.gguf for Ollama", "GGUF", "base.gguf", valid.ggufs, (ModelError, ValueError), writes=("cache/*",))
 @reader("adapter.gguf for Ollama", "GGUF", "adapter.gguf", valid.ggufs, (ModelError, ValueError), writes=("cache/*",))
 def ggufs(box: Path) -> Any:
-    from lora_lessons.tools.export import gguf
-    from lora_lessons.tools.export.ollama import chatform, checks
+    from lora_tools.exporting import gguf
+    from lora_tools.exporting.ollama import chatform, checks
 
     base, adapter = gguf.read(box / "base.gguf"), gguf.read(box / "adapter.gguf")
     form = chatform.of_gguf(base)
@@ -283,7 +283,7 @@ OF_THE_PAGE = re.compile(r"html|head|meta|title|style|body|main|h1|h2|p|ul|li|co
 @reader("a table to check", "CSV", "train.csv", valid.table, **CHECKED)
 @reader("a list to check", "JSON", "train.json", valid.records, **CHECKED)
 def checked_file(box: Path) -> Any:
-    from lora_lessons.tools import checking
+    from lora_tools import checking
 
     (path,) = box.glob("train.*")
     report = checking.check(path, valid._tokenizer(), held_out=path, max_tokens=300)
@@ -303,7 +303,7 @@ def _miscounted(report: Any, talks: Any) -> str:
 
 @reader("text to calibrate on", "text", "text.txt", valid.paragraphs, (ValueError,))
 def calibration(box: Path) -> Any:
-    from lora_lessons.tools.export.formats.rows import windows_of
+    from lora_tools.exporting.formats.rows import windows_of
 
     return windows_of(valid._tokenizer(), [box / "text.txt"], rows=2, window=8)
 
@@ -313,7 +313,7 @@ def calibration(box: Path) -> Any:
 
 @reader("a Go template", "Go template", "template.txt", valid.go_template, (ValueError,))
 def go_template(box: Path) -> Any:
-    from lora_lessons.tools.export.ollama import gotemplate
+    from lora_tools.exporting.ollama import gotemplate
 
     return gotemplate.chat((box / "template.txt").read_text("utf-8", "replace"), valid.TALK)
 
@@ -328,7 +328,7 @@ def go_template(box: Path) -> Any:
 )
 def jinja_template(box: Path) -> Any:
     from lora_lessons import tasks
-    from lora_lessons.tools.export.ollama import chatform
+    from lora_tools.exporting.ollama import chatform
 
     tokenizer = valid.tokenizer_of((box / "template.txt").read_text("utf-8", "replace"), begin=False)
     form = chatform.of_tokenizer(tokenizer)
@@ -337,7 +337,7 @@ def jinja_template(box: Path) -> Any:
 
 @reader("a Modelfile", "Modelfile", "Modelfile", valid.modelfile, (ValueError,))
 def modelfile(box: Path) -> Any:
-    from lora_lessons.tools.export.ollama import modelfile
+    from lora_tools.exporting.ollama import modelfile
 
     return modelfile.parse((box / "Modelfile").read_text("utf-8", "replace"))
 
@@ -422,7 +422,8 @@ def readme(box: Path) -> Any:
 
 @reader("a run of a sweep", "JSON", "sweep/runs/r8/result.json", valid.sweep, NEVER, writes=("again*",))
 def sweep_result(box: Path) -> Any:
-    from lora_lessons.experiments.sweep import runs, table
+    from lora_lessons.experiments.sweep import table
+    from lora_tools.sweep import runs
 
     rows = runs.results(box / "sweep")
     table.write_table(rows, box / "again")
@@ -439,7 +440,7 @@ def sweep_table(box: Path) -> Any:
 
 @reader("a table of formats", "CSV", "formats.csv", valid.formats, (FileNotFoundError, ValueError))
 def formats_table(box: Path) -> Any:
-    from lora_lessons.tools.export.formats import table
+    from lora_tools.exporting.formats import table
 
     rows = table.read(box / "formats.csv")
     return rows, [table.line(row) for row in rows]
@@ -524,7 +525,7 @@ def precision(box: Path) -> Any:
     "a command line", "words", "words.json", valid.words, (Refused,), writes=("cache/*", "my_lessons*", "course/data/*")
 )
 def command_line(box: Path) -> Any:
-    from lora_lessons import cli
+    from lora_tools import cli
 
     said = io.StringIO()
     with valid.nothing_done(), contextlib.redirect_stderr(said):

@@ -82,7 +82,7 @@ def adapter_and_base(box: Path) -> None:
 def ggufs(box: Path) -> None:
     """The base and the adapter as GGUF, not proven beside llama.cpp."""
     from lora_lessons.adapter import read_adapter
-    from lora_lessons.tools.export import gguf
+    from lora_tools.exporting import gguf
 
     adapter_and_base(box)
     source = gguf.open_base(box / "base")
@@ -281,7 +281,7 @@ def sweep(box: Path) -> None:
 
 def formats(box: Path) -> None:
     """A table of quantized formats."""
-    from lora_lessons.tools.export.formats import table
+    from lora_tools.exporting.formats import table
 
     rows = [
         {"format": name, "status": "ok", "tool": "t", "version": "1"} | dict.fromkeys(table.NUMBERS, 1.5)
@@ -369,11 +369,11 @@ def nothing_done() -> Iterator[None]:
     from lora_lessons.experiments import sweep as sweeping
     from lora_lessons.run import runner
     from lora_lessons.run.result import LessonResult
-    from lora_lessons.tools.export import formats, gguf, ollama
+    from lora_tools.exporting import formats, gguf, ollama
     from workshop import badges, new_lesson, readme
 
     # in the package's namespace the name of this module is that of the verb
-    lab = importlib.import_module("lora_lessons.cli.run")
+    lab = importlib.import_module("lora_tools.cli.run")
     written = ollama.folder.Written(Path(), "none", None, [], []) if hasattr(ollama, "folder") else mock.MagicMock()
     stubs: list[tuple[Any, str, Any]] = [
         (runner, "run", lambda lessons, *_, **__: [LessonResult(path.stem, "ok", 0.0, 0, 0) for path in lessons]),

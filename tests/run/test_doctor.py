@@ -8,10 +8,11 @@ import threading
 
 import pytest
 
-from lora_lessons import cli, models
+from lora_lessons import models
 from lora_lessons.course.records import Record
 from lora_lessons.run import doctor
 from lora_lessons.run.baselines import update
+from lora_tools import cli
 
 
 @pytest.fixture(autouse=True)

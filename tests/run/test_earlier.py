@@ -9,11 +9,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from lora_lessons import cli
 from lora_lessons.course.records import Record
 from lora_lessons.run import result, runner
 from lora_lessons.run.baselines import update
 from lora_lessons.run.result import LessonResult
+from lora_tools import cli
 
 RUN = ("run",)
 

@@ -219,7 +219,7 @@ def test_stopped_it_keeps_what_there_is(ctrl_c, stop, at_once, make_lesson, cour
     for name in (names := ["01_slow", "02_slow"]):
         make_lesson(name, RECORD + "record('y', 2)", slow.format(name))  # a cell's records are stored when it is done
     make_lesson("03_c")
-    command = [sys.executable, "-m", "lora_lessons.cli", "run", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "lora_tools.cli", "run", "--out", str(tmp_path / "out")]
     command += ["--at-once", str(at_once)]
     said = tmp_path / "said.txt"
     with open(said, "w") as file:

@@ -7,13 +7,13 @@ import json
 import nbformat
 import pytest
 
-from lora_lessons import cli
 from lora_lessons.course import claims
 from lora_lessons.course.lesson import lessons, notebook_of, side_trips
 from lora_lessons.course.records import Record
 from lora_lessons.course.syllabus import course_map
 from lora_lessons.run import doctor, lab, runner
 from lora_lessons.run.baselines import update
+from lora_tools import cli
 from workshop import badges, readme
 
 RECORD = "from lora_lessons.course.records import record\n"

@@ -341,7 +341,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/checker.py",
+        "lora_tools/checking/checker.py",
         (
             "the line that is shown may hold personal data",
             "if not private and (not known",
@@ -350,7 +350,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/checker.py",
+        "lora_tools/checking/checker.py",
         (
             "of a pair only the chosen answer is looked at",
             'also = dict(self._remarks(example["prompt"] + example["rejected"], example))',
@@ -359,7 +359,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/likeness.py",
+        "lora_tools/checking/likeness.py",
         (
             "a pair turned round passes for a third answer",
             '"\\0".join([asked, *sorted([better, worse])])',
@@ -368,7 +368,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/pairs.py",
+        "lora_tools/checking/pairs.py",
         (
             "the shortcut is said of nine pairs, by chance",
             "if self.pairs < ENOUGH or",
@@ -401,7 +401,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l15_your_own/learning.py",
+        "lora_tools/own/learning.py",
         (
             "lesson 15 holds an adapter against itself",
             "with as_it_began(model, start):",
@@ -416,7 +416,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l15_your_own/beforehand.py",
+        "lora_tools/own/beforehand.py",
         (
             "of a pair only one answer is planned for",
             "batch_size=len(rows_of(texts[0])) * how.batch_size,",
@@ -425,7 +425,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l15_your_own/my_data.py",
+        "lora_tools/own/my_data.py",
         (
             "a second round begins with a fresh adapter",
             "    if start is not None:\n",
@@ -434,7 +434,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l15_your_own/second_round.py",
+        "lora_tools/own/second_round.py",
         (
             "an adapter of another base goes on training",
             "_last(its) != _last(here)",
@@ -449,7 +449,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l15_your_own/publishing.py",
+        "lora_tools/own/publishing.py",
         (
             "the card's bound counts held-out lines that were never answered",
             "{can_tell(asked)}",
@@ -458,7 +458,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l15_your_own/ordinary_lines.py",
+        "lora_tools/own/ordinary_lines.py",
         (
             "the picture says that the form stayed, whatever was recorded",
             "        lost = arms[-1].form[0] < ordinary_answers.KEPT * arms[0].form[0]\n",
@@ -467,7 +467,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l15_your_own/page.py",
+        "lora_tools/own/page.py",
         (
             "an answer becomes a part of the page for a colleague",
             "in_html(pair.base), in_html(pair.adapter)",
@@ -494,7 +494,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/tokens.py",
+        "lora_tools/checking/tokens.py",
         (
             "an empty think block is learned without a word",
             "if _EMPTY.match(text.taught):",
@@ -524,7 +524,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/records.py",
+        "lora_tools/checking/records.py",
         (
             "one broken row of a table costs the rows after it",
             "            self.put_back(used)\n            if isinstance(error, Fault):",
@@ -533,7 +533,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/tokens.py",
+        "lora_tools/checking/tokens.py",
         (
             "whole files go to the tokenizer at once",
             "if batch and (len(batch) == BATCH or characters + size > CHARACTERS):",
@@ -554,7 +554,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/records.py",
+        "lora_tools/checking/records.py",
         (
             "a bracket inside a text ends an element of a list",
             "(_INSIDE if inside else _OUTSIDE)",
@@ -563,7 +563,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/likeness.py",
+        "lora_tools/checking/likeness.py",
         (
             "every order of the runs is the same order",
             "(runs[at : at + 4096] * _FACTORS + _SHIFTS).min(axis=1)",
@@ -572,7 +572,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/likeness.py",
+        "lora_tools/checking/likeness.py",
         (
             "a held-out question is missed under another system message",
             "before_the_answer(messages, system=False)",
@@ -581,7 +581,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/report.py",
+        "lora_tools/checking/report.py",
         (
             "the question is shown as what is learned",
             "label != IGNORED for label in labels",
@@ -1026,7 +1026,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/export/gguf/model.py",
+        "lora_tools/exporting/gguf/model.py",
         (
             "a base with NaN, or beyond 16 bits, is exported",
             "            _check_numbers(tensor, name, source, stored)\n",
@@ -1035,7 +1035,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/cli/check.py",
+        "lora_tools/cli/check.py",
         (
             "inspect --overwrite replaces a file that is no page",
             "        check_page(html)\n    from ..tools import inspection",
@@ -1077,7 +1077,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/export/llamacpp/worker.py",
+        "lora_lessons/llamacpp/worker.py",
         (
             "llama.cpp's server listens to the whole network",
             '["127.0.0.1"], 0,',
@@ -1113,7 +1113,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/cli/terminal.py",
+        "lora_tools/cli/terminal.py",
         (
             "a command prints control characters that it was given",
             "visible(text[begin:])",
@@ -1158,7 +1158,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/cli/run.py",
+        "lora_tools/cli/run.py",
         (
             "stored outputs leave another run's seconds in the baseline",
             "baselines.keep_volatile(result.lesson, profile, result.records)",
@@ -1179,7 +1179,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/export/gguf/model.py",
+        "lora_tools/exporting/gguf/model.py",
         (
             "A is exported transposed",
             '("lora_a", A)',
@@ -1200,7 +1200,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/export/gguf/names.py",
+        "lora_tools/exporting/gguf/names.py",
         (
             "an exported rsLoRA adapter keeps its own alpha",
             "return scale(adapter.r, adapter.lora_alpha, adapter.use_rslora) * adapter.r",
@@ -1215,7 +1215,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/export/gguf/together.py",
+        "lora_tools/exporting/gguf/together.py",
         (
             "an adapter's export takes over the files of a killed one of another scale",
             'f"{adapter.name} {[adapter.scaling(layer) for layer in sorted(adapter.A)]}"',
@@ -1224,7 +1224,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/export/gguf/model.py",
+        "lora_tools/exporting/gguf/model.py",
         (
             "a GGUF does not say how far its rotary embeddings are stretched",
             '        writer.add_rope_scaling_factor(rope["factor"])\n',
@@ -1233,7 +1233,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/export/ollama/folder.py",
+        "lora_tools/exporting/ollama/folder.py",
         (
             "the Modelfile has no template",
             'lines = [f"TEMPLATE {modelfile.quote(template)}"]',
@@ -1278,7 +1278,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/cli/options.py",
+        "lora_tools/cli/options.py",
         (
             "new/../mine is not there, so that it is replaced unasked",
             'path.resolve() if ".." in path.parts else path',
@@ -1311,7 +1311,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/planning/cards.py",
+        "lora_lessons/planning/cards.py",
         (
             "a card holds GB, not GiB",
             "FOR_A_PROCESS.get(known.name, size) * GIB",
@@ -1332,7 +1332,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/planning/sharded.py",
+        "lora_lessons/planning/sharded.py",
         (
             "one block is whole at once, the next is not on its way",
             "WHOLE_BLOCKS = 2",
@@ -1347,7 +1347,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/cluster/fsdp.py",
+        "lora_tools/cluster/fsdp.py",
         (
             "every rank computes the whole batch",
             "return batch[self.number :: self.count]",
@@ -1356,7 +1356,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/cluster/ray.py",
+        "lora_tools/cluster/ray.py",
         (
             "more runs share a computer than its memory holds",
             'ways = [node.get("CPU", 0) // self.threads, node.get("memory", 0) // self.memory]',
@@ -1365,7 +1365,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/planning/fit.py",
+        "lora_lessons/planning/fit.py",
         (
             "a step is advised that saves nothing that one sees",
             "now < min(0.99 * before, before - 0.1 * GB)",
@@ -1374,7 +1374,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/planning/margin.py",
+        "lora_lessons/planning/margin.py",
         (
             "a plan fills a card to its last byte",
             "return needed <= (1 - 1 / PARTS) * room",
@@ -1428,7 +1428,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/cli/plan.py",
+        "lora_tools/cli/plan.py",
         (
             "a kept plan survives an edit of its words",
             'reply = disk_cache.once("plan", key, ["answer", "status"], answer, ANSWERED_BY)',
@@ -1479,7 +1479,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/planning/fit.py",
+        "lora_lessons/planning/fit.py",
         (
             "a smaller rank is never advised",
             '    if job.method != "full" and job.r > 8:\n        yield "rank 8", {"r": 8}\n',
@@ -1518,7 +1518,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/cli/__init__.py",
+        "lora_tools/cli/__init__.py",
         (
             "a command in the background can only be killed",
             "with sigterm_is_ctrl_c(), command.make_context",
@@ -1539,7 +1539,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/cli/__main__.py",
+        "lora_tools/cli/__main__.py",
         (
             "a traceback ends as if it did not fit",
             "        status = EXIT_FAILED  # Python alone would say 1",
@@ -1557,7 +1557,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/planning/fit.py",
+        "lora_lessons/planning/fit.py",
         (
             "a plan without a card has other keys",
             '        "fits": plan.fits if plan else None,',
@@ -1566,7 +1566,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/words.py",
+        "lora_tools/inspection/words.py",
         (
             "inspect --json has a key that no schema describes",
             '        "scales": xray.scales,',
@@ -1575,7 +1575,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/cli/plan.py",
+        "lora_tools/cli/plan.py",
         (
             "what does not fit on several cards ends with 0",
             "    return _reply(parts, made.fits)",
@@ -2043,7 +2043,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/export/gguf/source.py",
+        "lora_tools/exporting/gguf/source.py",
         (
             "a base of a gigabyte is fetched on an adapter's word",
             'if meant.kind == "hub" or (meant.place and not meant.place.exists()):',
@@ -2130,7 +2130,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/symptoms.py",
+        "lora_tools/symptoms.py",
         (
             "any words find an exhibit",
             "if match.score >= _FAINTEST]",
@@ -2145,7 +2145,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/symptoms.py",
+        "lora_tools/symptoms.py",
         (
             "what sounds like another subject is believed as readily",
             "farther = 0.0 if said.isdisjoint(_ELSEWHERE_STEMS) else _FARTHER",
@@ -2211,7 +2211,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/xray.py",
+        "lora_tools/inspection/xray.py",
         (
             "‖ΔW‖ forgets the scale",
             "S = abs(scale) * singular_values(",
@@ -2238,7 +2238,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/reading.py",
+        "lora_tools/inspection/reading.py",
         (
             "an adapter whose keys have PEFT's prefix twice is said to load",
             "key.startswith(2 * PREFIX)",
@@ -2271,7 +2271,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/settings.py",
+        "lora_tools/inspection/settings.py",
         (
             "a layer that PEFT stacked anew is held against the wrong layer of the base",
             "if number < behind - first:",
@@ -2280,7 +2280,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/runtimes.py",
+        "lora_tools/inspection/runtimes.py",
         (
             "a base that our export refuses is promised to it",
             'return not against.not_exported, ""',
@@ -2295,7 +2295,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/architectures.py",
+        "lora_tools/inspection/architectures.py",
         (
             "what a base's name makes likely is said as if its config had been read",
             'or known.sure or rule.loads == "yes"',
@@ -2322,7 +2322,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/findings/of_before.py",
+        "lora_tools/inspection/findings/of_before.py",
         (
             "a training that changed nothing is told as one that changed a part",
             "if len(still) == len(alike):",
@@ -2331,7 +2331,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/fitting.py",
+        "lora_tools/inspection/fitting.py",
         (
             "an adapter of the larger model is said to fit no module of its base",
             ", (around, AROUND)",
@@ -2358,7 +2358,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/findings/of_settings.py",
+        "lora_tools/inspection/findings/of_settings.py",
         (
             "an alpha that the file does not say is taken for the training's",
             "    if settings.unsaid:",
@@ -2373,7 +2373,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/traces.py",
+        "lora_tools/checking/traces.py",
         (
             "Cyrillic that was read as cp1252 is not named",
             "(?:[Â-ß]{_BEHIND}|",
@@ -2418,7 +2418,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/remarks.py",
+        "lora_tools/checking/remarks.py",
         (
             "a tool that nobody called answers in silence",
             "if called and asked < 0:",
@@ -2427,7 +2427,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/with_base.py",
+        "lora_tools/inspection/with_base.py",
         (
             "PEFT is said to warn where it drops matrices without a word",
             "        unfilled=_unfilled(source, adapted, opened.settings),\n",
@@ -2436,7 +2436,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/reading.py",
+        "lora_tools/inspection/reading.py",
         (
             "weights beside the adapter's own are passed over",
             "if not name.startswith(NO_PART) and name != ADAPTER_WEIGHTS)",
@@ -2445,7 +2445,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/tokens.py",
+        "lora_tools/checking/tokens.py",
         (
             "the thinking of an earlier answer is left out in silence",
             '            yield "earlier_thinking_left_out"\n',
@@ -2472,7 +2472,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/unread.py",
+        "lora_tools/checking/unread.py",
         (
             "an answer that another trainer's field keeps from being learned is learned in silence",
             "if name in message and message[name] in (0, ",
@@ -2493,7 +2493,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/tokens.py",
+        "lora_tools/checking/tokens.py",
         (
             "a system message is taken to be there where another message has its longest word",
             "2 * sum(word not in whole for word in words) >= len(words)",
@@ -2514,7 +2514,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/template.py",
+        "lora_tools/checking/template.py",
         (
             "a template that cannot do without tools ends the check",
             "    except (jinja2.TemplateError, *STUMBLES):",
@@ -2532,7 +2532,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/servers.py",
+        "lora_tools/inspection/servers.py",
         (
             "SGLang is said to load q_proj without v_proj",
             'or {"q_proj", "v_proj"} <= leaves or',
@@ -2547,7 +2547,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/reading.py",
+        "lora_tools/inspection/reading.py",
         (
             "parts of LoRA by another program's names are left out in silence",
             'if one.role == "whole" and OTHERS_LORA.search(one.key)]',
@@ -2556,7 +2556,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/served.py",
+        "lora_tools/inspection/served.py",
         (
             "llama.cpp is asked for the class of the whole where its converter asks the language model's",
             "name = class_of_text(config_of(opened, against) or {}) or name",
@@ -2565,7 +2565,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/checker.py",
+        "lora_tools/checking/checker.py",
         (
             "two answers that differ in white space alone pass for a preference",
             "    return chosen == rejected",
@@ -2574,7 +2574,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/with_base.py",
+        "lora_tools/inspection/with_base.py",
         (
             "a vocabulary of another size is not named",
             "    other_shapes += _other_sizes(opened, source)\n",
@@ -2595,7 +2595,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/xray.py",
+        "lora_tools/inspection/xray.py",
         (
             "rows of tokens that PEFT drops are not named",
             "named = not settings.is_lora or",
@@ -2616,7 +2616,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/problems.py",
+        "lora_tools/checking/problems.py",
         (
             "of several kinds of personal data only the first is named",
             "for kind in kinds:",
@@ -2625,7 +2625,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/findings/of_settings.py",
+        "lora_tools/inspection/findings/of_settings.py",
         (
             "an alpha that was left at PEFT's default is not named",
             "alpha == DEFAULT_ALPHA",
@@ -2634,7 +2634,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/findings/of_numbers.py",
+        "lora_tools/inspection/findings/of_numbers.py",
         (
             "an A that grew as usual is called far from its start",
             "FAR = 3.0",
@@ -2643,7 +2643,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/servers.py",
+        "lora_tools/inspection/servers.py",
         (
             "vLLM is told a rank that it does not take",
             "next(one for one in VLLM_RANKS if one >= largest)",
@@ -2664,7 +2664,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/served.py",
+        "lora_tools/inspection/served.py",
         (
             "a base that vLLM takes no adapter of is said to be served",
             'if name in said.get("refuses", ()):',
@@ -2907,7 +2907,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/export/rank.py",
+        "lora_tools/exporting/rank.py",
         (
             "a cut adapter keeps its lora_alpha, and so gets another scale",
             "alphas[layer] = _short(scaling * (math.sqrt(r) if adapter.use_rslora else r))",
@@ -2928,7 +2928,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/export/model_card.py",
+        "lora_tools/exporting/model_card.py",
         (
             "a card that a learner filled in is written over",
             "if file.exists() and not overwrite and not is_untouched(read_text(file)):",
@@ -2946,7 +2946,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l15_your_own/scoring.py",
+        "lora_tools/own/scoring.py",
         (
             "the lesson shows the personal data of a learner's file",
             "visible(masked(text))",
@@ -3027,7 +3027,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l15_your_own/scoring.py",
+        "lora_tools/own/scoring.py",
         (
             "the last look is kept, not the best",
             "        if self.best == step:\n",
@@ -3363,7 +3363,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/likeness.py",
+        "lora_tools/checking/likeness.py",
         (
             "conversations that end with the same thanks are said to have one answer",
             "dict(zip(self._questions, self._said, strict=True))",
@@ -3372,7 +3372,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/template.py",
+        "lora_tools/checking/template.py",
         (
             "marks of a template that leave the end out pass unseen",
             "    elif mark and mark not in learned.rpartition(answer)[2]:",
@@ -3396,7 +3396,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/findings/of_numbers.py",
+        "lora_tools/inspection/findings/of_numbers.py",
         (
             "an adapter of another kind that never moved looks trained",
             "if parts and all(bool((opened.read(one) == start).all())",
@@ -3405,7 +3405,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/reading.py",
+        "lora_tools/inspection/reading.py",
         (
             "an expert in a row is called by its number",
             're.sub(r"(?<=\\D)(\\.\\d+)+$", "", module.removesuffix(".base_layer"))',
@@ -3414,7 +3414,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/layouts.py",
+        "lora_tools/checking/layouts.py",
         (
             "a pair's question in another field than prompt is nowhere named",
             "    if not (_asks(chosen) and _asks(rejected)) and (field := _question_in(record)):",
@@ -3429,7 +3429,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/unread.py",
+        "lora_tools/checking/unread.py",
         (
             "an answer of weight 0 passes without a word",
             'message["role"] == "assistant" and message.get("weight") == 0',
@@ -3438,7 +3438,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/with_base.py",
+        "lora_tools/inspection/with_base.py",
         (
             "a base of config alone is refused",
             'shapes_in(weight_files(place)) if any(place.glob("*.safetensors")) else {}',

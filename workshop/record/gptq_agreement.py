@@ -16,7 +16,7 @@ from lora_lessons.experiments.quantized_perplexity import calibration
 from lora_lessons.experiments.recordings import keep
 from lora_lessons.quant import blockwise
 from lora_lessons.quant.gptq import gptq, output_error, round_to_nearest
-from lora_lessons.tools.export.formats import environments
+from lora_tools.exporting.formats import environments
 
 LAYERS = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_proj")
 WORKER = Path(__file__).with_name("gptq_agreement_worker.py")

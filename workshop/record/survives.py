@@ -22,8 +22,8 @@ from lora_lessons.experiments import recordings, shipped_adapters
 from lora_lessons.experiments.survives import NAME, TITLES, recorded
 from lora_lessons.paths import course_root
 from lora_lessons.quant.blockwise import restored
-from lora_lessons.tools.export import formats, gguf
-from lora_lessons.tools.export.formats import environments, rows, table
+from lora_tools.exporting import formats, gguf
+from lora_tools.exporting.formats import environments, rows, table
 
 ADAPTER = "strict_json"  # its score is the hardest one: every value must be right
 NEW_TOKENS = 48  # the longest right answer has about 40

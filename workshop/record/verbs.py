@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lora_lessons.cli import EXIT_FAILED, EXIT_OK
-from lora_lessons.cli.options import absolute_path
+from lora_tools.cli import EXIT_FAILED, EXIT_OK
+from lora_tools.cli.options import absolute_path
 
 recorders = typer.Typer(name="record", help="Measure what the lessons quote, and replace the recording in data/.")
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lora_lessons import cli
-from lora_lessons.cli.as_json import SCHEMAS
 from lora_lessons.course.syllabus import SYLLABUS
 from lora_lessons.paths import course_root
 from lora_lessons.run.result import title
+from lora_tools import cli
+from lora_tools.cli.as_json import SCHEMAS
 
 from ..badges import address
 from .lessons import FOLDER, SYMPTOMS

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
+from lora_tools.cluster.ray import Share
+
 from ... import memory
 from ...machine import free_bytes, memory_bytes
-from ...tools.cluster.ray import Share
 from ...training import Settings
 from ..ledger import BASE, BASE_NAME
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from ... import planning
 from ...course.figures import BILL_COLORS
 from ...drawing import BLUE, GREEN, VERMILION, label
 from ...memory import GB, Bill, Ledger
-from ...tools import planning
 
 FORMS = {"nf4+double": "NF4, double", "fp4": "FP4", "int4": "int4"}
 MOMENTS = {

@@ -14,12 +14,11 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ... import lora, lowrank, memory, models
+from ... import lora, lowrank, memory, models, planning
 from ...course.figures import BILL_COLORS
 from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
 from ...drawing import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, label
-from ...tools import planning
 
 FULL_PASSES = "Full fine-tuning of a 7B is too large for nearly every card; LoRA and QLoRA leave the weights alone."
 THREE_CAUSES = "Trainer's recipe needs more than TRL's and this course's at the weights, at the loss, and in what each block remembers."

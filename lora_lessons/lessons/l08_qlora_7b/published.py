@@ -15,7 +15,7 @@ from ...course import published, record
 from ...memory import GB, Job
 from ...memory.bill import GIB
 from ...outside import in_html
-from ...tools.planning.margin import QUANTILE, margin
+from ...planning.margin import QUANTILE, margin
 
 QV = ("q_proj", "v_proj")
 UNSLOTH, QWEN, LITGPT, TORCHTUNE = "Unsloth's benchmarks", "Qwen's README", "litgpt's tutorials", "torchtune's README"

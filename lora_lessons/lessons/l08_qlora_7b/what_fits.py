@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ... import lora, machine, memory, models, tasks, training
+from ... import lora, machine, memory, models, planning, tasks, training
 from ...course import record
 from ...errors import ModelError, first_line, memory_ran_out
 from ...experiments import recordings, sizes
@@ -21,7 +21,6 @@ from ...experiments.seven_b import STAND_IN
 from ...memory.build import skeleton
 from ...memory.job import DTYPES
 from ...paths import measurements
-from ...tools import planning
 from ..l07_qlora import by_hand
 
 SEVEN_B = "Qwen/Qwen2.5-7B-Instruct"  # of the hub

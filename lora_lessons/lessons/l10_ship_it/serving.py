@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ...tools.export.llamacpp import Server
+from ...llamacpp import Server
 
 
 def refuses_strangers(url: str) -> bool:

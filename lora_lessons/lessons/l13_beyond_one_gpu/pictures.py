@@ -7,10 +7,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ... import memory
+from ... import memory, planning
 from ...course.figures import BILL_COLORS
 from ...drawing import BLUE, GREY, ORANGE, SKY
-from ...tools import planning
 
 Part = tuple[str, str, str]  # a part's name in the picture, its colour and its hatching
 FROZEN, PALE = "#b4b9be", "#e4e6e8"  # lesson 07's greys, for frozen weights and for working memory

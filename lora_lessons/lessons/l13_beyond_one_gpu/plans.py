@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ... import memory, training
+from lora_tools.cluster import launch
+from lora_tools.cluster.launcher import ClusterJob
+
+from ... import memory, planning, training
 from ...course import published, record
 from ...files import scratch
 from ...memory.bill import CONTEXT_BYTES, GIB
-from ...tools import planning
-from ...tools.cluster import launch
-from ...tools.cluster.launcher import ClusterJob
-from ...tools.planning.sharded import FSDP_SLACK
+from ...planning.sharded import FSDP_SLACK
 
 CARDS = (2, 4, 8)
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
+from lora_tools import cluster
+
 from ... import training
 from ...adapter import ADAPTER_WEIGHTS
 from ...course import record
-from ...tools import cluster
 
 # Without the fast path of lesson 12, which several ranks do not take: so the two sides differ in their ranks alone.
 SETTINGS = training.Settings(steps=4, batch_size=4, learning_rate=2e-3, warmup=1, checkpoint_every=0, fast=False)

@@ -22,8 +22,8 @@ from torch import Tensor
 from ... import many_adapters, mixing
 from ...adapter import Adapter
 from ...course import record
+from ...llamacpp import Server
 from ...memory import held_bytes
-from ...tools.export.llamacpp import Server
 
 # ---- a hundred adapters ----
 

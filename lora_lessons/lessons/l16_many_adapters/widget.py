@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from ... import lora, lowrank, memory, models
+from ... import lora, lowrank, memory, models, planning
 from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
 from ...drawing import BLUE, GREY, ORANGE, label
-from ...tools import planning
 
 if TYPE_CHECKING:
     from ...course.stage import Stage

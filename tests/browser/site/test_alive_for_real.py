@@ -57,7 +57,7 @@ def own(tmp_path_factory):
     if written := os.environ.get("LORA_LESSONS_TRAINED"):
         return Path(written)
     folder = tmp_path_factory.mktemp("own")
-    command = [sys.executable, "-m", "lora_lessons.cli", "run", "15", "-p", "export_path", str(folder / "gguf")]
+    command = [sys.executable, "-m", "lora_tools.cli", "run", "15", "-p", "export_path", str(folder / "gguf")]
     done = subprocess.run([*command, "--out", str(folder / "report")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder / "gguf" / "for-ollama" / "adapter.gguf"

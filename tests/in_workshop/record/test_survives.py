@@ -8,7 +8,7 @@ import torch
 from lora_lessons import evaluation, models, quant, tasks
 from lora_lessons.adapter import read_adapter
 from lora_lessons.experiments import recordings, shipped_adapters
-from lora_lessons.tools.export.formats import environments
+from lora_tools.exporting.formats import environments
 from workshop.record import survives
 
 

@@ -2,9 +2,9 @@
 
 import re
 
-from lora_lessons.cli.as_json import SCHEMAS
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.paths import course_root
+from lora_tools.cli.as_json import SCHEMAS
 from workshop.badges import address
 from workshop.site import build, llms
 

@@ -2,8 +2,8 @@
 
 import html
 
-from lora_lessons.lessons.l14_bug_museum.symptoms import ALIKE
 from lora_lessons.paths import course_root
+from lora_tools.symptoms import ALIKE
 from workshop.site import lessons
 
 

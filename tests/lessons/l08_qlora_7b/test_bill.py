@@ -3,9 +3,8 @@
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from lora_lessons import memory
+from lora_lessons import memory, planning
 from lora_lessons.lessons.l08_qlora_7b import bill
-from lora_lessons.tools import planning
 
 BILLS = {
     "full": memory.Bill(base=60e9, gradients=15e9),

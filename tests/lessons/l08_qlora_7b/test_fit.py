@@ -4,11 +4,10 @@ import pytest
 from matplotlib.patches import Rectangle
 from stills import fit_job, fit_still, fit_words
 
-from lora_lessons import lora, memory, models
+from lora_lessons import lora, memory, models, planning
 from lora_lessons.lessons.l08_qlora_7b import bill
 from lora_lessons.lessons.l08_qlora_7b.bill import FIT
 from lora_lessons.run.baselines import read_baseline, values
-from lora_lessons.tools import planning
 
 
 def widths(ax):

@@ -7,14 +7,13 @@ import sys
 import pytest
 import torch
 
-from lora_lessons import lora, memory, models, tasks, training
+from lora_lessons import lora, memory, models, planning, tasks, training
 from lora_lessons.adapter import ADAPTER_WEIGHTS, save_adapter
 from lora_lessons.errors import ModelError
 from lora_lessons.experiments import recordings
 from lora_lessons.lessons.l07_qlora.by_hand import tensors_in
 from lora_lessons.lessons.l08_qlora_7b import what_fits
 from lora_lessons.memory.job import DTYPES
-from lora_lessons.tools import planning
 
 
 @pytest.fixture

@@ -2,9 +2,8 @@
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from lora_lessons import memory
+from lora_lessons import memory, planning
 from lora_lessons.lessons.l13_beyond_one_gpu import pictures
-from lora_lessons.tools import planning
 
 CARD = planning.CardBill(20e9, 1e9, 0.0, 2e9, 3e9, 1e9, 0.5e9)
 HOST = planning.HostBill(44e9, 44e9, 1e9, 4e9, 38e9)

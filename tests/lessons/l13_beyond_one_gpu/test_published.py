@@ -6,9 +6,8 @@ dropout were chosen after a first comparison had come out 16 to 40% low (`plans.
 
 import pytest
 
-from lora_lessons import memory
+from lora_lessons import memory, planning
 from lora_lessons.lessons.l13_beyond_one_gpu import plans
-from lora_lessons.tools import planning
 
 RUNS = {run.who: run for run in plans.runs()}
 # The error of the plan, of each card and of the computer, as it was when this table was made.

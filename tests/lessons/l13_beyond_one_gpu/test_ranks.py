@@ -4,10 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lora_lessons import cli
 from lora_lessons.adapter import ADAPTER_WEIGHTS
 from lora_lessons.lessons.l13_beyond_one_gpu import plans, ranks
-from lora_lessons.tools import cluster
+from lora_tools import cli, cluster
 
 
 def outcome(folder, losses, held, **tensors):

@@ -13,7 +13,7 @@ from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue
 from lora_lessons.lessons.l14_bug_museum.shown import named
 from lora_lessons.paths import course_root
 from lora_lessons.tasks import IGNORED, Encoded, collate, encode
-from lora_lessons.tools import checking
+from lora_tools import checking
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lora_lessons import cli
 from lora_lessons.course.lesson import lessons, notebook_of
-from lora_lessons.lessons.l14_bug_museum import symptoms
 from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue, in_lessons, place, suspects
-from lora_lessons.lessons.l14_bug_museum.symptoms import doubt, search
 from lora_lessons.paths import course_root
 from lora_lessons.run.lab import copy_lessons
+from lora_tools import cli, symptoms
+from lora_tools.symptoms import doubt, search
 from workshop import symptoms_page
 
 

@@ -6,9 +6,9 @@ from short_run import make_examples
 from tiny import make_tiny_model
 
 from lora_lessons import lora, training
-from lora_lessons.lessons.l15_your_own.scoring import KeepBest, folder_of
-from lora_lessons.tools.checking.likeness import Frame
 from lora_lessons.training.loop import trainable
+from lora_tools.checking.likeness import Frame
+from lora_tools.own.scoring import KeepBest, folder_of
 
 HOW = training.Settings(steps=8, batch_size=1, learning_rate=1e-2, checkpoint_every=1)
 

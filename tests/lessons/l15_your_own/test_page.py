@@ -7,9 +7,9 @@ import pytest
 from hostile import HOSTILE, NOWHERE, UNSEEN
 
 from lora_lessons.course.blind_judge import Pair
-from lora_lessons.lessons.l15_your_own import beforehand, page, pictures, scoring
-from lora_lessons.tools.export.model_card import AboutAdapter, CardRow
 from lora_lessons.training import Training
+from lora_tools.exporting.model_card import AboutAdapter, CardRow
+from lora_tools.own import beforehand, page, pictures, scoring
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from tiny import AsciiTokenizer, make_tiny_base
 from lora_lessons import lora, preferences, tasks
 from lora_lessons.course.blind_judge import Tally
 from lora_lessons.course.records import session_records
-from lora_lessons.lessons.l15_your_own import beforehand, learning, my_data, pictures, publishing, scoring
 from lora_lessons.paths import course_root
-from lora_lessons.tools.export.model_card import model_card
+from lora_tools.exporting.model_card import model_card
+from lora_tools.own import beforehand, learning, my_data, pictures, publishing, scoring
 
 PAIRS = [{"prompt": f"word{n} thing{n}?", "chosen": f"{n}.", "rejected": f"It is {n}, I think."} for n in range(12)]
 LN_2 = math.log(2)

@@ -16,12 +16,12 @@ from lora_lessons.course.blind_judge import Tally
 from lora_lessons.course.learner import my_folder
 from lora_lessons.course.records import session_records
 from lora_lessons.errors import ModelError
-from lora_lessons.lessons.l15_your_own import beforehand, my_data, pictures, publishing, scoring
 from lora_lessons.memory import Job
 from lora_lessons.paths import course_root
 from lora_lessons.sums import sha256
-from lora_lessons.tools import checking
-from lora_lessons.tools.export.model_card import model_card
+from lora_tools import checking
+from lora_tools.exporting.model_card import model_card
+from lora_tools.own import beforehand, my_data, pictures, publishing, scoring
 
 
 def write(folder, lines, name="mine.jsonl"):

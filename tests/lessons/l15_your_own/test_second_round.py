@@ -12,8 +12,8 @@ from tiny import AsciiTokenizer, make_tiny_base, make_tiny_model
 from lora_lessons import lora, training
 from lora_lessons.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, save_adapter
 from lora_lessons.course.blind_judge import Tally
-from lora_lessons.lessons.l15_your_own import learning, my_data, publishing, scoring, second_round
-from lora_lessons.tools.export.model_card import model_card
+from lora_tools.exporting.model_card import model_card
+from lora_tools.own import learning, my_data, publishing, scoring, second_round
 
 TARGETS = ["q_proj", "v_proj", "down_proj"]
 

@@ -3,9 +3,8 @@
 import pytest
 from stills import many_fit_words
 
-from lora_lessons import lora, memory, models
+from lora_lessons import lora, memory, models, planning
 from lora_lessons.lessons.l16_many_adapters import widget
-from lora_lessons.tools import planning
 
 
 def turn(stage, **values):

@@ -7,7 +7,7 @@ from tiny import make_adapter
 from lora_lessons.experiments import capacity, recordings
 from lora_lessons.experiments.capacity import holding
 from lora_lessons.lessons.l18_capacity import measured
-from lora_lessons.tools.export import rank
+from lora_tools.exporting import rank
 from workshop.record.capacity import asked
 
 

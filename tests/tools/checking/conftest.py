@@ -1,7 +1,7 @@
 import pytest
 from schemas import held
 
-from lora_lessons.tools import checking
+from lora_tools import checking
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,8 @@ import json
 import pytest
 from reliability.judging import not_a_sentence
 
-from lora_lessons.tools import checking
-from lora_lessons.tools.checking import checker
+from lora_tools import checking
+from lora_tools.checking import checker
 
 GOOD = ("Which leaf makes tea?", "Camellia sinensis, fresh or dried.")
 LONG = "How long should I steep the green leaves in the large pot before I pour them for the guests?"

@@ -14,9 +14,9 @@ from reliability.judging import not_a_sentence
 
 from lora_lessons import tasks
 from lora_lessons.tasks.conversations import chat_text
-from lora_lessons.tools import checking
-from lora_lessons.tools.checking import template
-from lora_lessons.tools.checking.remarks import remarks
+from lora_tools import checking
+from lora_tools.checking import template
+from lora_tools.checking.remarks import remarks
 
 found = find_spec("trl")
 FOLDER = Path(found.origin).parent / "chat_templates" if found else Path("there is none")

@@ -10,8 +10,8 @@ import pytest
 from lora_lessons import tasks
 from lora_lessons.paths import course_root
 from lora_lessons.tasks import jsonl
-from lora_lessons.tools import checking
-from lora_lessons.tools.checking import records
+from lora_tools import checking
+from lora_tools.checking import records
 
 ASK, SAY = {"role": "user", "content": "What is tea?"}, {"role": "assistant", "content": 'A "leaf",\nin hot water.'}
 TALK = [ASK, SAY]

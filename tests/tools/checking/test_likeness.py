@@ -7,8 +7,8 @@ import tracemalloc
 import pytest
 from chat_templates import CHATML, tokenizer_of
 
-from lora_lessons.tools import checking
-from lora_lessons.tools.checking import likeness, tokens
+from lora_tools import checking
+from lora_tools.checking import likeness, tokens
 
 WORDS = [f"{a}{b}{c}" for a in "btkmr" for b in "aeiou" for c in "lnst"]
 

@@ -8,7 +8,7 @@ from reliability.judging import not_a_sentence
 
 from lora_lessons import tasks
 from lora_lessons.paths import course_root
-from lora_lessons.tools import checking
+from lora_tools import checking
 
 ASK, GOOD, BAD = "Which leaf makes good tea?", "Camellia sinensis.", "Any leaf will do, I am told."
 USER, CHOSEN, REJECTED = (

@@ -8,7 +8,7 @@ import torch
 from chat_templates import CHATML, tokenizer_of
 
 from lora_lessons import tasks
-from lora_lessons.tools import checking
+from lora_tools import checking
 
 trl = pytest.importorskip("trl")
 datasets = pytest.importorskip("datasets")

@@ -6,7 +6,7 @@ import pytest
 from chat_templates import CHATML, tokenizer_of
 
 from lora_lessons.tasks import personal, read_jsonl
-from lora_lessons.tools import checking
+from lora_tools import checking
 
 REAL = {
     "jo.doe+tea@mail.acme.org": "an e-mail address",

@@ -20,8 +20,8 @@ from chat_templates import (
 from reliability.judging import not_a_sentence
 
 from lora_lessons import tasks
-from lora_lessons.tools import checking
-from lora_lessons.tools.checking import checker, records, report, template, tokens
+from lora_tools import checking
+from lora_tools.checking import checker, records, report, template, tokens
 
 TALK = [{"role": "user", "content": "Which leaf?"}, {"role": "assistant", "content": "Camellia\nsinensis, naïve 🙂."}]
 RULE = {"role": "system", "content": "Be brief."}

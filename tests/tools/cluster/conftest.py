@@ -9,7 +9,7 @@ import pytest
 from short_cluster import SETTINGS, in_this_process, make_examples
 from tiny import make_tiny_model
 
-from lora_lessons.tools import cluster
+from lora_tools import cluster
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from lora_lessons.experiments import sweep
-from lora_lessons.tools.cluster.ray import Referee, rungs
+from lora_tools.cluster.ray import Referee, rungs
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from bitsandbytes.nn import Linear4bit
 from short_cluster import SETTINGS, in_this_process, learned, make_examples, same
 from tiny_folders import make_folder
 
-from lora_lessons.tools.cluster import worker
-from lora_lessons.tools.cluster.launch import Machines
-from lora_lessons.tools.cluster.launcher import ClusterJob
+from lora_tools.cluster import worker
+from lora_tools.cluster.launch import Machines
+from lora_tools.cluster.launcher import ClusterJob
 
 pytestmark = pytest.mark.long
 

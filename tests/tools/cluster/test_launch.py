@@ -13,11 +13,11 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 
 from lora_lessons import tasks
 from lora_lessons.errors import ModelError
-from lora_lessons.tools import cluster
-from lora_lessons.tools.cluster import launch, launcher
-from lora_lessons.tools.cluster.launcher import what_failed
 from lora_lessons.training.losses import share
 from lora_lessons.training.settings import TrainingStopped
+from lora_tools import cluster
+from lora_tools.cluster import launch, launcher
+from lora_tools.cluster.launcher import what_failed
 
 
 def failed(tmp_path, *ranks):

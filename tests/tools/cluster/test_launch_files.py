@@ -14,12 +14,12 @@ import pytest
 from schemas import faults
 from short_cluster import SETTINGS, make_examples, same
 
-from lora_lessons import cli
 from lora_lessons.errors import ModelError
 from lora_lessons.memory.bill import CONTEXT_BYTES, GIB
-from lora_lessons.tools.cluster import launch
-from lora_lessons.tools.cluster.launch import Machines, Sizes
-from lora_lessons.tools.cluster.launcher import ACCELERATE, EXAMPLES, ClusterJob, read_job, write_examples
+from lora_tools import cli
+from lora_tools.cluster import launch
+from lora_tools.cluster.launch import Machines, Sizes
+from lora_tools.cluster.launcher import ACCELERATE, EXAMPLES, ClusterJob, read_job, write_examples
 
 TWO = Machines(cards=2, card_gb=24)
 # Llama-3-70B in NF4, roughly: 36 GB, a block of 0.5 GB, embeddings of 2.1 GB
@@ -56,7 +56,7 @@ def test_accelerate_reads_what_was_written_for_one_machine(tmp_path):
     assert read.use_fsdp and read.fsdp_version == 2 and read.fsdp_reshard_after_forward is True
     assert read.num_processes == 2 and read.num_machines == 1
     assert read.rdzv_backend == "c10d" and read.rdzv_conf == "store_type=file", "no port is opened"
-    assert read.module and read.training_script == "lora_lessons.tools.cluster.worker"
+    assert read.module and read.training_script == "lora_tools.cluster.worker"
     assert read.training_script_args == [str(tmp_path)]
     assert line in (tmp_path / ACCELERATE).read_text()
 

@@ -14,9 +14,9 @@ from short_cluster import SETTINGS, in_this_process, make_examples, same
 from short_run import Killed
 
 from lora_lessons import training
-from lora_lessons.tools import cluster
-from lora_lessons.tools.cluster.launcher import read_job
 from lora_lessons.training.settings import TrainingStopped
+from lora_tools import cluster
+from lora_tools.cluster.launcher import read_job
 
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 pytestmark = [

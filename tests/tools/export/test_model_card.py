@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
 from lora_lessons import files
-from lora_lessons.tools.export.model_card import AboutAdapter, CardRow, is_untouched, model_card, write_card
+from lora_tools.exporting.model_card import AboutAdapter, CardRow, is_untouched, model_card, write_card
 
 ABOUT = AboutAdapter(
     name="own-helpdesk",

@@ -8,11 +8,12 @@ from exporting import peft_adapter, peft_logits, python_logits
 from safetensors.torch import load_file
 from tiny import make_adapter, make_tiny_model
 
-from lora_lessons import cli, files, lora, lowrank, models
+from lora_lessons import files, lora, lowrank, models
 from lora_lessons.adapter import Adapter, load_adapter, read_adapter, save_adapter
 from lora_lessons.sums import sha256
-from lora_lessons.tools.export import rank
-from lora_lessons.tools.export.model_card import is_untouched
+from lora_tools import cli
+from lora_tools.exporting import rank
+from lora_tools.exporting.model_card import is_untouched
 
 OTHERS = {"rank_pattern": {"q_proj": 2, "up_proj": 16}, "alpha_pattern": {"v_proj": 3}}
 KINDS = {"plain": {}, "rslora": {"use_rslora": True}, "patterns": OTHERS, "both": {"use_rslora": True, **OTHERS}}

@@ -3,7 +3,7 @@ from peft_zoo import base_folder as base_folder
 from peft_zoo import zoo as zoo
 from schemas import held
 
-from lora_lessons.tools import inspection
+from lora_tools import inspection
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ from peft_zoo import edited
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-from lora_lessons.tools import inspection
-from lora_lessons.tools.inspection.architectures import architecture_of, listed
-from lora_lessons.tools.inspection.reading import open_adapter
+from lora_tools import inspection
+from lora_tools.inspection.architectures import architecture_of, listed
+from lora_tools.inspection.reading import open_adapter
 
 QV = ["q_proj", "v_proj"]
 IN_LANGUAGE_MODEL = r".*language_model.*\.(q|v)_proj"

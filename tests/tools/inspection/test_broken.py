@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 from lora_lessons import peft_config
 from lora_lessons.errors import ModelError
 from lora_lessons.outside import in_json
-from lora_lessons.tools import inspection
-from lora_lessons.tools.inspection import reading
+from lora_tools import inspection
+from lora_tools.inspection import reading
 
 ONE = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"
 

@@ -9,7 +9,7 @@ from families import SIZES, adapter, applied, built, moved
 from peft_zoo import edited
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText
 
-from lora_lessons.tools import inspection
+from lora_tools import inspection
 
 IN_LANGUAGE_MODEL = r".*language_model.*\.(q|v)_proj"
 

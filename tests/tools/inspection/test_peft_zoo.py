@@ -13,12 +13,12 @@ from peft_zoo import BASES, KINDS, OTHERS, SIZES, STARTS, Kept, edited, llama, l
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, LlamaConfig
 
 from lora_lessons.adapter import read_adapter
-from lora_lessons.tools import inspection
-from lora_lessons.tools.export import gguf
-from lora_lessons.tools.inspection import reading
-from lora_lessons.tools.inspection.findings.of_numbers import STARTS as STILL
-from lora_lessons.tools.inspection.runtimes import MERGED, NOT_MERGED
-from lora_lessons.tools.inspection.xray import measure
+from lora_tools import inspection
+from lora_tools.exporting import gguf
+from lora_tools.inspection import reading
+from lora_tools.inspection.findings.of_numbers import STARTS as STILL
+from lora_tools.inspection.runtimes import MERGED, NOT_MERGED
+from lora_tools.inspection.xray import measure
 
 # Every code that an adapter of this kind gets, and no other.
 EXPECTED = {

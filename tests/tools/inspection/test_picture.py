@@ -11,8 +11,8 @@ from tiny import make_adapter, make_tiny_model
 
 from lora_lessons import lora
 from lora_lessons.adapter import ADAPTER_WEIGHTS, attach_adapter, save_adapter
-from lora_lessons.tools import inspection
-from lora_lessons.tools.inspection import picture
+from lora_tools import inspection
+from lora_tools.inspection import picture
 
 
 def xray_of(tmp_path, change=None, spoil=None):

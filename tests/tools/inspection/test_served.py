@@ -15,9 +15,9 @@ from families import SIZES, moved
 from peft_zoo import edited
 from transformers import AutoConfig, AutoModelForCausalLM, WhisperConfig, WhisperForConditionalGeneration
 
-from lora_lessons.tools import inspection
-from lora_lessons.tools.inspection import served
-from lora_lessons.tools.inspection.runtimes import MAMBAS
+from lora_tools import inspection
+from lora_tools.inspection import served
+from lora_tools.inspection.runtimes import MAMBAS
 
 # A base's name → what vLLM, llama.cpp and a merge for Ollama make of a plain adapter of it.
 NAMES = {

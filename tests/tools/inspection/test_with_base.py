@@ -17,8 +17,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 
 from lora_lessons import lowrank
 from lora_lessons.paths import course_root
-from lora_lessons.tools import inspection
-from lora_lessons.tools.inspection.with_base import intruders
+from lora_tools import inspection
+from lora_tools.inspection.with_base import intruders
 
 
 def test_a_good_adapter_beside_its_base_has_no_finding(zoo, base_folder):

@@ -2,9 +2,8 @@
 
 import pytest
 
-from lora_lessons import memory
-from lora_lessons.tools import planning
-from lora_lessons.tools.planning import cards
+from lora_lessons import memory, planning
+from lora_lessons.planning import cards
 
 
 def test_a_card_holds_gib():

@@ -6,9 +6,8 @@ from itertools import pairwise
 import pytest
 from tiny_configs import tiny
 
-from lora_lessons import memory
+from lora_lessons import memory, planning
 from lora_lessons.memory import Job
-from lora_lessons.tools import planning
 
 
 def test_the_longest_sequence_fits_and_one_token_more_does_not():

@@ -2,10 +2,9 @@
 
 import pytest
 
-from lora_lessons import memory
+from lora_lessons import memory, planning
 from lora_lessons.memory import GB, Job
-from lora_lessons.tools import planning
-from lora_lessons.tools.planning.margin import PARTS, fits, margin
+from lora_lessons.planning.margin import PARTS, fits, margin
 
 
 def test_what_is_needed_and_its_margin_are_the_card():

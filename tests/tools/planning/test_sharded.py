@@ -8,11 +8,10 @@ from bitsandbytes.nn import Linear4bit
 from tiny_configs import small
 from torch.distributed.fsdp import _flat_param, _runtime_utils
 
-from lora_lessons import memory
+from lora_lessons import memory, planning
 from lora_lessons.memory import Job
 from lora_lessons.paths import course_root
-from lora_lessons.tools import planning
-from lora_lessons.tools.planning import sharded
+from lora_lessons.planning import sharded
 
 GIB = 2**30
 JOB = Job("qlora", 16, seq=2048, adapter_dtype="bf16")

@@ -15,7 +15,7 @@ from lora_lessons.experiments import shipped_adapters
 from lora_lessons.files import scratch, write_text
 from lora_lessons.models.embedded import EMBEDDED_NAME
 from lora_lessons.sums import sha256
-from lora_lessons.tools.export import gguf, rank
+from lora_tools.exporting import gguf, rank
 
 from . import library
 

@@ -4,7 +4,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from lora_lessons import models
-from lora_lessons.tools.export.formats import environments
+from lora_tools.exporting.formats import environments
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lora_lessons import tasks
-from lora_lessons.tools.export.formats import rows
+from lora_tools.exporting.formats import rows
 
 
 def test_calibration_is_whole_windows_from_the_files_in_turn(tokenizer, tmp_path):

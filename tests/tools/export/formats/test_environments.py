@@ -7,7 +7,7 @@ from packaging.requirements import Requirement
 from two_layers import in_environment
 
 from lora_lessons.errors import ModelError
-from lora_lessons.tools.export.formats import environments
+from lora_tools.exporting.formats import environments
 
 
 @pytest.fixture

@@ -12,12 +12,13 @@ from schemas import faults
 from torch import nn
 from two_layers import two_layers
 
-from lora_lessons import cli, evaluation, lora, models, sums, tasks
+from lora_lessons import evaluation, lora, models, sums, tasks
 from lora_lessons.adapter import save_adapter
 from lora_lessons.errors import ModelError
 from lora_lessons.machine import version
-from lora_lessons.tools.export import formats
-from lora_lessons.tools.export.formats import environments, table
+from lora_tools import cli
+from lora_tools.exporting import formats
+from lora_tools.exporting.formats import environments, table
 
 
 def test_formats_by_name():

@@ -3,7 +3,7 @@
 import pytest
 
 from lora_lessons.errors import ModelError
-from lora_lessons.tools.export.formats import environments
+from lora_tools.exporting.formats import environments
 
 
 def test_a_worker_is_handed_the_job_shows_progress_and_answers(worker, capsys):

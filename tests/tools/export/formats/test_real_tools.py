@@ -7,7 +7,7 @@ import pytest
 import torch
 from two_layers import in_environment, two_layers
 
-from lora_lessons.tools.export.formats import environments, table
+from lora_tools.exporting.formats import environments, table
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from lora_lessons.tools.export.formats import table
+from lora_tools.exporting.formats import table
 
 
 def row(**changed):

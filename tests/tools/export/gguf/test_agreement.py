@@ -18,10 +18,10 @@ from exporting import (
     worst,
 )
 
-from lora_lessons import lora, models
+from lora_lessons import llamacpp, lora, models
 from lora_lessons.adapter import read_adapter, save_adapter
-from lora_lessons.tools.export import gguf, llamacpp
-from lora_lessons.tools.export.gguf import vocabulary
+from lora_tools.exporting import gguf
+from lora_tools.exporting.gguf import vocabulary
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import torch
 from exporting import PROMPTS, little_model, peft_logits, python_logits, worst
 from torch import nn
 
-from lora_lessons import lora, models, tasks, training
+from lora_lessons import llamacpp, lora, models, tasks, training
 from lora_lessons.adapter import save_adapter
-from lora_lessons.tools.export import gguf, llamacpp
+from lora_tools.exporting import gguf
 
 pytestmark = pytest.mark.big
 

@@ -9,13 +9,14 @@ import torch
 from exporting import count, peft_adapter
 from safetensors.torch import load_file, save_file
 
-from lora_lessons import cli, models
+from lora_lessons import llamacpp, models
 from lora_lessons.adapter import read_adapter
-from lora_lessons.cli.export import gguf as export_command
 from lora_lessons.course import learner
 from lora_lessons.errors import ModelError
-from lora_lessons.tools.export import formats, gguf, llamacpp
-from lora_lessons.tools.export.gguf import vocabulary
+from lora_tools import cli
+from lora_tools.cli.export import gguf as export_command
+from lora_tools.exporting import formats, gguf
+from lora_tools.exporting.gguf import vocabulary
 
 
 def changed(adapter, **parts):

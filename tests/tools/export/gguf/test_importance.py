@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from lora_lessons.tools.export import gguf
+from lora_tools.exporting import gguf
 
 WINDOWS = [[5, 17, 3, 99, 42, 8], [1, 2]]
 

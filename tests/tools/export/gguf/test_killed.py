@@ -9,9 +9,10 @@ import time
 import pytest
 from exporting import peft_adapter
 
-from lora_lessons import cli
-from lora_lessons.tools.export import gguf, llamacpp
-from lora_lessons.tools.export.gguf import file, model, vocabulary
+from lora_lessons import llamacpp
+from lora_tools import cli
+from lora_tools.exporting import gguf
+from lora_tools.exporting.gguf import file, model, vocabulary
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 

@@ -9,7 +9,7 @@ from exporting import little_model, peft_adapter
 
 from lora_lessons import models
 from lora_lessons.errors import ModelError
-from lora_lessons.tools.export import gguf
+from lora_tools.exporting import gguf
 
 
 @pytest.fixture(scope="module")

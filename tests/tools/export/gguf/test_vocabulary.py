@@ -7,8 +7,8 @@ from exporting import byte_level
 
 from lora_lessons import models
 from lora_lessons.errors import ModelError
-from lora_lessons.tools.export import gguf
-from lora_lessons.tools.export.gguf import vocabulary
+from lora_tools.exporting import gguf
+from lora_tools.exporting.gguf import vocabulary
 
 
 def test_smollms_own_way_with_digits_is_known(base_fp32, tmp_path):

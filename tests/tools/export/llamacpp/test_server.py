@@ -10,10 +10,11 @@ import psutil
 import pytest
 from exporting import LIMIT, PROMPTS, peft_adapter, peft_logits, python_logits, worst
 
+from lora_lessons import llamacpp
 from lora_lessons.adapter import read_adapter
 from lora_lessons.errors import ModelError
-from lora_lessons.tools.export import gguf, llamacpp
-from lora_lessons.tools.export.llamacpp import compute
+from lora_lessons.llamacpp import compute
+from lora_tools.exporting import gguf
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,9 @@ import pytest
 from chat_templates import tokenizer_of
 from torch import nn
 
-from lora_lessons import cli, lora, models
+from lora_lessons import lora, models
 from lora_lessons.adapter import save_adapter
+from lora_tools import cli
 
 
 @pytest.fixture(scope="package")

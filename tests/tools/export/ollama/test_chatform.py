@@ -16,10 +16,10 @@ from chat_templates import (
 )
 
 from lora_lessons import models
-from lora_lessons.tools.export import gguf
-from lora_lessons.tools.export.gguf import vocabulary
-from lora_lessons.tools.export.ollama import chatform
-from lora_lessons.tools.export.ollama.chatform import TEMPLATES
+from lora_tools.exporting import gguf
+from lora_tools.exporting.gguf import vocabulary
+from lora_tools.exporting.ollama import chatform
+from lora_tools.exporting.ollama.chatform import TEMPLATES
 
 
 @pytest.mark.parametrize(

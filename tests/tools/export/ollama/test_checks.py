@@ -6,7 +6,7 @@ import pytest
 from chat_templates import CHATML
 from damaged import edit, no_tokens, renamed, rewritten, setting, tensor, without
 
-from lora_lessons.tools.export.ollama import check
+from lora_tools.exporting.ollama import check
 
 Q, A = "blk.0.attn_q.weight", "adapter.gguf"
 DAMAGE = [

@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from lora_lessons.tools.export import ollama
+from lora_tools.exporting import ollama
 
 
 def fake_ollama(folder, says, status, monkeypatch):

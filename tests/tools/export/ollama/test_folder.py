@@ -9,11 +9,11 @@ from chat_templates import CHATML, MISTRAL_1, SMOLLM_SYSTEM, ZEPHYR, tokenizer_o
 from damaged import rewritten, without
 from exporting import count
 
-from lora_lessons import cli
 from lora_lessons.adapter import read_adapter
-from lora_lessons.tools.export import gguf, ollama
-from lora_lessons.tools.export.ollama import chatform, check, modelfile
-from lora_lessons.tools.export.ollama.chatform import TEMPLATES
+from lora_tools import cli
+from lora_tools.exporting import gguf, ollama
+from lora_tools.exporting.ollama import chatform, check, modelfile
+from lora_tools.exporting.ollama.chatform import TEMPLATES
 
 
 def test_what_is_written(good, base_and_adapter):

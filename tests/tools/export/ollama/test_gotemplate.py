@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lora_lessons.tools.export.ollama import gosyntax, gotemplate
-from lora_lessons.tools.export.ollama.chatform import TEMPLATES
+from lora_tools.exporting.ollama import gosyntax, gotemplate
+from lora_tools.exporting.ollama.chatform import TEMPLATES
 
 GO = json.loads((Path(__file__).parent / "go_templates.json").read_text(encoding="utf-8"))
 ONLY_GO = ("{{ with ", "(index .Messages 0).Role", "{{ break }}")  # Go renders these, and here they are refused by name

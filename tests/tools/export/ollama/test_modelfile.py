@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lora_lessons.tools.export.ollama import modelfile
+from lora_tools.exporting.ollama import modelfile
 
 
 @pytest.mark.parametrize(

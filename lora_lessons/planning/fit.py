@@ -1,0 +1,415 @@
+"""Does it fit, and if not, what then? The longest text that does, the mildest changes, and the plan in words and as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import ModelError
+from ..machine import version
+from ..memory.bill import CONTEXT_BYTES, FUSED, GB, SLACK, Bill
+from ..memory.job import LONGEST, Job, Shape, shape_of
+from ..memory.prediction import Ledger, check, ledgers, predict
+from ..paths import ledgers_measured
+from .cards import computes_in, find_card
+from .margin import WHY, fits, is_enough, margin, which
+
+
+class Change(NamedTuple):
+    """A change to a job, in words, and the bytes that the job takes with it (and all changes before)."""
+
+    what: str
+    job: Job
+    total: float
+
+
+class Plan(NamedTuple):
+    """A job's ledger beside a card's room; `changes` leads to a job that fits, as far as there is one."""
+
+    name: str
+    job: Job
+    ledger: Ledger
+    room: float  # bytes
+    longest: int  # tokens in the longest sequence that fits, all else as in the job; 0: none
+    made_for: int | None  # tokens that the model was made for
+    changes: list[Change]
+
+    @property
+    def fits(self) -> bool:
+        return is_enough(self.room, self.ledger.bill.total)
+
+
+def plan(model: Any, job: Job, room: float) -> Plan:
+    """Whether `job` fits into `room` bytes, the longest sequence that does, and what to change first if not.
+
+    Raises as `predict` does.
+    """
+    shape = shape_of(model)
+    ledger = predict(shape, job)
+    made_for = check(shape, job).made_for
+    changes = [] if is_enough(room, ledger.bill.total) else _changes(shape, job, room, ledger)
+    return Plan(shape.name, job, ledger, room, longest(shape, job, room), made_for, changes)
+
+
+def plan_on(model: Any, card: str | float, **job: Any) -> Plan:
+    """Whether training `model` fits on `card`, the longest sequence that does, and what to change first if not.
+
+    `model` is a name such as "Qwen2.5-7B", a folder with config.json, a .gguf file or a hub id; `card` a name such as
+    "RTX 4090", or its GB; `job` in `Job`'s words, such as method="qlora", r=16, seq=1024, in the 16 bits that the card
+    computes in. No weights are read. Raises ValueError or ModelError with what to do, also for a card that nobody knows.
+    """
+    _, room = find_card(str(card))
+    return plan(model, on_card(Job(**job), card), room)
+
+
+def on_card(job: Job, card: str | float) -> Job:
+    """`job` in the 16 bits that `card` computes in; full fine-tuning keeps what it says."""
+    return job if job.method == "full" else replace(job, dtype=computes_in(card))
+
+
+def in_fp16(job: Job, card: str) -> str:
+    """A sentence where Trainer's recipe, which says bf16, is planned in fp16 (see `on_card`); "" elsewhere."""
+    if job.recipe == "course" or job.dtype != "fp16":
+        return ""
+    return f"The {card} has no bf16, so this is the plan for fp16: in Trainer, set fp16=True in place of bf16=True."
+
+
+def longest(model: Any, job: Job, room: float) -> int:
+    """Tokens of the longest sequence with which `job` stays within `room` bytes; 0 when not even one token does."""
+    low, high = 0, LONGEST + 1  # fits, does not
+    while high - low > 1:
+        spread = np.unique(np.geomspace(max(low, 1), high, 66).astype(int)).tolist()
+        between = [n for n in spread if low < n < high] or [(low + high) // 2]
+        fit = [is_enough(room, ledger.bill.total) for ledger in ledgers(model, job, between)]
+        low = max([low, *(n for n, yes in zip(between, fit, strict=True) if yes)])
+        high = min([high, *(n for n, yes in zip(between, fit, strict=True) if not yes)])
+    return low
+
+
+def _changes(shape: Shape, job: Job, room: float, ledger: Ledger) -> list[Change]:
+    """The mildest single change that makes the job fit; else several, mildest first; a shorter text is the last resort."""
+
+    def cost(job: Job) -> float:
+        try:
+            return predict(shape, job).bill.total
+        except (ValueError, ModelError):
+            return float("inf")  # adapters of this rank do not fit, or the loss is the model's own: nothing to advise
+
+    def shorter(job: Job) -> list[Change]:
+        tokens = longest(shape, job, room)
+        made = replace(job, seq=tokens) if tokens else job
+        return [Change(f"sequences of at most {tokens:,} tokens", made, cost(made))] if tokens else []
+
+    total = ledger.bill.total
+    for what, fields in _options(job, ledger.fast):
+        changed = replace(job, **fields)
+        if is_enough(room, now := cost(changed)):
+            return [Change(what, changed, now)]
+    taken: list[tuple[str, dict[str, Any]]] = []
+    best = job
+    while not is_enough(room, total):
+        helpful = ((w, f) for w, f in _options(best, ledger.fast) if _worth_it(cost(replace(best, **f)), total, room))
+        if not (step := next(helpful, None)):
+            break
+        taken.append(step)
+        best = replace(best, **step[1])
+        total = cost(best)
+    for step in list(taken):  # what a later step made needless is not asked for
+        rest = [other for other in taken if other is not step]
+        if is_enough(room, cost(_with(job, rest))):
+            taken = rest
+    changes = [
+        Change(w, _with(job, taken[: n + 1]), cost(_with(job, taken[: n + 1]))) for n, (w, _) in enumerate(taken)
+    ]
+    return changes if is_enough(room, total) else changes + shorter(best)
+
+
+def _worth_it(now: float, before: float, room: float) -> bool:
+    """Whether a step from `before` to `now` bytes is worth its price: it saves what a reader of the plan sees, or is the last."""
+    return is_enough(room, now) or now < min(0.99 * before, before - 0.1 * GB)
+
+
+def _with(job: Job, steps: Sequence[tuple[str, dict[str, Any]]]) -> Job:
+    for _, fields in steps:
+        job = replace(job, **fields)
+    return job
+
+
+def _options(job: Job, fast: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Changes that save memory, in words and as fields of the job, the mildest first; the fast path has its own loss."""
+    half = "bf16" if job.dtype == "fp32" else job.dtype
+    if not job.gradient_checkpointing:
+        yield "checkpointing (each block is computed twice: slower, the same result)", {"gradient_checkpointing": True}
+    if job.loss not in FUSED and not fast:
+        fused = {"recipe": "trl"} if job.recipe == "course" and job.method != "full" else {"loss": "fused"}
+        yield "a fused loss, which never holds all logits (SFTTrainer since TRL 1.7, Unsloth, Liger)", fused
+    if job.batch_size > 1:
+        one_by_one = {"batch_size": 1, "gradient_accumulation_steps": job.examples_per_step}
+        yield "one sequence at a time, gradients summed over several", one_by_one
+    if job.optimizer in ("adamw", "adamw_fused", "paged_adamw"):
+        yield "AdamW's moments in 8 bits and in pageable memory (paged_adamw_8bit)", {"optimizer": "paged_adamw_8bit"}
+    if job.recipe == "hf" and job.method == "qlora":
+        fields = {"recipe": "course", "layer": "ours"}  # PEFT's layers and the fused AdamW were hf's own
+        if job.optimizer == "adamw_fused":
+            fields["optimizer"] = "adamw"
+        yield "embeddings, head and norms left in 16 bits, and no autocast (recipe course)", fields
+    if job.method == "full":
+        yield "LoRA: the base is frozen, adapters alone train", {"method": "lora", "dtype": half}
+    if job.method != "qlora":
+        yield "QLoRA: the base is frozen in NF4", {"method": "qlora", "dtype": half}
+    if job.method != "full" and job.r > 8:
+        yield "rank 8", {"r": 8}
+
+
+def parameters(shape: Shape, job: Job) -> dict[str, int]:
+    """How many numbers the model has, and how many are trained."""
+    parts = check(shape, job)
+    beside = parts.by_peft if parts.by_peft and job.recipe != "course" else parts.beside
+    return {"model": parts.parameters, "trained": parts.parameters if job.method == "full" else job.r * beside}
+
+
+def parameters_in_words(shape: Shape, job: Job) -> str:
+    """`parameters` in a sentence, as PEFT counts the share of those that are trained."""
+    count = parameters(shape, job)
+    if job.method == "full":
+        return f"Trained: all {count['model']:,} parameters of the model."
+    said = f"{count['trained']:,} parameters in A and B, {_share(count):.2%} of all"
+    if job.recipe == "course" and check(shape, job).by_peft:
+        theirs = parameters(shape, replace(job, recipe="hf"))
+        said += f", by this course's loop; {theirs['trained']:,}, {_share(theirs):.2%}, by PEFT {version('peft')} (Trainer, SFTTrainer)"
+    return f"Trained: {said}. The model itself has {count['model']:,}."
+
+
+def _share(count: dict[str, int]) -> float:
+    return count["trained"] / (count["model"] + count["trained"])
+
+
+METHOD_NAMES = {"full": "full fine-tuning", "lora": "LoRA", "qlora": "QLoRA"}
+RECIPE_NAMES = {
+    "course": "",
+    "hf": ", the usual Hugging Face recipe",
+    "trl": ", as TRL's SFTTrainer does it",
+    "unsloth": ", as Unsloth does it (the blocks' inputs wait in the computer's memory)",
+}
+LOSS_NAMES = {
+    "whole": "",
+    "shifted": ", logits copied to shift them",
+    "chunked": ", the loss in chunks",
+    "fused": ", a fused loss",
+    "liger": ", a fused loss, norms and SwiGLU",
+}
+TRAINERS = {
+    "unsloth": "Unsloth",
+    "trl": "TRL's SFTTrainer",
+    "hf": "Trainer with transformers' own loss",
+    "course": "this course's loop",
+}
+SAID = {
+    "forward": "the forward pass",
+    "loss": "the loss",
+    "last block": "the backward pass through the last block",
+    "middle blocks": "the backward pass through the blocks",
+    "first block": "the end of the backward pass",
+    "optimizer step": "the optimizer's step",
+}
+PEAKS = {"loss": "memory peaks while the loss is computed"} | {
+    moment: f"memory peaks {'at' if moment == 'first block' else 'in'} {place}"
+    for moment, place in SAID.items()
+    if moment != "loss"
+}
+
+
+def describe(job: Job) -> str:
+    """The job in words."""
+    how = (
+        f"{METHOD_NAMES[job.method]} in {job.dtype}"
+        if job.method == "full"
+        else f"{METHOD_NAMES[job.method]} at r = {job.r}"
+    )
+    sequences = f"{job.batch_size} sequence{'s' * (job.batch_size > 1)} of {job.seq:,} tokens"
+    on = "on" if job.gradient_checkpointing else "off"
+    return f"{how}, {sequences}, checkpointing {on}{RECIPE_NAMES[job.recipe]}{LOSS_NAMES[job.loss]}"
+
+
+def by_trainer(shape: Shape, job: Job) -> dict[str, float]:
+    """The bytes that the course's `job` takes with each of TRAINERS that can be planned, the least first."""
+    sizes = {}
+    for recipe in TRAINERS:
+        try:
+            ledger = predict(shape, replace(job, recipe=recipe))
+        except (ValueError, ModelError):
+            continue  # adapters of the head, a mixture in 4 bits
+        # of a mixture Unsloth brings experts and adapters of its own
+        if not (recipe == "unsloth" and ledger.experts and job.method != "full"):
+            sizes[recipe] = ledger.bill.total
+    return dict(sorted(sizes.items(), key=lambda one: one[1])) if len(sizes) > 1 else {}
+
+
+def trainers_in_words(sizes: dict[str, float], room: float, card: str) -> tuple[str, str]:
+    """What to say in place of whether the course's job fits, where the trainers differ in that, else ""; and what each takes."""
+
+    def named(some: dict[str, float]) -> str:
+        return ", ".join(f"{TRAINERS[recipe]} ({size / GB:.1f} GB)" for recipe, size in some.items())
+
+    yes = {recipe: size for recipe, size in sizes.items() if is_enough(room, size)}
+    others = ", ".join(recipe for recipe in sizes if recipe != "course")
+    how = f"This is the plan for the course's loop: for yours add --recipe ({others}), or --loss liger for Liger's kernels."
+    if len(yes) in (0, len(sizes)):
+        return "", f"By trainer: {named(sizes)}. {how}"
+    no = {recipe: size for recipe, size in sizes.items() if recipe not in yes}
+    enough = f"With the margin, {which(card)} ({room / GB:.1f} GB) is enough for {named(yes)}, and not for {named(no)}."
+    return f"It depends on what trains it. {enough}", how
+
+
+def verdict(plan: Plan, card: str, sizes: dict[str, float] | None = None) -> str:
+    """Whether it fits, the longest sequence that does, what to change first, and whether a card ever checked: sentences.
+
+    `sizes` as `by_trainer` has them, where no trainer was named.
+    """
+    room = plan.room
+    depends, how = trainers_in_words(sizes, room, card) if sizes else ("", "")
+    says = [depends or fits(plan.ledger.bill.total, room, card), how]
+    if plan.longest:
+        more = f" (the model was made for {plan.made_for:,})" if plan.made_for and plan.longest > plan.made_for else ""
+        says.append(
+            f"The longest sequence that fits with these settings and the margin has {plan.longest:,} tokens{more}."
+        )
+    else:
+        says.append("With these settings and the margin not even one token fits.")
+    if plan.changes:
+        steps = "; then ".join(f"{c.what}: {c.total / GB:.1f} GB" for c in plan.changes)
+        enough = (
+            ""
+            if is_enough(room, plan.changes[-1].total)
+            else ". Even that is not enough: you need a larger card or a smaller model"
+        )
+        says.append(f"Change first: {steps}{enough}.")
+    elif not plan.fits:
+        says.append("Nothing that this planner knows makes it fit: you need a larger card or a smaller model.")
+    return " ".join(filter(None, [*says, validated()]))
+
+
+def cards_measured() -> list[str]:
+    """The recordings of `lora-lessons bench memory` on a card, by file name; none until someone has run it on one."""
+    return [name for name in ledgers_measured() if name != "ledger_processor"]
+
+
+def validated() -> str:
+    """Whether any card has checked such a plan: a sentence."""
+    if cards := cards_measured():
+        return f"Plans like this one were checked on {len(cards)} card{'s' * (len(cards) > 1)} (data/measurements/)."
+    return "This plan is not validated on a GPU: no card has measured it yet."
+
+
+def bill_table(ledger: Ledger) -> str:
+    """The ledger as lines of text in GB, for the fullest moment, and the total of each other moment."""
+    rows = [f"{name:<25}{size / GB:>9.3f} GB" for name, size in ledger.bill.lines.items() if size > 5e5]
+    rows += [f"{'total':<25}{ledger.bill.total / GB:>9.3f} GB   {PEAKS[ledger.moment]}"]
+    rows += [f"{'margin':<25}{margin(ledger.bill.total) / GB:>9.3f} GB   {WHY}"]
+    if ledger.paged:
+        rows += [
+            f"{'(paged out)':<25}{ledger.paged / GB:>9.3f} GB   AdamW's moments, which wait in the computer's memory"
+        ]
+    others = [f"{SAID[name]} {bill.total / GB:.2f}" for name, bill in ledger.moments.items() if name != ledger.moment]
+    return "\n".join([*rows, "Other moments, in GB: " + ", ".join(others) + ".", *notes(ledger)])
+
+
+def notes(ledger: Ledger) -> list[str]:
+    """What a reader of the bill would not expect: a sentence each."""
+    says = []
+    if ledger.fast:
+        says.append(
+            "This is the fast path (lesson 12), with texts that share no beginning and all of their tokens supervised: "
+            "your own data takes less."
+        )
+    if ledger.plain:
+        says.append(f"This model trains the plain way, without the fast path of lesson 12: {ledger.plain}.")
+    if ledger.half_of:
+        says.append(
+            f"This counts only the language half of the {ledger.half_of} model. The part that sees or hears comes on top."
+        )
+    if ledger.experts and ledger.bill.quantization:
+        says.append(
+            f"{ledger.experts / GB:.2f} GB of the weights are the experts of a mixture, which stay unpacked: they "
+            "are stacked in one weight, and bitsandbytes packs only the weights of Linear layers. A base whose experts are "
+            "Linear layers, as Unsloth's gpt-oss in 4 bits, takes less than this (unsloth-zoo#885)."
+        )
+    if ledger.loading > ledger.bill.total:
+        says.append(
+            f"Loading: transformers 5.0 to 5.3 may hold all {ledger.loading / GB:.1f} GB of the 16-bit weights on the card before "
+            "they are packed (transformers#43032). From 5.4 on it packs them one by one, as this course does."
+        )
+    if ledger.recipe == "hf" and ledger.bill.logits > GB:
+        says.append(
+            "Trainer lets the model's outputs go before the way back. A loop of your own that keeps them there, as "
+            "`outputs.loss.backward()` does, holds 2 to 4 more bytes of each logit (fitcheck's runs of September 2026)."
+        )
+    peft = f"PEFT {version('peft')}"
+    if ledger.left_out:
+        numbers = sum(size for _, size in ledger.left_out)
+        says.append(
+            f"{'This course' if ledger.peft_adds else 'LoRA'} leaves out {numbers:,} numbers in {len(ledger.left_out)} weights of "
+            f"experts, such as {ledger.left_out[0][0]}: they stay as they are"
+            + ("." if ledger.peft_adds else f", in {peft} too unless its target_parameters names them.")
+        )
+    if ledger.peft_adds:
+        says.append(
+            f"With these targets {peft} also adapts {' and '.join(ledger.peft_adds)}, no Linear layers in transformers 5"
+            + f", and leaves out {ledger.peft_skips} Linear layers named like its experts (peft#3711)"
+            * bool(ledger.peft_skips)
+            + ". Earlier ones may not (peft#3232, June 2026): compare print_trainable_parameters() before you train."
+        )
+    if ledger.recipe == "unsloth" and (ledger.left_out or ledger.peft_adds):
+        says.append(
+            "Unsloth chooses a mixture's experts by a rule of its own, which is not counted here: its line \"Enabling LoRA on MoE "
+            'parameters" names them.'
+        )
+    return says
+
+
+ASSUMED = (
+    "Counted: every tensor that today's libraries make (transformers before 4.49 and bitsandbytes before 0.43.2 make more). "
+    f"Assumed, because only a card can tell: {CONTEXT_BYTES / GB:g} GB for CUDA's context, {SLACK:.0%} "
+    "that PyTorch's allocator cannot hand out again, a fused attention kernel, and sequences without padding. Kernels that keep less of "
+    "a block are counted where they are named (--loss liger, --recipe unsloth). "
+    "`lora-lessons bench memory` measures them on your card."
+)
+
+
+def _settings(job: Job) -> dict[str, Any]:
+    """A changed job as plain data: what a plan depends on, and over how many batches gradients are summed."""
+    return job.counted() | {"gradient_accumulation_steps": job.gradient_accumulation_steps}
+
+
+def as_json(shape: Shape, job: Job, ledger: Ledger, plan: Plan | None, card: str) -> dict[str, Any]:
+    """All of it as plain data, sizes in bytes; no `plan` where there is no card."""
+
+    def lines(bill: Bill) -> dict[str, int]:
+        return {name: round(size) for name, size in (bill._asdict() | {"total": bill.total}).items()}
+
+    return {
+        "model": shape.name,
+        "job": job.counted(),
+        "parameters": parameters(shape, job),
+        "bill": lines(ledger.bill),
+        "margin": round(margin(ledger.bill.total)),
+        "moment": ledger.moment,
+        "moments": {name: lines(bill) for name, bill in ledger.moments.items()},
+        "paged": round(ledger.paged),
+        "experts": round(ledger.experts),
+        "loading": round(ledger.loading),
+        "notes": notes(ledger),
+        "assumed": {"context_bytes": CONTEXT_BYTES, "slack": SLACK},
+        "cards_measured": cards_measured(),
+        # what only a card answers is null without one
+        "card": card or None,
+        "room": round(plan.room) if plan else None,
+        "fits": plan.fits if plan else None,
+        "longest": plan.longest if plan else None,
+        "change_first": [
+            {"what": c.what, "job": _settings(c.job), "total": round(c.total)} for c in (plan.changes if plan else ())
+        ],
+    }

@@ -1,0 +1,370 @@
+"""The check of a training file: read once from its beginning to its end, a line at a time, and never written to."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lora_lessons.tasks.conversations import answers_in
+from lora_lessons.tasks.jsonl import Fault, said, shown
+from lora_lessons.tasks.preferences import SIDES, is_pair
+from lora_lessons.tasks.splitting import LEAST
+
+from . import template, tokens
+from .layouts import GUESSED, KNOWN, TEXTS, conversation, for_trl, written_otherwise
+from .likeness import ALIKE, SEVERAL, AskedQuestions, Likeness, frame_of, leaks
+from .pairs import Compared
+from .problems import LOOK, NOTE, WRONG, Found, PersonalData
+from .records import Progress, delimiter, has_mark, records, unit
+from .remarks import MARKS, PICTURE_LEARNS, of_calls, remarks
+from .report import DataReport, as_seen, lengths
+from .unread import SEEN_OR_HEARD, unlearned, unread_fields, verdict
+
+Example = dict[str, Any]
+# Fewer lines than these get a word about what to expect; an example of more tokens is not shown if there is a shorter.
+FEW, SHORT = 100, 400
+# From this share of the questions on, one answer is all that is learned; above this share of its tokens, the frame of the answers is
+# most of it. That is looked for in a file of no more lines.
+ONE_ANSWER, MOSTLY_FRAME, SHORT_FILE = 0.9, 0.5, 200
+# TRL's max_length where nobody sets it, of SFTConfig and of DPOConfig (1.16, trainer/sft_config.py and dpo_config.py)
+TRL_CUTS = 1024
+# What is sound in many files, and worth a word all the same.
+MILD = ("empty_think_block", "greeting", "says_nothing", "picture_beside")
+# What TRL takes as it stands where prompt and completion are text: it puts no template around them.
+OF_TEMPLATES = ("special_token_in_text", "old_form")
+# TRL 1.16 and Unsloth: of "messages", all that the template writes is learned, or with assistant_only_loss all answers in it
+EARLIER_ONES = (
+    "Trainers that learn all that the template writes, as TRL's, learn what it writes of the others, too. For each to be learned as it will be "
+    "asked, write a line for each answer."
+)
+# What is said of an answer because it is to be learned, and not of one that is there to be bad.
+OF_GOOD_ONES = ("boilerplate", "in_circles", "question_in_answer")
+
+
+def conversations(
+    path: Path | str, tokenizer: Any = None, max_tokens: int | None = None
+) -> Iterator[tuple[int, Example]]:
+    """(line, {"messages": …}) of every good line, whatever the layout; with the other fields that stand in the line.
+
+    Of a preference it is {"messages": …, "prompt": …, "chosen": …, "rejected": …}, each a list of messages (see `layouts`).
+    With a tokenizer, lines that its chat template refuses or that are too long are left out as well: those are the
+    lines that `check` calls wrong. Raises ValueError when the file is empty, or of a kind that has no lines.
+    """
+    good = _good(path, Found(), Counter())
+    if tokenizer is None:
+        yield from good
+        return
+    for line, example, sizes in tokens.measured(tokenizer, good, tokens.limit_of(tokenizer, max_tokens)):
+        if not isinstance(sizes, Fault):
+            yield line, example
+
+
+def check(
+    path: Path | str,
+    tokenizer: Any = None,
+    *,
+    held_out: Path | str | None = None,
+    max_tokens: int | None = None,
+    last_only: bool = False,
+    progress: Progress | None = None,
+) -> DataReport:
+    """Look for mistakes in a training file of any layout (see `records`), for the model of `tokenizer` where one is given.
+
+    `max_tokens`: what a conversation may have; the tokenizer's own limit where that is less. `held_out`: a file whose
+    questions must not be learned from. `last_only`: of a chat, only the last answer is learned. `progress` is told how many bytes were read. Memory does not grow with
+    the file, but for a hundred bytes a line. Raises ValueError or OSError when the file cannot be read at all.
+    """
+    return _Check(path, tokenizer, max_tokens, held_out, last_only).run(progress)
+
+
+def _good(
+    path: Path | str,
+    problems: Found,
+    layouts: Counter[str],
+    progress: Progress | None = None,
+    texts: dict[str, str] | None = None,
+) -> Iterator[tuple[int, Example]]:
+    """The good lines of a file; what is wrong with the others goes to `problems`, and how many have a layout to `layouts`.
+
+    To `texts` goes the first text that a trainer would take as it stands, of each kind: one of TEXTS, or a layout's name.
+    Raises ValueError for a file in which nothing stands.
+    """
+    texts, record = {} if texts is None else texts, None
+    for record in records(path, progress):
+        try:
+            if record.fault:
+                raise record.fault
+            layout, example = conversation(record.value)
+        except Fault as fault:
+            problems.add(fault.code, WRONG, record.line, str(fault))
+            if fault.code in TEXTS:
+                texts.setdefault(fault.code, record.value["text"])
+        else:
+            layouts[layout.name] += 1
+            for code, sentence in for_trl(layout, record.value):
+                problems.add(code, NOTE, record.line, sentence)
+            if (
+                "prompt" in layout.needs
+                and "response" not in layout.needs
+                and all(isinstance(record.value[name], str) for name in layout.needs)
+            ):
+                texts.setdefault(layout.name, record.value["prompt"])
+            yield record.line, example
+    if record is None:
+        raise ValueError(f"{Path(path).name} holds no examples: write one a line, as {KNOWN}.")
+
+
+def asked(example: Example) -> list[dict[str, Any]]:
+    """The messages of an example up to its answer, of a preference the chosen one; that is the last of them."""
+    chosen: list[dict[str, Any]] = (
+        example["prompt"] + example["chosen"][:1] if is_pair(example) else example["messages"]
+    )
+    return chosen
+
+
+def _spaced_apart(pair: Example) -> bool:
+    """Whether what is said in the two answers is the same but for its white space."""
+    chosen, rejected = ([said(one).split() for one in pair[side]] for side in SIDES)
+    return chosen == rejected
+
+
+def _few(good: int) -> str:
+    """What to expect of so few good lines."""
+    if good < LEAST:
+        return f"{good} line{'' if good == 1 else 's'} can be used, and some must be held out to judge by: write at least {LEAST}, and better a dozen."
+    reason = f"{good} lines can teach a tone or a format, hardly facts"
+    return f"{reason}: write more, or hold a few out and read the answers to them yourself."
+
+
+class _Check:
+    """One check on its way: what is kept while the lines go by."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        tokenizer: Any,
+        max_tokens: int | None,
+        held_out: Path | str | None = None,
+        last_only: bool = False,
+    ) -> None:
+        self.path, self.held_out, self.last_only = Path(path), held_out, last_only
+        self.unit, self.found, self.layouts = unit(path), Found(), Counter[str]()
+        self.base, self.tokenizer = tokenizer, self._fit(tokenizer)
+        self.limit = tokens.limit_of(tokenizer, max_tokens) if tokenizer else None
+        self.marks = tuple(dict.fromkeys([*template.marks_of(tokenizer), *MARKS]))
+        # tokens of each conversation, or without a tokenizer its characters
+        self.given, self.taught = array("L"), array("L")
+        self.good, self.compared = 0, Compared()
+        # answers in the good lines, and those of them that are learned
+        self.answers = self.learned = 0
+        self.of_template: dict[str, str] = {}
+        # of what is written otherwise than templates take it: code → severity and sentence, None where this one takes it
+        self.otherwise: dict[str, tuple[str, str] | None] = {}
+        self.texts: dict[str, str] = {}
+        self.likeness, self.questions, self.personal = Likeness(), AskedQuestions(), PersonalData()
+        # of a short file, what its different answers begin and end with, as keys
+        self.different: dict[str, None] = {}
+        self.first: Example | None = None
+        self.with_tools: Example | None = None
+        self.thinks: Example | None = None
+        self.shown: tuple[int, int, Example] | None = None
+
+    def run(self, progress: Progress | None) -> DataReport:
+        """Read the file, and say what was found."""
+        good = _good(self.path, self.found, self.layouts, progress, self.texts)
+        for line, example, sizes in tokens.measured(self.tokenizer, good, self.limit, last_only=self.last_only):
+            if isinstance(sizes, Fault):
+                self.found.add(sizes.code, WRONG, line, str(sizes))
+            else:
+                self._add(line, example, sizes)
+        self._whole_file()
+        return self._report()
+
+    def _fit(self, tokenizer: Any) -> Any:
+        """The tokenizer, or None where nothing can be encoded with it; then that is a problem of the whole file."""
+        for code, severity, sentence in template.unfit(tokenizer):
+            self.found.add(code, severity, None, sentence)
+            tokenizer = None
+        return tokenizer
+
+    def _add(self, line: int, example: Example, sizes: tokens.LineSizes) -> None:
+        messages, pair = tokens.conversations_in(example)[0]["messages"], is_pair(example)
+        self.good += 1
+        for one in [sizes, sizes.rejected] if sizes.rejected else [sizes]:
+            self.given.append(one.given)
+            self.taught.append(one.taught)
+        if sizes.rejected:
+            self.compared = self.compared.add(sizes.taught, sizes.rejected.taught)
+        answers = len(answers_in(messages))
+        self.answers += answers
+        self.learned += sizes.answers
+        if sizes.only_last:
+            reason = f"of its {answers} answers only the last is learned here: {sizes.only_last}"
+            self.found.add("only_last_answer", NOTE, line, f"{reason}. {EARLIER_ONES}")
+        found = dict(self._remarks(messages, example))
+        if pair and _spaced_apart(example):
+            reason = "its two answers differ in white space alone, so the model would learn that and nothing else"
+            self.found.add("same_but_spaces", LOOK, line, f"{reason}: change one of them, or take the line out.")
+        if pair:
+            # a bad answer may well be a refusal, or run in circles
+            also = dict(self._remarks(example["prompt"] + example["rejected"], example))
+            found = {code: sentence for code, sentence in also.items() if code not in OF_GOOD_ONES} | found
+        if (judged := verdict(example)) and not judged[1]:
+            found = {code: sentence for code, sentence in found.items() if code not in OF_GOOD_ONES}
+        found |= {code: self._of_template(code, tokens.conversations_in(example)[0]) for code in sizes.remarks}
+        for code, sentence in found.items():
+            mild = code in MILD or (code in OF_TEMPLATES and self.texts.keys() - set(TEXTS))
+            self.found.add(code, NOTE if mild else LOOK, line, sentence)
+        longest = max(sizes.total, sizes.rejected.total if sizes.rejected else 0)
+        if self.tokenizer and longest > TRL_CUTS:
+            cut = f"it has {longest:,} tokens, of which TRL's trainers keep the first {TRL_CUTS:,} and say nothing"
+            self.found.add("cut_by_trl", NOTE, line, f"{cut}: set their max_length. This course cuts nothing.")
+        if not pair and (weight := unlearned(messages)):
+            self.found.add("weight_0", NOTE, line, weight)
+        if judged and not pair:
+            reason = f"its field {judged[0]} seems to say whether the answer is good, as KTO's trainers read it (TRL's with prompt, completion and label)"
+            todo = (
+                "for KTO, leave it so; here and in SFT all answers are learned, so take out the lines where it is false"
+            )
+            self.found.add("kto_label", NOTE, line, f"{reason}: {todo}.")
+        for code, written in written_otherwise(example).items():
+            if code not in self.otherwise:
+                self.otherwise[code] = template.of_what_is_written(self.tokenizer, code, example, written)
+            if said_of := self.otherwise[code]:
+                self.found.add(code, said_of[0], line, said_of[1])
+        private = self.personal.add(self.found, line, messages + example["rejected"] if pair else messages)
+        for reason in unread_fields(example, SIDES if pair else ()):
+            self.found.add("unread_field", LOOK, line, reason)
+        if pair:
+            self.likeness.add_pair(line, example["prompt"], example["chosen"], example["rejected"])
+        else:
+            self.likeness.add(line, messages, judged=bool(judged))
+            if self.good <= SHORT_FILE:
+                self.different[(text := said(messages[-1]))[:200] + text[200:][-200:]] = None
+        if self.held_out is not None:
+            self.questions.add(line, asked(example))
+        if not self.first or not self.first["messages"][-1].get("content"):
+            self.first = example
+        self.with_tools = self.with_tools or (example if example.get("tools") else None)
+        self.thinks = self.thinks or (example if "<think>" in said(example["messages"][-1]) else None)
+        known = self.shown
+        if not private and (not known or sizes.total <= SHORT < known[1]):
+            self.shown = line, sizes.total, example
+
+    def _of_template(self, code: str, example: Example) -> str:
+        """What is said of a line that the template made so; it is worked out for the first such line alone."""
+        if code not in self.of_template:
+            self.of_template[code] = tokens.remark(code, self.tokenizer, example)
+        return self.of_template[code]
+
+    def _remarks(self, messages: list[dict[str, Any]], example: Example) -> Iterator[tuple[str, str]]:
+        # a base that does not refuse it writes it where it stands, or system_left_out says so
+        settled = ["misplaced_system", "greeting"] if self.tokenizer else []
+        if any(example.get(name) for name in SEEN_OR_HEARD):
+            settled.append("picture_in_text")
+            yield "picture_beside", PICTURE_LEARNS
+        if self.tokenizer and template.repairs_thinking(self.tokenizer, {**example, "messages": messages}):
+            settled.append("think_block_open")
+        yield from ((code, sentence) for code, sentence in remarks(messages, self.marks) if code not in settled)
+        yield from of_calls(messages, example.get("tools"))
+
+    def _whole_file(self) -> None:
+        """What only all lines together show."""
+        note = self.found.add
+        self.personal.tell(self.found, self.unit)
+        if has_mark(self.path):
+            reason = "the file begins with a byte-order mark, which some readers take for a part of the text (Python's json among them)"
+            note("bom", NOTE, 1, f"{reason}: save it without.")
+        if (sign := delimiter(self.path)) not in (",", ""):
+            reason = "its cells are not parted by commas, as load_dataset and pandas expect of a .csv"
+            note("delimiter", NOTE, None, f"{reason}: give them sep={json.dumps(sign)}.")
+        if len(self.layouts) > 1:
+            words = ", ".join(f"{count:,} as {name}" for name, count in self.layouts.most_common())
+            note("mixed_layouts", LOOK, None, f"the lines are in several layouts ({words}): use one.")
+        if GUESSED.name in self.layouts:
+            reason = "what both texts of a pair begin with was taken for the prompt, as TRL does, so an answer may begin within a sentence"
+            note("prompt_guessed", NOTE, None, f"{reason}: write the prompt into a field of its own.")
+        if self.compared.shortcut:
+            note("length_shortcut", NOTE, None, self.compared.shortcut)
+        if (share := self.likeness.commonest()) >= ONE_ANSWER:
+            reason = f"{share:.0%} of its questions have one and the same answer, so the model learns to give it whatever is asked"
+            note("one_answer", LOOK, None, f"{reason}: add lines with others, or look whether a column was mixed up.")
+        elif len(answers := list(self.different)) >= SEVERAL and self.good <= SHORT_FILE:
+            frame, parts = frame_of(answers), self.tokenizer.tokenize if self.tokenizer else str
+            if (share := sum(map(frame.holds, answers)) * frame.size(parts) / max(1, sum(self.taught))) > MOSTLY_FRAME:
+                both = (f"{does} with {shown(one)}" for does, one in zip(("begin", "end"), frame, strict=True) if one)
+                what = (
+                    f"nearly all answers {' and '.join(both)}, which is {share:.0%} of what they say: a low loss may mean that the model "
+                    "has learned this alone, and gives one sentence to every question. Read the answers to questions that it has not "
+                    "seen. More lines, a shorter frame or a larger base help."
+                )
+                note("shared_frame", LOOK if self.good < FEW else NOTE, None, what)
+        for alike in self.likeness.found():
+            note(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{self.unit} {alike.other}"))
+        if self.held_out is not None:
+            self._leaks(self.held_out)
+        for look, example in (
+            (template.of_the_template, self.first),
+            (template.of_tools, self.with_tools),
+            (template.of_thinking, self.thinks),
+        ):
+            if self.tokenizer and example:
+                for code, severity, sentence in look(self.tokenizer, example):
+                    note(code, severity, None, sentence)
+        self._as_texts()
+        # without a good line, what is wrong with each says it all
+        if 0 < (few := self.good) < FEW:
+            note("too_few", LOOK if few < LEAST else NOTE, None, _few(few))
+
+    def _as_texts(self) -> None:
+        """What TRL does to texts that it takes as they stand, on this base."""
+        pairs = [name for name in self.texts if name not in TEXTS]
+        if self.base and pairs and not getattr(self.base, "chat_template", True):
+            self.found.reword("no_template", LOOK, f"{template.NO_TEMPLATE} {template.TEXTS_AS_THEY_ARE}")
+        elif self.tokenizer and pairs:
+            self.found.add("texts_without_template", NOTE, None, template.TEXTS_WITHOUT_TEMPLATE)
+        if self.base and any(tokens.begins_twice(self.base, text) for text in self.texts.values()):
+            bos = self.base.bos_token
+            reason = f"the text begins with {bos}, and the tokenizer puts another before it, so TRL trains on both"
+            todo = f"where you train on the texts as they are, take {bos} off the beginning of each"
+            self.found.add("bos_in_text", LOOK, None, f"{reason}: {todo}.")
+
+    def _leaks(self, held_out: Path | str) -> None:
+        questions, faults, their = AskedQuestions(), Found(), unit(held_out)
+        for line, example in _good(held_out, faults, Counter()):
+            questions.add(line, asked(example))
+        for problem in (one for one in faults.sorted() if one.severity == WRONG):
+            sentence = f"of the held-out file cannot be used, so nothing was compared with it: {problem.sentence}"
+            several = f"{problem.count:,} {their}s (first {problem.line}) "
+            place = f"{their} {problem.line} " if problem.count == 1 else several
+            self.found.add("held_out_line", LOOK, None, place + sentence)
+        for alike in leaks(self.questions, questions):
+            self.found.add(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{their} {alike.other}"))
+
+    def _report(self) -> DataReport:
+        problems = self.found.sorted()
+        sizes, share = lengths(self.given, self.taught) if self.tokenizer else (None, None)
+        example = None
+        if self.tokenizer and self.shown:
+            line, _, shown = self.shown
+            example = as_seen(self.tokenizer, line, shown, last_only=self.last_only)
+        wrong = sum(one.count for one in problems if one.severity == WRONG and one.lines)
+        return DataReport(
+            path=self.path.name,
+            lines=self.good + wrong,
+            good=self.good,
+            layouts=dict(self.layouts.most_common()),
+            problems=problems,
+            tokens=sizes,
+            supervised=share,
+            answers=self.answers if self.tokenizer else None,
+            learned=self.learned if self.tokenizer else None,
+            compared=self.compared if self.compared.pairs else None,
+            max_tokens=self.limit,
+            example=example,
+            unit=self.unit,
+        )

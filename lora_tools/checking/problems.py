@@ -1,0 +1,89 @@
+"""What is wrong with a file: one problem for each code, however many lines have it. Personal data is named and never kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lora_lessons.tasks import personal
+from lora_lessons.tasks.jsonl import said
+from lora_lessons.tasks.personal import masked
+
+# the line is not used ── probably a mistake ── good to know
+WRONG, LOOK, NOTE = "wrong", "look", "note"
+SEVERITIES = (WRONG, LOOK, NOTE)
+FIRST_LINES = 5
+# what the numbers of a file's records count
+LINE, ELEMENT = "line", "element"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One kind of problem: `line` is the first that has it, None where it is the whole file; `lines` are the first few.
+
+    The sentence is that of the first line, unless it `names_lines` itself.
+    """
+
+    code: str
+    severity: str
+    line: int | None
+    count: int
+    sentence: str
+    lines: tuple[int, ...] = ()
+    names_lines: bool = False
+
+
+def in_lines(lines: Sequence[int], count: int, unit: str = LINE) -> str:
+    """ "line 3", or "lines 3, 7, 9, 12, 40, …"; or elements, where `unit` says so."""
+    if count == 1:
+        return f"{unit} {lines[0]}"
+    return f"{unit}s {', '.join(map(str, lines))}{', …' if count > len(lines) else ''}"
+
+
+class Found:
+    """Problems as they are found: the first few line numbers of each kind and a count, so that memory stays small."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[tuple[str, str], Problem] = {}
+
+    def add(self, code: str, severity: str, line: int | None, sentence: str, count: int = 1) -> None:
+        """Note a problem in a line, or in the whole file. The sentence of a kind's first line stands for all of them."""
+        kind = severity, code
+        known = self._kinds.get(kind) or Problem(code, severity, line, 0, masked(sentence))
+        lines = (*known.lines, line) if line is not None and len(known.lines) < FIRST_LINES else known.lines
+        self._kinds[kind] = replace(known, count=known.count + count, lines=lines)
+
+    def reword(self, code: str, severity: str, sentence: str) -> None:
+        """Say a kind of problem in a sentence that names the lines, once all of them are known."""
+        kind = severity, code
+        self._kinds[kind] = replace(self._kinds[kind], sentence=masked(sentence), names_lines=True)
+
+    def sorted(self) -> tuple[Problem, ...]:
+        """The worst first, and of these what most lines have."""
+        return tuple(sorted(self._kinds.values(), key=lambda one: (SEVERITIES.index(one.severity), -one.count)))
+
+
+MEND = "Take it out, or put something invented there: name@example.com, for example, is never taken for a real address."
+
+
+class PersonalData:
+    """The first few lines of each kind, and how many there are."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, tuple[list[int], int]] = {}
+
+    def add(self, found: Found, line: int, messages: Sequence[dict[str, Any]]) -> bool:
+        """Note what a conversation seems to hold; whether it holds any."""
+        kinds = personal.kinds("\n".join(said(message) for message in messages))
+        for kind in kinds:
+            lines, count = self._kinds.get(kind, ([], 0))
+            self._kinds[kind] = [*lines, line][:FIRST_LINES], count + 1
+        if kinds:
+            found.add("personal_data", LOOK, line, "")
+        return bool(kinds)
+
+    def tell(self, found: Found, unit: str) -> None:
+        """Say it in one sentence, once all lines are known."""
+        if listed := [f"{kind} in {in_lines(*where, unit)}" for kind, where in self._kinds.items()]:
+            found.reword("personal_data", LOOK, f"there seems to be {'; and '.join(listed)}. {MEND}")

@@ -1,53 +1,60 @@
 """LoRA Lessons: run every claim about LoRA, train A×B on a real model, ship your adapter.
 
-What an engineer needs comes by name, and each is imported when it is first asked for:
+What an engineer needs to use the ideas in code comes by name, and each is imported when it is first asked for:
 
     import lora_lessons as ll
 
-    ll.plan("Qwen2.5-7B", "RTX 4090", r=16, seq=2048).fits    does it fit, and if not, what then?
-    ll.check("train.jsonl").problems                          what is wrong with a training file?
     ll.attach(model, r=8, lora_alpha=16)                      LoRALinear beside every Linear; merge, detach
+    ll.train(model, examples, ll.training.Settings(steps=24)) the loop of every lesson
+    ll.evaluate(model, held_out)                              nats per token of what was held out
     ll.save_adapter(model, "mine"), ll.read_adapter("mine")   in PEFT's format, both ways
-    ll.inspect("mine").findings                               what will go wrong with an adapter?
-    ll.export("mine", "out")                                  GGUF files for llama.cpp
+    ll.predict_memory("Qwen2.5-7B", ll.memory.Job("qlora"))   the ledger of a training
 
-docs/api.md has them with examples. Below them lie the rooms, and imports point down only: `lora`, `lowrank`, `adapter`,
-`quant` are the ideas; `models`, `tasks`, `mixing` what they act on; `training`, `evaluation`, `memory` what happens and
-what it takes; `tools` what people run on their own models; `course` the frame that a notebook imports; `run` what executes
-notebooks; `experiments` what is measured once and quoted; `lessons` a room for every lesson; `cli` the command.
+docs/api.md has them with examples. What people run on models and files of their own is `lora_tools`. Here lie the rooms,
+each to be had by name as well (`ll.lora`), and imports point down only: `lora`, `lowrank`, `adapter`, `quant` are the
+ideas; `models`, `tasks`, `mixing` what they act on; `training`, `evaluation`, `memory` what happens and what it takes,
+`planning` what fits on which card; `course` the frame that a notebook imports; `run` what executes notebooks;
+`experiments` what is measured once and quoted; `lessons` a room for every lesson.
 
 Begin with `lowrank` and `lora`, the two ideas. CONTRIBUTING has a map of all rooms.
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
+from warnings import warn
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # Each name, the module that has it, and what it is called there.
 _HERE = {
-    "plan": ("tools.planning", "plan_on"),
-    "check": ("tools.checking", "check"),
-    "inspect": ("tools.inspection", "inspect"),
     "LoRALinear": ("lora", "LoRALinear"),
     "attach": ("lora", "attach"),
     "merge": ("lora", "merge"),
     "detach": ("lora", "detach"),
-    "read_adapter": ("adapter", "read_adapter"),
-    "load_adapter": ("adapter", "load_adapter"),
     "save_adapter": ("adapter", "save_adapter"),
-    "export": ("tools.export.gguf", "export"),
+    "load_adapter": ("adapter", "load_adapter"),
+    "read_adapter": ("adapter", "read_adapter"),
+    "load": ("models", "load"),
+    "train": ("training", "train"),
+    "evaluate": ("evaluation", "held_out_loss"),
+    "predict_memory": ("memory", "predict"),
 }
+# The tools' front page has them. Until 0.4 they answer here, too: the one arrow that points up.
+_MOVED = ("plan", "check", "inspect", "export")
 __all__ = sorted([*_HERE, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HERE:
-        raise AttributeError(
-            f"module {__name__!r} has no attribute {name!r}: it has {', '.join(_HERE)}, and its rooms."
-        )
-    module, there = _HERE[name]
-    return getattr(import_module(f"{__name__}.{module}"), there)
+    if name in _MOVED:
+        warn(f"ll.{name} goes in 0.4: import lora_tools, and call lora_tools.{name}.", DeprecationWarning, stacklevel=2)
+        return getattr(import_module("lora_tools"), name)
+    if name in _HERE:
+        module, there = _HERE[name]
+        return getattr(import_module(f"{__name__}.{module}"), there)
+    if not name.startswith("_") and find_spec(f"{__name__}.{name}"):
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}: it has {', '.join(_HERE)}, and its rooms.")
 
 
 def __dir__() -> list[str]:

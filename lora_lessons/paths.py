@@ -23,12 +23,22 @@ def package() -> Path:
     return Path(__file__).resolve().parent
 
 
+def is_ours(file: str) -> bool:
+    """Whether `file` is code of the course: of this package, or of the tools that stand on it."""
+    return any(Path(file).is_relative_to(place) for place in (package(), package().with_name("lora_tools")))
+
+
 def sources(patterns: Sequence[str]) -> list[Path]:
-    """The package's own files that `patterns` name, in a fixed order, for a digest of the code that something rests on.
+    """The course's own files that `patterns` name, in a fixed order, for a digest of the code that something rests on.
+
+    A pattern begins at this package, one of the tools' with lora_tools/.
 
     Raises FileNotFoundError where a pattern names none: a digest of nothing would call old work new.
     """
-    files_of = {pattern: sorted(package().glob(pattern)) for pattern in patterns}
+    files_of = {
+        pattern: sorted((package().parent if pattern.startswith("lora_tools/") else package()).glob(pattern))
+        for pattern in patterns
+    }
     if lacking := [pattern for pattern, files in files_of.items() if not files]:
         raise FileNotFoundError(
             f"{package()} has no file {lacking[0]}, so that what was worked out before cannot be told from what is "

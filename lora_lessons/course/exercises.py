@@ -11,7 +11,6 @@ import io
 import traceback
 from collections.abc import Callable
 from numbers import Real
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import paths
@@ -70,7 +69,7 @@ def judge(id: str, answer: Any) -> tuple[str, str]:
     except Exception as error:  # a learner's code may fail in any way; the check answers with a sentence
         sentence = f"{type(error).__name__}: {error}"
         frames = traceback.extract_tb(error.__traceback__)
-        if all(Path(frame.filename).is_relative_to(paths.package()) for frame in frames):
+        if all(paths.is_ours(frame.filename) for frame in frames):
             return (
                 "not yet",
                 f"The check cannot use your answer. {sentence}. Keep the stub's arguments, and return what it says.",

@@ -35,7 +35,7 @@ def _answer(shell: Any, kind: type, error: NameError | ImportError, trace: Any, 
 
 def of_another_version(module: str | None) -> str | None:
     """What to say where `module`, or something in it, could not be imported; None where it is none of the course's."""
-    if (module or "").partition(".")[0] != "lora_lessons":
+    if (module or "").partition(".")[0] not in ("lora_lessons", "lora_tools"):
         return None
     return (
         f"this notebook is of another version of the course, and asks for something in `{module}` that is not there. "

@@ -21,7 +21,12 @@ MODEL = (
     "that `lora-lessons base` lists, a folder with config.json, a .gguf file, or a hub id."
 )
 # The code that gives the answer, beside the ledger's own: an answer is kept until one of these files changes.
-ANSWERED_BY = ("cli/plan.py", "cli/options.py", "tools/planning/*.py", "tools/export/gguf/names.py")
+ANSWERED_BY = (
+    "planning/*.py",
+    "lora_tools/cli/plan.py",
+    "lora_tools/cli/options.py",
+    "lora_tools/exporting/gguf/names.py",
+)
 RECIPE = "course; hf: what PEFT, Trainer and most guides do, which takes more; trl: SFTTrainer of TRL 1.16; or unsloth."
 LOSS = (
     "whole, shifted (transformers before 4.49), chunked (torchtune), fused (SFTTrainer since TRL 1.7), or liger (fused, with Liger's "

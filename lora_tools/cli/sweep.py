@@ -73,8 +73,9 @@ def sweep(
         wrong = f"the address {address}" if address else "--stop-early" if stop_early else "--at-once"
         raise ValueError(f"{wrong} goes with --ray: add it, or leave this out.")
 
-    from lora_lessons.experiments import sweep as experiment
     from lora_lessons.run import runner
+
+    from .. import sweep as experiment
 
     how = experiment.Ray(address, at_once, stop_early) if ray else None
     settings = experiment.grid(

@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 
 from lora_lessons.errors import Interrupted
 from lora_lessons.experiments.sweep.table import STOPPED, TABLE, lines, read_table, trial_of, write_table
-from lora_lessons.experiments.sweep.trials import Trial, check_room, share_out
+from lora_lessons.experiments.sweep.trials import Trial
 from lora_lessons.files import check_folder, whole_file
 from lora_lessons.run import kernel, runner
 
 from ..cluster import ray as cluster
 from ..cluster.ray import Referee
 from .one import RESULT, experiment, keep_row, kept_row, run_one
+from .room import check_room, share_out
 
 
 class Ray(NamedTuple):

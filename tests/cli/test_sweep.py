@@ -62,7 +62,7 @@ def test_a_file_where_the_folder_should_be_is_said_before_any_run(course, tmp_pa
 
 
 def test_a_sweep_with_a_failed_run_says_so_and_exits_with_3(make_lesson, course, tmp_path, capsys):
-    from lora_lessons.experiments import sweep
+    from lora_tools import sweep
 
     (course / "notebooks" / "experiments").mkdir()
     cheap = "record('scale', lora_alpha / r)\nrecord('trainable', r)\nrecord('train.losses', '5.0')\nrecord('train.seconds', 1)"

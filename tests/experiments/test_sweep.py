@@ -16,9 +16,9 @@ from in_kernel import a_kernel
 
 from lora_lessons import evaluation, mixing, models, sums, tasks, training
 from lora_lessons.adapter import read_adapter
-from lora_lessons.experiments import sweep
 from lora_lessons.experiments.sweep import Trial
 from lora_lessons.machine import version
+from lora_tools import sweep
 
 # ---- the grid ----
 
@@ -239,7 +239,7 @@ def test_a_result_or_an_adapter_that_was_damaged_counts_as_not_done_and_is_said(
 
 SWEEP = """
 from pathlib import Path
-from lora_lessons.experiments import sweep
+from lora_tools import sweep
 done = sweep.run(sweep.grid([1, 3], ["16"], 1), Path("out"), resume=True)
 """
 
@@ -264,7 +264,7 @@ def test_the_stop_button_in_a_lesson_prints_one_sentence_and_the_sweep_goes_on(e
 def test_a_sweep_that_was_killed_goes_on_with_its_finished_runs(experiments, tmp_path):
     out = tmp_path / "out"
     script = (
-        "from pathlib import Path\nfrom lora_lessons.experiments import sweep\n"
+        "from pathlib import Path\nfrom lora_tools import sweep\n"
         f"sweep.run(sweep.grid([1, 3], ['16'], 1), Path({str(out)!r}), resume=True)"
     )
     kill = experiments / "train_adapter.ipynb"

@@ -18,12 +18,11 @@ import psutil
 import pytest
 from reliability.commands import _TRAINS, _TRIAL
 
-from lora_lessons.experiments import sweep
-from lora_lessons.experiments.sweep import trials
-from lora_tools import cli
+from lora_tools import cli, sweep
 from lora_tools.cluster import ray
 from lora_tools.cluster import ray as cluster
 from lora_tools.cluster.ray import Share
+from lora_tools.sweep import room
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,9 +66,7 @@ def experiments(tmp_path_factory):
         patch.setenv("OMP_NUM_THREADS", "1")
         # else each of Ray's seven processes compiles its modules anew, and Ray waits for them 15 seconds at most
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        patch.setattr(
-            trials, "RUN_BYTES", 5 * 10**8
-        )  # bytes: the tiny model's, so that two fit wherever these tests run
+        patch.setattr(room, "RUN_BYTES", 5 * 10**8)  # bytes: the tiny model's, so that two fit wherever these tests run
         yield folder
 
 
@@ -224,7 +221,7 @@ def numbers_and(rows):
 def command(course, out, *words):
     """The command in a process of its own, which takes Ctrl-C as a terminal's does."""
     begin = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    begin += "from lora_lessons.experiments.sweep import trials; trials.RUN_BYTES = 5 * 10**8; "
+    begin += "from lora_tools.sweep import room; room.RUN_BYTES = 5 * 10**8; "
     begin += "from lora_lessons import cli; sys.exit(cli.main(sys.argv[1:]))"
     given = ["sweep", "--seed", "0", "--steps", "12", "--out", str(out), "--ray", *words]
     return subprocess.Popen(
@@ -340,16 +337,16 @@ def test_a_run_gets_a_core_and_no_more_run_than_memory_holds(monkeypatch):
     class Memory:
         total = available = 10.5e9
 
-    monkeypatch.setattr(trials, "RUN_BYTES", 3 * 10**9)
+    monkeypatch.setattr(room, "RUN_BYTES", 3 * 10**9)
     monkeypatch.setattr(psutil, "virtual_memory", Memory)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert trials.share_out(TRIALS, None, here=True) == ((1, trials.RUN_BYTES, 0), 3)
-    assert trials.share_out(TRIALS, 2, here=True) == ((4, trials.RUN_BYTES, 0), 2)
+    assert room.share_out(TRIALS, None, here=True) == ((1, room.RUN_BYTES, 0), 3)
+    assert room.share_out(TRIALS, 2, here=True) == ((4, room.RUN_BYTES, 0), 2)
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    assert trials.share_out(TRIALS, None, here=True) == ((4, trials.RUN_BYTES, 0), 2)
+    assert room.share_out(TRIALS, None, here=True) == ((4, room.RUN_BYTES, 0), 2)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    assert trials.share_out(TRIALS, None, here=True) == ((4, trials.RUN_BYTES, 1), 2)
+    assert room.share_out(TRIALS, None, here=True) == ((4, room.RUN_BYTES, 1), 2)
     with pytest.raises(ValueError, match="machine has 2 cards"):
-        trials.share_out(TRIALS, 3, here=True)
+        room.share_out(TRIALS, 3, here=True)
     assert Share(4, 2 * 10**9).fits({"CPU": 9.0, "memory": 3e9}) == 1

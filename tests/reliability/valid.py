@@ -366,9 +366,9 @@ def nothing_done() -> Iterator[None]:
     from unittest import mock
 
     from lora_lessons.experiments import ledger, training_speed
-    from lora_lessons.experiments import sweep as sweeping
     from lora_lessons.run import runner
     from lora_lessons.run.result import LessonResult
+    from lora_tools import sweep as sweeping
     from lora_tools.exporting import formats, gguf, ollama
     from workshop import badges, new_lesson, readme
 

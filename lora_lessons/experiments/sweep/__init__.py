@@ -1,13 +1,4 @@
-"""A sweep: the training notebook run for each rank, alpha, method and seed; its table and figure."""
-
-from lora_tools.sweep.one import RESULT as RESULT
-from lora_tools.sweep.one import kept_adapter as kept_adapter
-from lora_tools.sweep.one import run_one as run_one
-from lora_tools.sweep.runs import FIGURE as FIGURE
-from lora_tools.sweep.runs import Ray as Ray
-from lora_tools.sweep.runs import results as results
-from lora_tools.sweep.runs import run as run
-from lora_tools.sweep.runs import saved as saved
+"""A sweep's trials, one for each rank, alpha, method and seed, and its table; `lora_tools.sweep` runs them."""
 
 from .table import ABOUT as ABOUT
 from .table import COLUMNS as COLUMNS

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from lora_lessons.experiments import sweep
+from lora_tools import sweep
 from lora_tools.cluster.ray import Referee, rungs
 
 

@@ -59,7 +59,7 @@ class Sources(Mapping):
         if colon:
             return recorded(prefix)[rest]
         module, dot, attribute = name.rpartition(".")
-        if not dot or not module.startswith("lora_lessons"):
+        if not dot or not module.startswith(("lora_lessons", "lora_tools")):
             raise KeyError(f"{name} is no record of the lesson")
         found = getattr(importlib.import_module(module), attribute, None)
         if found is None:

@@ -139,7 +139,7 @@ def test_a_plan_given_before_is_answered_without_torch_and_follows_its_folder(ca
     """The command's own process: what it imports the second time, and that another config gives another answer."""
     folder = tmp_path / "model"
     folder.mkdir()
-    command = "import sys; from lora_lessons import cli; cli.main(sys.argv[1:]); print('torch' in sys.modules)"
+    command = "import sys; from lora_tools import cli; cli.main(sys.argv[1:]); print('torch' in sys.modules)"
 
     def plan(config):
         (folder / "config.json").write_text(json.dumps(config.to_dict(), default=str))
@@ -153,10 +153,12 @@ def test_a_plan_given_before_is_answered_without_torch_and_follows_its_folder(ca
 
 def test_whatever_a_plan_rests_on_makes_it_anew():
     graph = grimp.build_graph("lora_lessons", cache_dir=None)
-    named = {path.relative_to(paths.package()) for path in paths.sources((*disk_cache.LEDGER, *ANSWERED_BY))}
+    named = {path.relative_to(paths.package().parent) for path in paths.sources((*disk_cache.LEDGER, *ANSWERED_BY))}
     plans = "lora_lessons.planning"
     reached = graph.find_upstream_modules(plans, as_package=True) | graph.find_descendants(plans)
-    files_of = {name: Path(*name.split(".")[1:]) for name in reached}
-    packages = {name: place / "__init__.py" for name, place in files_of.items() if (paths.package() / place).is_dir()}
+    files_of = {name: Path(*name.split(".")) for name in reached}
+    packages = {
+        name: place / "__init__.py" for name, place in files_of.items() if (paths.package().parent / place).is_dir()
+    }
     needed = {packages.get(name, place.with_suffix(".py")) for name, place in files_of.items()}
     assert needed and needed <= named

@@ -53,10 +53,11 @@ def test_environment_yml_equals_pyproject():
 
 def test_every_file_that_is_no_module_is_packaged():
     tools = tomllib.loads((course_root() / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
-    package = course_root() / "lora_lessons"
-    packaged = {path for pattern in tools["package-data"]["lora_lessons"] for path in package.glob(pattern)}
-    others = (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    assert {path for path in others if path.suffix != ".py"} == {path for path in packaged if path.suffix != ".py"}
+    for name in ("lora_lessons", "lora_tools"):
+        package = course_root() / name
+        packaged = {path for pattern in tools["package-data"][name] for path in package.glob(pattern)}
+        others = (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        assert {path for path in others if path.suffix != ".py"} == {path for path in packaged if path.suffix != ".py"}
 
 
 def test_constraints_pin_every_requirement_but_torch_inside_its_range():
@@ -117,7 +118,7 @@ def test_colab_replaces_nothing_it_brings():
 
 def library_names():
     """Every dotted name of a library that the package or a lesson uses, with the file that uses it."""
-    doors = (course_root() / name for name in ("lora_lessons", "workshop"))
+    doors = (course_root() / name for name in ("lora_lessons", "lora_tools", "workshop"))
     sources = [(p.name, p.read_text(encoding="utf-8")) for door in doors for p in door.rglob("*.py")]
     for path in [*lessons(), *side_trips()]:
         cells = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
@@ -226,8 +227,7 @@ def test_what_the_front_pages_link_or_show_is_there():
 
 def test_the_data_card_tells_how_every_recorded_run_was_made(monkeypatch):
     """The commands of the card, put together, are the settings of the tables: none more, none less."""
-    from lora_lessons.experiments import sweep
-    from lora_tools import cli
+    from lora_tools import cli, sweep
 
     monkeypatch.setattr(sweep, "run", lambda settings, *_, **__: wanted.update(settings) or [])
     card = (course_root() / "data" / "README.md").read_text(encoding="utf-8")

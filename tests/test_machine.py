@@ -43,7 +43,8 @@ def test_one_helper_says_which_version():
     asks = re.compile(
         r"(torch|transformers|peft|numpy|gguf)\.__version__|importlib\.metadata|from importlib import metadata"
     )
-    others = [p for p in package().rglob("*.py") if asks.search(p.read_text(encoding="utf-8"))]
+    doors = package(), package().with_name("lora_tools")
+    others = [p for door in doors for p in door.rglob("*.py") if asks.search(p.read_text(encoding="utf-8"))]
     assert [p.name for p in others if not BY_THEMSELVES.fullmatch(p.name)] == ["machine.py"]
 
 

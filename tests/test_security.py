@@ -8,7 +8,6 @@ import re
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import psutil
 import pytest
@@ -16,7 +15,6 @@ import torch
 import zmq
 from tiny_folders import make_folder
 
-import lora_lessons
 from lora_lessons import lora, memory, models
 from lora_lessons.adapter import read_adapter, save_adapter
 from lora_lessons.errors import ModelError
@@ -25,7 +23,7 @@ from lora_lessons.models import hub
 from lora_lessons.paths import course_root
 from lora_tools.exporting import gguf
 
-PACKAGE = Path(lora_lessons.__file__).parent
+PACKAGES = [course_root() / name for name in ("lora_lessons", "lora_tools")]
 
 # Called by this name, each runs what it is given, or unpacks a pickle.
 RUNS = {
@@ -85,9 +83,9 @@ def dangers(tree):
 
 
 def sources():
-    yield from (
-        (path.relative_to(PACKAGE).as_posix(), path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")
-    )
+    for package in PACKAGES:
+        for path in package.rglob("*.py"):
+            yield path.relative_to(package).as_posix(), path.read_text(encoding="utf-8")
     for path in sorted((course_root() / "notebooks").rglob("*.ipynb")):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
@@ -130,7 +128,7 @@ def test_no_widget_makes_elements_of_text():
     makes = re.compile(
         r"(inner|outer)HTML\s*\+?=|insertAdjacentHTML|document\.write|createContextualFragment|srcdoc|eval\("
     )
-    scripts = list(PACKAGE.rglob("*.js"))
+    scripts = [path for package in PACKAGES for path in package.rglob("*.js")]
     assert scripts and [path.name for path in scripts if makes.search(path.read_text(encoding="utf-8"))] == []
 
 

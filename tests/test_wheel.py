@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -123,9 +122,8 @@ def test_the_lessons_are_in_it(outside, tmp_path):
 def test_nothing_of_the_workshop_and_no_test_is_in_it(installed):
     assert not (installed / "workshop").exists() and not (installed / "tests").exists()
     assert {path.name for path in (installed / "lora_lessons" / "shipped").iterdir()} == {"data", "notebooks"}
-    packaged = {path.relative_to(installed) for path in (installed / "lora_lessons").rglob("*.py")}
-    here = {
-        Path("lora_lessons") / path.relative_to(course_root() / "lora_lessons")
-        for path in (course_root() / "lora_lessons").rglob("*.py")
-    }
+    packaged, here = (
+        {path.relative_to(root) for name in ("lora_lessons", "lora_tools") for path in (root / name).rglob("*.py")}
+        for root in (installed, course_root())
+    )
     assert {path for path in packaged if "shipped" not in path.parts} == here

@@ -296,23 +296,23 @@ def _sabotages(recording: dict[str, Any]) -> str:
 
 
 def house_map() -> str:
-    """One row per module or package of `lora_lessons/`, from the bottom floor to the top: what it opens on."""
+    """One row per module or package of each door, from the bottom floor to the top: what it opens on."""
     rows = ["| room | what it is |", "|---|---|"]
-    for name in _floors():
-        package = course_root() / "lora_lessons" / name
-        file = package / "__init__.py" if package.is_dir() else package.with_suffix(".py")
+    for place in (course_root() / door / name for door in ("lora_lessons", "lora_tools") for name in _floors(door)):
+        file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
         opens_on = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
-        room = f"{name}/" if package.is_dir() else f"{name}.py"
+        room = f"{place.name}/" if place.is_dir() else f"{place.name}.py"
         rows.append(f"| `{room}` | {opens_on} |")
     return "\n".join(rows)
 
 
-def _floors() -> Iterator[str]:
-    """The names in `lora_lessons/` in the order of the layers that import-linter holds them to, lowest first."""
+def _floors(door: str) -> Iterator[str]:
+    """The names in `door` in the order of the layers that import-linter holds them to, lowest first."""
     project = tomllib.loads((course_root() / "pyproject.toml").read_text(encoding="utf-8"))
-    layers = next(c["layers"] for c in project["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
+    contracts = project["tool"]["importlinter"]["contracts"]
+    layers = next(c["layers"] for c in contracts if c.get("containers") == [door])
     floors = [name for layer in reversed(layers) for name in re.findall(r"\w+", layer)]
-    here = (course_root() / "lora_lessons").iterdir()
+    here = (course_root() / door).iterdir()
     names = {path.stem for path in here if path.suffix == ".py" or (path / "__init__.py").is_file()} - {"__init__"}
     yield from (name for name in floors if name in names)
     yield from sorted(names - set(floors))

@@ -18,15 +18,26 @@ from typing import Any
 
 
 def answer_undefined_names() -> None:
-    """From now on this kernel answers a NameError or an ImportError with a sentence, where it knows one."""
+    """From now on this kernel answers a name, a module or an attribute that is not there with a sentence, where it knows one."""
     from IPython.core.getipython import get_ipython
 
     if (shell := get_ipython()) is not None:
-        shell.set_custom_exc((NameError, ImportError), _answer)
+        shell.set_custom_exc((NameError, ImportError, AttributeError), _answer)
 
 
-def _answer(shell: Any, kind: type, error: NameError | ImportError, trace: Any, tb_offset: int | None = None) -> None:
-    sentence = of_another_version(error.name) if isinstance(error, ImportError) else _run_first(shell, error)
+def _answer(
+    shell: Any,
+    kind: type,
+    error: NameError | ImportError | AttributeError,
+    trace: Any,
+    tb_offset: int | None = None,
+) -> None:
+    if isinstance(error, NameError):
+        sentence = _run_first(shell, error)
+    else:  # a module that has no such module, or no such name
+        sentence = of_another_version(
+            error.name if isinstance(error, ImportError) else getattr(error.obj, "__name__", "")
+        )
     if sentence:
         shell._showtraceback(kind, error, [sentence])
     else:

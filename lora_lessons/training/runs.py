@@ -57,6 +57,11 @@ def train(
         raise ValueError("nothing to train: no parameter requires a gradient. Attach adapters first (lora.attach).")
     if not examples:
         raise ValueError("nothing to train on: `examples` is empty.")
+    if wrong := [type(one).__name__ for one in examples if not isinstance(one, Encoded)]:
+        raise ValueError(
+            f"`examples` holds a {wrong[0]}: give conversations as tokens, which tasks.encode(tokenizer, example) makes, "
+            "each an Encoded(input_ids, labels)."
+        )
     run = name or fingerprint(model, examples, settings)
     folder = Path(run_dir) if run_dir else cache_dir() / "runs" / run
     reuse = reuse and not os.environ.get("LORA_LESSONS_FRESH")

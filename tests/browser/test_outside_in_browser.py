@@ -45,7 +45,7 @@ from lora_lessons.course.records import Record, Table
 from lora_lessons.course.stage import Backdrop, Scene, Stage, slider
 from lora_lessons.lessons.l09_adapters import measured
 from lora_lessons.lessons.l14_bug_museum.shown import VitalSigns
-from lora_lessons.lessons.l15_your_own import pictures
+from lora_tools.own import pictures
 
 HOSTILE, HARMLESS = {HOSTILE!r}, {HARMLESS!r}
 warnings.simplefilter("ignore")  # matplotlib's, of names that are wider than their picture

@@ -214,9 +214,10 @@ def test_an_answer_is_kept_until_its_words_change(monkeypatch, tmp_path, capsys)
         lambda *_: given.append("anew") or {"answer": f"answer {len(given)}", "status": cli.EXIT_OK},
     )
     monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
-    package = shutil.copytree(
-        paths.package(), tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__", "lessons")
-    )
+    for name in ("lora_lessons", "lora_tools"):
+        there = paths.package().with_name(name)
+        shutil.copytree(there, tmp_path / "copy" / name, ignore=shutil.ignore_patterns("__pycache__", "lessons"))
+    package = tmp_path / "copy" / "lora_lessons"
     monkeypatch.setattr(paths, "package", lambda: package)
 
     def answer():
@@ -227,15 +228,15 @@ def test_an_answer_is_kept_until_its_words_change(monkeypatch, tmp_path, capsys)
     try:
         assert answer() == answer() == "answer 1\n"
         for said_in in (
-            "cli/plan.py",
-            "tools/planning/fit.py",
-            "tools/planning/cards.py",
-            "tools/export/gguf/names.py",
-            "fast/path.py",
-            "models/shapes.toml",
+            "lora_tools/cli/plan.py",
+            "lora_tools/exporting/gguf/names.py",
+            "lora_lessons/planning/fit.py",
+            "lora_lessons/planning/cards.py",
+            "lora_lessons/fast/path.py",
+            "lora_lessons/models/shapes.toml",
         ):
             before = answer()
-            (package / said_in).write_text("# other words\n", encoding="utf-8")
+            (package.parent / said_in).write_text("# other words\n", encoding="utf-8")
             assert answer() != before, said_in
     finally:
         disk_cache._made_by.cache_clear()

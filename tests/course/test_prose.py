@@ -28,8 +28,9 @@ def problems(lesson, notebook, shown=None):
 
 
 def package():
-    """Every line of the package, and its settings."""
-    files = [course_root() / "pyproject.toml", *sorted((course_root() / "lora_lessons").rglob("*.py"))]
+    """Every line of both packages, and their settings."""
+    doors = [course_root() / name for name in ("lora_lessons", "lora_tools")]
+    files = [course_root() / "pyproject.toml", *(file for door in doors for file in sorted(door.rglob("*.py")))]
     return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 

@@ -40,8 +40,9 @@ def test_a_changed_row_is_noticed_and_prose_is_left_alone():
 
 
 def test_the_map_has_every_room_from_the_bottom_up():
-    package = course_root() / "lora_lessons"
-    rooms = {f"{p.parent.name}/" for p in package.glob("*/__init__.py")} | {p.name for p in package.glob("[!_]*.py")}
+    packages = [course_root() / name for name in ("lora_lessons", "lora_tools")]
+    rooms = {f"{p.parent.name}/" for package in packages for p in package.glob("*/__init__.py")}
+    rooms |= {p.name for package in packages for p in package.glob("[!_]*.py")}
     rows = [row.split("|") for row in readme.house_map().splitlines()[2:]]
     order = [row[1].strip(" `") for row in rows]
     assert set(order) == rooms and len(order) == len(rooms)

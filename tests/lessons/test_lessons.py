@@ -14,7 +14,6 @@ import nbformat
 import pytest
 import replay
 
-import lora_lessons
 from lora_lessons import models
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.paths import course_root
@@ -68,7 +67,8 @@ def test_what_was_trained_in_lesson_03_answers_through_llama_cpp_in_lesson_10(ou
 def test_dropping_the_scale_from_the_layer_is_noticed(tmp_path):
     """Sabotage: a copy of the package in which α/r is forgotten must not pass lesson 02."""
     package = tmp_path / "lora_lessons"
-    shutil.copytree(Path(lora_lessons.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (package.name, "lora_tools"):
+        shutil.copytree(course_root() / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     source = (package / "lora.py").read_text(encoding="utf-8")
     right = "return lora_alpha / (math.sqrt(r) if use_rslora else r)"
     assert right in source

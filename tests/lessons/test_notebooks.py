@@ -101,7 +101,7 @@ def test_it_has_been_run_without_an_error_and_shows_a_picture(notebook):
 def test_the_course_is_imported_before_peft(notebook):
     """It keeps bitsandbytes from warning, in red under a learner's first cell, of a kernel that nobody needs."""
     imported = re.findall(
-        r"^\s*(?:from|import) (lora_lessons|peft)\b", "\n".join(c.source for c in code(notebook)), re.M
+        r"^\s*(?:from|import) (lora_lessons|lora_tools|peft)\b", "\n".join(c.source for c in code(notebook)), re.M
     )
     assert "peft" not in imported or imported[0] == "lora_lessons"
 

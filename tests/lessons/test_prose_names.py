@@ -66,7 +66,7 @@ def missing(code):
     """What `code` asks of the package's modules and is not there, as module.name."""
     tree, modules = ast.parse(code), {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lora_lessons"):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("lora_lessons", "lora_tools")):
             parent = importlib.import_module(node.module)
             for alias in node.names:
                 try:

@@ -61,7 +61,11 @@ def not_a_sentence(said: str) -> str:
 
 def where_in_package(error: BaseException) -> str:
     """The error's type, and the innermost line of the package on its way."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "lora_lessons" in f.filename]
+    frames = [
+        f
+        for f in traceback.extract_tb(error.__traceback__)
+        if "lora_lessons" in f.filename or "lora_tools" in f.filename
+    ]
     place = f"{Path(frames[-1].filename).name}:{frames[-1].name}" if frames else "outside the package"
     return f"{type(error).__name__} in {place}"
 

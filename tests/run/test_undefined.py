@@ -56,7 +56,12 @@ def test_in_a_kernel_of_the_lab(course, tmp_path, monkeypatch):
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "lesson.ipynb")
     environment = {"PYTHONSTARTUP": made["PYTHONSTARTUP"], "JPY_SESSION_NAME": os.fspath(tmp_path / "lesson.ipynb")}
     with a_kernel(tmp_path, **environment) as kernel:
-        for old in ("from lora_lessons.export import gguf", "from lora_lessons import inspection"):
+        gone = (
+            "from lora_lessons.tools import checking",
+            "from lora_lessons import inspection",
+            "import lora_tools.export",
+        )
+        for old in (*gone, "from lora_lessons import lora\nlora.attached"):
             (error,) = kernel.run(old)
             assert len(error["traceback"]) == 1 and "`lora-lessons lab` copies this version's" in error["traceback"][0]
         (error,) = kernel.run("import no_such_library")

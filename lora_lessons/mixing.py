@@ -1,4 +1,4 @@
-"""Adapters in use: swapped, summed and merged on one base that is loaded once.
+"""Adapters in use: swapped, summed, merged and cut to a smaller rank, on one base that is loaded once.
 
 a weighted sum of two adapters is an adapter:    w₁·B₁A₁ + w₂·B₂A₂ = [w₁B₁ w₂B₂] · [A₁; A₂],   rank r₁ + r₂
 """
@@ -9,13 +9,15 @@ import copy
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from statistics import mode
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from . import lora, quant
 from .adapter import Adapter, attach_adapter, narrowed
+from .lowrank import factors, svd_of_product
 
 
 def shared_copy(model: Any) -> Any:
@@ -102,3 +104,45 @@ def merged_into_four_bits(q: quant.Quantized, delta: Tensor) -> quant.Quantized:
     """
     merged = (quant.dequantize(q).float() + delta).to(q.dtype)
     return quant.quantize(merged, q.codebook, q.blocksize, isinstance(q.absmax, quant.DoubleQuantized))
+
+
+class Cut(NamedTuple):
+    """An adapter at a smaller rank, and ‖ΔW‖² of each layer: (before, after)."""
+
+    adapter: Adapter
+    energies: dict[str, tuple[float, float]]
+
+
+def cut(adapter: Adapter, r: int) -> Cut:
+    """`adapter` with the best ΔW of rank `r` in every layer; a layer of no more than r stays as it is, and every scale too.
+
+    Raises ValueError where r is below 1, or no layer has a larger rank.
+    """
+    largest = max(map(len, adapter.A.values()))
+    if not 1 <= r < largest:
+        raise ValueError(
+            f"r = {r} cuts nothing from an adapter of rank {largest}: choose a rank from 1 to {largest - 1}."
+            if largest > 1
+            else f"{adapter.name} has rank 1 already, and there is nothing smaller: keep it as it is."
+        )
+    A: dict[str, Tensor] = {}
+    B: dict[str, Tensor] = {}
+    alphas, energies = {}, {}
+    for layer in adapter.A:
+        scaling = adapter.scaling(layer)
+        A[layer], B[layer], alphas[layer] = adapter.A[layer], adapter.B[layer], adapter.alpha(layer)
+        parts = svd_of_product(B[layer].double(), A[layer].double())
+        if len(A[layer]) > r:
+            B[layer], A[layer] = factors(parts, r)
+            alphas[layer] = _short(scaling * (math.sqrt(r) if adapter.use_rslora else r))
+        squares = (scaling * parts.S).square()
+        energies[layer] = float(squares.sum()), float(squares[: len(A[layer])].sum())
+    alpha = mode(alphas.values())
+    others = {layer: other for layer, other in alphas.items() if other != alpha}
+    usual = mode(map(len, A.values()))
+    return Cut(adapter._replace(r=usual, lora_alpha=alpha, A=A, B=B, alpha_pattern=others), energies)
+
+
+def _short(alpha: float) -> float:
+    """A whole lora_alpha as a whole number, as configurations have it."""
+    return int(alpha) if alpha == int(alpha) else alpha

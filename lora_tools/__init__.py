@@ -18,10 +18,10 @@ from typing import Any
 # Each name, the module that has it, and what it is called there.
 _HERE = {
     "plan": ("lora_lessons.planning", "plan_on"),
-    "check": ("lora_tools.checking", "check"),
-    "inspect": ("lora_tools.inspection", "inspect"),
-    "symptom": ("lora_tools.symptoms", "search"),
-    "export": ("lora_tools.exporting.gguf", "export"),
+    "check": (".checking", "check"),
+    "inspect": (".inspection", "inspect"),
+    "symptom": (".symptoms", "search"),
+    "export": (".exporting.gguf", "export"),
 }
 __all__ = sorted(_HERE)
 
@@ -29,7 +29,7 @@ __all__ = sorted(_HERE)
 def __getattr__(name: str) -> Any:
     if name in _HERE:
         module, there = _HERE[name]
-        return getattr(import_module(module), there)
+        return getattr(import_module(module, __name__), there)
     if not name.startswith("_") and find_spec(f"{__name__}.{name}"):
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}: it has {', '.join(_HERE)}, and its rooms.")

@@ -81,6 +81,20 @@ def hidden_imports(package):
                 yield name, ast.unparse(call)
 
 
+def named_in_strings(package):
+    """(module, what it names) of every string that is a module's whole name, as `-m` and workers take it, and points up or nowhere."""
+    doors = ["lora_lessons", "lora_tools", "workshop"]
+    trees = list(modules(package))
+    known = {name for name, _, _ in trees}
+    for name, tree, _ in trees:
+        for node in ast.walk(tree):
+            text = getattr(node, "value", None) if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and re.fullmatch(r"(lora_lessons|lora_tools|workshop)(\.\w+)+", text):
+                here, there = (doors.index(one.partition(".")[0]) for one in (name, text))
+                if there > here or text not in known:
+                    yield name, text
+
+
 def room(name):
     """The lesson's room that a module belongs to; "" where it is none."""
     parts = name.split(".")
@@ -169,8 +183,16 @@ def test_a_circle_inside_a_package_breaks_the_contract(copy, file, line):
     assert status == 1 and "No circles, on any floor BROKEN" in said, said
 
 
-def test_nothing_is_imported_by_a_string():
-    assert list(hidden_imports(PACKAGE)) == []
+def test_nothing_is_imported_by_a_string_but_what_moved_to_the_tools_until_0_4():
+    assert list(hidden_imports(PACKAGE)) == [("lora_lessons", "import_module('lora_tools')")]
+
+
+def test_a_module_that_a_string_names_is_there_and_no_higher(copy):
+    assert list(named_in_strings(PACKAGE)) == []
+    for file, word in (("run/kernel.py", "lora_tools.cluster.worker"), ("paths.py", "lora_lessons.tools.checking")):
+        plant(copy, file, f"WORKER = {word!r}")
+    named = ["lora_lessons.paths", "lora_lessons.run.kernel"]
+    assert [name for name, _ in named_in_strings(copy)] == named
 
 
 @pytest.mark.parametrize(
@@ -184,7 +206,7 @@ def test_nothing_is_imported_by_a_string():
 )
 def test_an_import_hidden_in_a_string_is_noticed(copy, line):
     plant(copy, "course/claims.py", line)
-    assert [name for name, _ in hidden_imports(copy)] == ["lora_lessons.course.claims"]
+    assert [name for name, _ in hidden_imports(copy)] == ["lora_lessons", "lora_lessons.course.claims"]
 
 
 def test_a_lesson_uses_none_that_comes_later(copy):

@@ -6,29 +6,18 @@ that of B·A. PEFT's `convert_to_lora(model, rank=8)` comes to the same ΔW by w
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import mode
 from typing import NamedTuple
-
-from torch import Tensor
 
 from lora_lessons.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, Adapter, Numbers, read_adapter, write_folder
 from lora_lessons.files import check_replaced, refuse_existing
-from lora_lessons.lowrank import factors, svd_of_product
+from lora_lessons.mixing import cut
 from lora_lessons.outside import in_code, in_line
 from lora_lessons.peft_config import read_config
 from lora_lessons.sums import sha256
 
 from .model_card import CARD, as_card, base_in_card, listed, plain, signed, table
-
-
-class Cut(NamedTuple):
-    """An adapter at a smaller rank, and ‖ΔW‖² of each layer: (before, after)."""
-
-    adapter: Adapter
-    energies: dict[str, tuple[float, float]]
 
 
 class KindOfMatrix(NamedTuple):
@@ -72,41 +61,6 @@ def export(adapter: Path | str, r: int, out: Path | str, *, overwrite: bool = Fa
     dtype = numbers.read(numbers.names[0]).dtype
     write_folder(out, smaller.adapter, config, dtype, {CARD: _card(out.name, whole, r, kinds, weights)})
     return CutAdapter(out, kinds, weights.stat().st_size, (out / ADAPTER_WEIGHTS).stat().st_size)
-
-
-def cut(adapter: Adapter, r: int) -> Cut:
-    """`adapter` with the best ΔW of rank `r` in every layer; a layer of no more than r stays as it is, and every scale too.
-
-    Raises ValueError where r is below 1, or no layer has a larger rank.
-    """
-    largest = max(map(len, adapter.A.values()))
-    if not 1 <= r < largest:
-        raise ValueError(
-            f"r = {r} cuts nothing from an adapter of rank {largest}: choose a rank from 1 to {largest - 1}."
-            if largest > 1
-            else f"{adapter.name} has rank 1 already, and there is nothing smaller: keep it as it is."
-        )
-    A: dict[str, Tensor] = {}
-    B: dict[str, Tensor] = {}
-    alphas, energies = {}, {}
-    for layer in adapter.A:
-        scaling = adapter.scaling(layer)
-        A[layer], B[layer], alphas[layer] = adapter.A[layer], adapter.B[layer], adapter.alpha(layer)
-        parts = svd_of_product(B[layer].double(), A[layer].double())
-        if len(A[layer]) > r:
-            B[layer], A[layer] = factors(parts, r)
-            alphas[layer] = _short(scaling * (math.sqrt(r) if adapter.use_rslora else r))
-        squares = (scaling * parts.S).square()
-        energies[layer] = float(squares.sum()), float(squares[: len(A[layer])].sum())
-    alpha = mode(alphas.values())
-    others = {layer: other for layer, other in alphas.items() if other != alpha}
-    usual = mode(map(len, A.values()))
-    return Cut(adapter._replace(r=usual, lora_alpha=alpha, A=A, B=B, alpha_pattern=others), energies)
-
-
-def _short(alpha: float) -> float:
-    """A whole lora_alpha as a whole number, as configurations have it."""
-    return int(alpha) if alpha == int(alpha) else alpha
 
 
 def by_kind(energies: Mapping[str, tuple[float, float]]) -> list[KindOfMatrix]:

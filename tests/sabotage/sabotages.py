@@ -1038,8 +1038,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_tools/cli/check.py",
         (
             "inspect --overwrite replaces a file that is no page",
-            "        check_page(html)\n    from ..tools import inspection",
-            "    from ..tools import inspection",
+            "        check_page(html)\n    from .. import inspection",
+            "    from .. import inspection",
             "cli/test_inspect.py::test_a_page_is_whole_and_no_file_is_replaced_unasked",
         ),
     ),
@@ -2907,7 +2907,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_tools/exporting/rank.py",
+        "lora_lessons/mixing.py",
         (
             "a cut adapter keeps its lora_alpha, and so gets another scale",
             "alphas[layer] = _short(scaling * (math.sqrt(r) if adapter.use_rslora else r))",
@@ -2920,6 +2920,9 @@ SABOTAGES: list[Sabotage] = [
             "B[layer], A[layer] = B[layer][:, :r], A[layer][:r]",
             "tools/export/test_rank.py::test_pefts_own_conversion_comes_to_the_same",
         ),
+    ),
+    *_in(
+        "lora_tools/exporting/rank.py",
         (
             "a cut adapter takes the place of the one that it was cut from",
             "if out.resolve() == folder.resolve():",

@@ -19,11 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
-from lora_tools.exporting.rank import cut
-
 from ... import lora, models, training
 from ...adapter import adapter_of, attach_adapter
 from ...lowrank import stored_numbers
+from ...mixing import cut
 from ...training.loop import check_loss, trainable
 from ...training.settings import make_optimizer, parameter_groups, set_rate
 from .book import BITS, Book, as_tokens, invented

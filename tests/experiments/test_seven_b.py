@@ -29,7 +29,6 @@ FAST = {"changed": TINY, "learning_rate": 1e-2, "seq": 16, "r": 4, "lora_alpha":
 
 
 def in_this_process(task):
-    """`run_in_process` without the seconds that a process takes to start."""
     return lambda _module, _task, wanted, folder, _environment: recordings.answer(
         task, [json.dumps(wanted), str(folder)]
     )
@@ -55,8 +54,7 @@ def test_a_run_is_measured_and_read_back(tmp_path, capsys, monkeypatch):
     (tmp_path / seven_b.RECORD).write_text(sound.replace('"resumed_at": 0', '"resumed_at": 9'))
     assert seven_b._record_in(tmp_path / seven_b.RECORD) is None, "a record that was changed is measured again"
     (tmp_path / seven_b.RECORD).write_text(sound)
-    another = stamp() | {"versions": {"torch": "another"}}
-    monkeypatch.setattr(seven_b, "stamp", lambda: another)
+    monkeypatch.setattr(seven_b, "stamp", lambda: stamp() | {"versions": {"torch": "another"}})
     monkeypatch.setattr(seven_b, "run_in_process", in_this_process(seven_b._train))
     anew = seven_b.train_seven_b(run_dir=tmp_path, steps=6, **FAST)
     assert "reused" not in anew and anew["losses"] == record["losses"], "same seed, same losses, measured again"
@@ -66,9 +64,12 @@ def test_a_run_is_measured_and_read_back(tmp_path, capsys, monkeypatch):
 def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path, tmp_path_factory, monkeypatch):
     held_back.after(30, training.CHECKPOINT, tmp_path_factory.mktemp("held"), monkeypatch)
     wanted = seven_b.DEFAULTS | FAST | {"model": "Qwen2.5-7B", "steps": 60, "checkpoint_every": 1}
-    command = [sys.executable, "-m", seven_b.__name__, "train", json.dumps(wanted), str(tmp_path)]
-    paths = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    with subprocess.Popen(command, env=kernel_environment() | paths, stderr=subprocess.DEVNULL) as child:
+    environment = kernel_environment() | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with subprocess.Popen(
+        [sys.executable, "-m", seven_b.__name__, "train", json.dumps(wanted), str(tmp_path)],
+        env=environment,
+        stderr=subprocess.DEVNULL,
+    ) as child:
         while not (tmp_path / training.CHECKPOINT).is_file():
             assert child.poll() is None, "it ended before its first checkpoint"
             time.sleep(0.01)
@@ -84,24 +85,16 @@ def test_failures_of_the_process_are_sentences(tmp_path, monkeypatch):
         seven_b.train_seven_b(rank=3)
     with pytest.raises(ModelError, match=r"no/where/at/all does not exist: give a folder"):
         seven_b.train_seven_b("no/where/at/all", run_dir=tmp_path / "a")
-    (tmp_path / "says.py").write_text("import sys; sys.exit('ValueError: r = 65')")
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ValueError, match=r"^r = 65$"):
-        recordings.run_in_process("says", "no", {}, tmp_path / "b", {})
     monkeypatch.setattr(seven_b, "run_in_process", in_this_process(seven_b._train))
     with pytest.raises(SystemExit, match=r"^ValueError: r = 65 does not fit"):
         seven_b.train_seven_b(run_dir=tmp_path, **FAST | {"r": 65})
 
 
 def test_a_process_that_is_killed_says_so(tmp_path, monkeypatch):
-    script = tmp_path / "dies.py"
-    script.write_text("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
-    real = subprocess.Popen
-    monkeypatch.setattr(
-        recordings.subprocess, "Popen", lambda command, **how: real([sys.executable, str(script)], **how)
-    )
+    (tmp_path / "dies.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
+    monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModelError, match="was killed.*memory ran out.*goes on from its last checkpoint"):
-        seven_b.train_seven_b(run_dir=tmp_path, **FAST)
+        recordings.run_in_process("dies", "now", {}, tmp_path / "out", {})
 
 
 def test_a_process_that_is_not_done_in_time_is_stopped_and_says_so(tmp_path, monkeypatch):
@@ -111,8 +104,9 @@ def test_a_process_that_is_not_done_in_time_is_stopped_and_says_so(tmp_path, mon
     with pytest.raises(ModelError, match="not done in 1 s"):
         recordings.run_in_process("sleeps", "long", {}, tmp_path / "out", {}, seconds=1)
     assert time.perf_counter() - begun < 500
-    (tmp_path / "sleeps.py").write_text("")
-    recordings.run_in_process("sleeps", "short", {}, tmp_path / "out", {}, seconds=600)
+    (tmp_path / "sleeps.py").write_text("import sys; sys.exit('ValueError: r = 65')")
+    with pytest.raises(ValueError, match=r"^r = 65$"):
+        recordings.run_in_process("sleeps", "short", {}, tmp_path / "out", {}, seconds=600)
 
 
 def test_the_benchmark_runs_both_ways_and_prints_the_ratio(capsys, monkeypatch):

@@ -308,8 +308,8 @@ def test_what_cannot_be_is_one_sentence(course, tmp_path, capsys, words, sentenc
 
 
 def test_a_cluster_that_does_not_answer_is_one_sentence(course, tmp_path):
-    command = [sys.executable, "-m", "lora_tools.cli", "sweep", "--r", "1", "--out", str(tmp_path / "out"), "--ray"]
-    done = subprocess.run([*command, "127.0.0.1:1"], capture_output=True, text=True, check=False)
+    words = ["sweep", "--r", "1", "--out", str(tmp_path / "out"), "--ray", "127.0.0.1:1"]
+    done = subprocess.run([sys.executable, "-m", "lora_tools.cli", *words], capture_output=True, text=True)
     said = [line for line in done.stderr.splitlines() if "lora-lessons" in line]
     assert done.returncode == 2 and len(said) == 1 and "no Ray answers at 127.0.0.1:1 (" in said[0], done.stderr
     with pytest.raises(ValueError, match="ray://somewhere:10001 is no address of Ray: give HOST:PORT"):

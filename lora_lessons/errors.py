@@ -9,6 +9,8 @@ import re
 
 # How a disk says that it is full: all of it, this user's share, or what one file may take.
 FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+# What a chat template raises where it did not expect such turns, besides jinja2.TemplateError.
+STUMBLES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 class ModelError(RuntimeError):

@@ -13,7 +13,7 @@ from collections.abc import Set
 from functools import cache
 from typing import Any, NamedTuple
 
-from lora_lessons.lessons.l14_bug_museum.exhibits import Exhibit, Suspect, place, suspects
+from lora_lessons.exhibits import Exhibit, Suspect, place, suspects
 
 # What learners call one thing; the first of each line stands for all. The filter on the web reads the same lines.
 ALIKE = """

@@ -1,11 +1,14 @@
 """The wheel, installed beside the libraries, outside the checkout: the tools answer, and the lessons are in it."""
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 
 import pytest
+import yaml
 
 from lora_lessons.course import published
 from lora_lessons.machine import version
@@ -19,7 +22,7 @@ class Lacking:
         if name.partition(".")[0] in {names}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Lacking())
-from lora_lessons import cli
+from lora_tools import cli
 sys.exit(cli.main(sys.argv[1:]))
 """
 COURSE = {
@@ -127,3 +130,38 @@ def test_nothing_of_the_workshop_and_no_test_is_in_it(installed):
         for root in (installed, course_root())
     )
     assert {path for path in packaged if "shipped" not in path.parts} == here
+
+
+def test_the_hooks_and_the_step_judge_each_file_as_a_users_workflow_would(outside, installed, tmp_path):
+    """Their own words, run by the shells that pre-commit and GitHub run them in, with the installed command on the path."""
+    program = tmp_path / "bin" / "lora-lessons"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\nimport sys\nfrom lora_tools import cli\nsys.exit(cli.main())\n")
+    program.chmod(0o755)
+    environment = os.environ | {
+        "PYTHONPATH": str(installed),
+        "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    good, bad = tmp_path / "good one.jsonl", tmp_path / "bad.jsonl"
+    good.write_text('{"prompt": "Is it open?", "completion": "Yes, until six."}\n')
+    bad.write_text('{"prompt": "Is it far?", "completion": ""}\n')
+    adapter = tmp_path / "persona"
+    shutil.copytree(installed / "lora_lessons" / ADAPTER, adapter)
+    check, inspect = yaml.safe_load((course_root() / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+
+    def hook(one, *files):
+        assert all(re.search(one["files"], str(file)) for file in files)
+        return done(*shlex.split(one["entry"]), *map(str, files), env=environment, cwd=tmp_path)
+
+    for files, status in (((good,), 0), ((bad, good), 1)):
+        found = hook(check, *files)
+        assert found.returncode == status and "1 of 1 line" in found.stdout, found.stdout + found.stderr
+    assert hook(inspect, adapter / "adapter_config.json").returncode == 0
+    (adapter / "adapter_model.safetensors").write_bytes(b"")
+    assert hook(inspect, adapter / "adapter_config.json").returncode == 2
+    step = yaml.safe_load((course_root() / "action.yml").read_text(encoding="utf-8"))["runs"]["steps"][-1]
+    assert set(step["env"]) == {"CHECK", "INSPECT", "BASE"}
+    for files, status in (((good, ""), 0), ((bad, good), 1)):
+        given = {"CHECK": "\n".join(map(str, files)), "INSPECT": "", "BASE": ""}
+        found = done("bash", "-eo", "pipefail", "-c", step["run"], env=environment | given, cwd=tmp_path)
+        assert found.returncode == status and "can be used" in found.stdout, found.stdout + found.stderr

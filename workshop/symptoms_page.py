@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from lora_lessons.exhibits import Exhibit, Suspect, place, suspects
 from lora_lessons.files import write_text
-from lora_lessons.lessons.l14_bug_museum.exhibits import Exhibit, Suspect, place, suspects
 from lora_lessons.paths import course_root
 from lora_tools.symptoms import ALIKE, search
 

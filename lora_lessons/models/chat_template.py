@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ..disk_cache import once
-from ..errors import ModelError, first_line
+from ..errors import STUMBLES, ModelError, first_line
 from .embedded import EMBEDDED_TEMPLATE_SHA256
 
 SECONDS = 10
-# What a template raises where it did not expect such turns, besides jinja2.TemplateError.
-STUMBLES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 # Templates that are known to end.
 KNOWN = {EMBEDDED_TEMPLATE_SHA256}
 

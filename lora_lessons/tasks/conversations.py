@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
-
-import torch
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import first_line
 from ..paths import course_root
 from .jsonl import APART, Fault, calls_in, read_jsonl
 from .templates import REFUSALS, instead, shown_with, why_apart, without_thinking, written
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # the label that cross-entropy skips
 IGNORED = -100
@@ -193,6 +192,8 @@ def tokenized(tokenizer: Any, texts: Sequence[ChatText]) -> Iterator[Encoded]:
     """
     if not texts:
         return
+    import torch  # only here and below: a file of texts is judged without it
+
     where = {"return_offsets_mapping": True} if any(text.earlier for text in texts) else {}
     pairs = [part for text in texts for part in (text.given, text.given + text.taught)]
     made = tokenizer(pairs, add_special_tokens=False, **where)
@@ -222,6 +223,9 @@ def collate(batch: Sequence[Encoded], pad_id: int) -> dict[str, Tensor]:
     Packed rows carry position_ids in place of the mask; their padding is one more conversation, of which nothing is
     taught.
     """
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+
     ids = [one.input_ids for one in batch]
     made = {
         "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad_id),
@@ -270,6 +274,8 @@ def running_states(config: Any) -> list[str]:
 
 def _row(parts: Sequence[Encoded]) -> Encoded:
     """One row (length of all `parts`,) with their tokens, labels and positions."""
+    import torch
+
     labels = torch.cat([one.labels for one in parts])
     starts = torch.tensor([len(one.input_ids) for one in parts]).cumsum(0)[:-1]
     # the last token of one conversation does not predict the first of the next

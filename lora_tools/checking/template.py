@@ -10,9 +10,8 @@ from typing import Any
 
 import jinja2
 
+from lora_lessons.errors import STUMBLES
 from lora_lessons.machine import version
-from lora_lessons.models.chat_template import STUMBLES
-from lora_lessons.models.configs import stop_tokens
 from lora_lessons.tasks.jsonl import calls_in, function_of, said, shown
 from lora_lessons.tasks.preferences import is_pair
 from lora_lessons.tasks.templates import REFUSALS, THOUGHTS, longest_word, shown_with, without_thinking, written
@@ -291,4 +290,6 @@ def _end(tokenizer: Any, asked: str, after: str, end: str) -> Iterator[Finding]:
 def _stops(tokenizer: Any) -> list[int]:
     """The further tokens at which the base ends an answer, where its folder says so."""
     place = str(getattr(tokenizer, "name_or_path", "") or "")
+    from lora_lessons.models.configs import stop_tokens
+
     return stop_tokens(Path(place)) if place else []

@@ -178,7 +178,7 @@ def symptom(
     Looks your words up in the bug museum of lesson 14 and names up to three suspects: the mistake that it would be,
     how to test that, the exhibit or lesson, and the thread in which others met it. It says so where none of them fits well.
     """
-    from lora_lessons.lessons.l14_bug_museum.exhibits import Exhibit, place, suspects
+    from lora_lessons.exhibits import Exhibit, place, suspects
 
     from ..symptoms import as_data, doubt, search
 

@@ -140,7 +140,7 @@ ASKED, EVERYDAY = 10, 6
 # tokens of an answer, at most; what that cuts off, of either side, ends with CUT
 LONGEST, CUT = 120, " … [cut]"
 # characters of the general text; and of all letters of the training answers, so many make their frame weigh
-READ, FRAMED = 1500, 0.25
+READ, FRAMED = 1500, 0.2
 
 
 class Heard(NamedTuple):

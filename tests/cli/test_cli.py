@@ -88,7 +88,7 @@ def test_help_stands_beside_every_verb_and_is_no_error(capsys):
 def test_an_interruption_and_a_reader_who_left_are_no_tracebacks(error, status, said):
     """In a process of its own, since a broken pipe closes the output."""
     code = (
-        "import sys\nfrom lora_lessons import cli\nfrom lora_lessons.run import doctor\n"
+        "import sys\nfrom lora_tools import cli\nfrom lora_lessons.run import doctor\n"
         f"def stops(): raise {error.__name__}\n"
         "doctor.examine = stops\nsys.exit(cli.main(['doctor']))"
     )

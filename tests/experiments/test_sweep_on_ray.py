@@ -222,7 +222,7 @@ def command(course, out, *words):
     """The command in a process of its own, which takes Ctrl-C as a terminal's does."""
     begin = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
     begin += "from lora_tools.sweep import room; room.RUN_BYTES = 5 * 10**8; "
-    begin += "from lora_lessons import cli; sys.exit(cli.main(sys.argv[1:]))"
+    begin += "from lora_tools import cli; sys.exit(cli.main(sys.argv[1:]))"
     given = ["sweep", "--seed", "0", "--steps", "12", "--out", str(out), "--ray", *words]
     return subprocess.Popen(
         [sys.executable, "-c", begin, *given], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -2202,7 +2202,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/exhibits.toml",
+        "lora_lessons/exhibits.toml",
         (
             "an exhibit is changed, and the page of symptoms is not made anew",
             '"gradient norm is zero",',

@@ -33,6 +33,7 @@ PLAIN = {
     "betas": "DPO at five values of β; stopped, it goes on.",
     "rewards": "A base trained on a reward; stopped, it goes on.",
     "ordinary": "Ordinary answers among a task's; stopped, it goes on.",
+    "framed": "Twenty lines in one frame: how many different answers; stopped, it goes on.",
     "capacity": "How much an adapter holds; stopped, it goes on.",
 }
 

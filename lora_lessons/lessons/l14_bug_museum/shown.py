@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from ...course.records import Value, show_value
 from ...drawing import BLUE, GREY, VERMILION, label
+from ...exhibits import catalogue
 from ...outside import in_html
-from .exhibits import catalogue
 
 if TYPE_CHECKING:
     from .workbench import Attempt

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import jinja2
 
-from lora_lessons.models.chat_template import STUMBLES, check_template, check_text
+from lora_lessons.errors import STUMBLES
+from lora_lessons.models.chat_template import check_template, check_text
 
 from . import gotemplate
 from .gotemplate import Talk

@@ -8,8 +8,8 @@ import torch
 from tiny import make_tiny_model
 
 from lora_lessons import lora, models
+from lora_lessons.exhibits import catalogue
 from lora_lessons.lessons.l14_bug_museum import workbench
-from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue
 from lora_lessons.lessons.l14_bug_museum.shown import named
 from lora_lessons.paths import course_root
 from lora_lessons.tasks import IGNORED, Encoded, collate, encode

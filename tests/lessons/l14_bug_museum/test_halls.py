@@ -5,9 +5,9 @@ import re
 import nbformat
 import pytest
 
+from lora_lessons import exhibits
 from lora_lessons.course.syllabus import cells_seen, words_seen
 from lora_lessons.lessons import all_exercises
-from lora_lessons.lessons.l14_bug_museum import exhibits
 from lora_lessons.paths import course_root
 
 EXHIBITS = [pytest.param(one, id=id) for id, one in exhibits.catalogue().items()]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lora_lessons.course.lesson import lessons, notebook_of
-from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue, in_lessons, place, suspects
+from lora_lessons.exhibits import catalogue, in_lessons, place, suspects
 from lora_lessons.paths import course_root
 from lora_lessons.run.lab import copy_lessons
 from lora_tools import cli, symptoms

@@ -9,9 +9,9 @@ from tiny import make_tiny_base, make_tiny_model
 
 from lora_lessons import lora, models, tasks
 from lora_lessons.adapter import read_adapter
+from lora_lessons.exhibits import catalogue
 from lora_lessons.lessons.l14_bug_museum import exercises_hall_1 as mixture
 from lora_lessons.lessons.l14_bug_museum import workbench
-from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue
 from lora_lessons.lessons.l14_bug_museum.shown import VitalSigns, named
 
 

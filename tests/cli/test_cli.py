@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from lora_lessons import __version__
+from lora_lessons.paths import course_root
 from lora_tools import cli
 from workshop.__main__ import main as workshop
 
@@ -16,11 +17,23 @@ RECORD = "from lora_lessons.course.records import record\n"
 HEAVY = ["torch", "transformers", "peft", "matplotlib", "papermill", "nbformat", "numpy", "IPython"]
 
 
-@pytest.mark.parametrize("code", ["import lora_lessons", "from lora_tools.cli import main; main(['--help'])"])
-def test_starting_imports_nothing_heavy(code):
+MAIN = "from lora_tools.cli import main; main"
+
+
+@pytest.mark.parametrize(
+    ("code", "loaded"),
+    [
+        ("import lora_lessons", []),
+        (f"{MAIN}(['--help'])", []),
+        (f"{MAIN}(['symptom', 'loss falls, answers unchanged'])", []),
+        (f"{MAIN}(['check', {str(course_root() / 'data' / 'persona' / 'train.jsonl')!r}])", ["numpy"]),
+    ],
+    ids=["import", "help", "symptom", "check"],
+)
+def test_a_verb_imports_nothing_heavy_that_it_does_not_need(code, loaded):
     look = f"import sys\ntry:\n {code}\nexcept SystemExit: pass\nprint('LOADED', *(m for m in {HEAVY} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1].split() == ["LOADED"]
+    assert done.stdout.splitlines()[-1].split() == ["LOADED", *loaded]
 
 
 def test_it_runs_as_a_module():

@@ -10,6 +10,8 @@ import sys
 import pytest
 import yaml
 
+import lora_lessons
+import lora_tools
 from lora_lessons.course import published
 from lora_lessons.machine import version
 from lora_lessons.paths import course_root
@@ -165,3 +167,22 @@ def test_the_hooks_and_the_step_judge_each_file_as_a_users_workflow_would(outsid
         given = {"CHECK": "\n".join(map(str, files)), "INSPECT": "", "BASE": ""}
         found = done("bash", "-eo", "pipefail", "-c", step["run"], env=environment | given, cwd=tmp_path)
         assert found.returncode == status and "can be used" in found.stdout, found.stdout + found.stderr
+
+
+# What the page of the API has made when all its blocks have run.
+MADE = """
+assert plan.fits and report.all_usable and likeliest.good
+assert len(adapter.A) == 210 and xray.base is not None and files[0].name == "my_adapter-lora.gguf"
+assert all(file.is_file() for file in files)
+"""
+
+
+def test_the_page_of_the_api_runs_as_it_stands_in_an_empty_folder_and_shows_every_name(installed, tmp_path):
+    shutil.copy(course_root() / "data" / "persona" / "train.jsonl", tmp_path)
+    text = (course_root() / "docs" / "api.md").read_text(encoding="utf-8")
+    code = "".join(re.findall(r"```python\n(.*?)```", text, re.S)) + MADE
+    found = done(sys.executable, "-c", code, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(installed)})
+    assert found.returncode == 0 and "True 7." in found.stdout, found.stdout + found.stderr
+    shown = text.replace("`LoRALinear`", "ll.LoRALinear")
+    assert [f"ll.{name}" for name in lora_lessons._HERE if f"ll.{name}" not in shown] == []
+    assert [f"lora_tools.{name}" for name in lora_tools._HERE if f"lora_tools.{name}" not in shown] == []

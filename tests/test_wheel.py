@@ -90,6 +90,9 @@ def outside(installed, tmp_path):
         (["inspect", "{package}/" + ADAPTER], "llama.cpp       yes"),
         (["symptom", "loss falls, answers unchanged"], "Suspect: "),
         (["export", "gguf", "{package}/" + ADAPTER, "--types", "f16", "--out", "out"], "persona-lora.gguf"),
+        (["ask", "{package}/" + ADAPTER, "Why do leaves fall?", "--tokens", "3"], " "),
+        (["base"], "qwen2.5-coder-0.5b"),
+        (["schema", "plan"], "change_first"),
     ],
     ids=lambda one: one[0] if isinstance(one, list) else "",
 )
@@ -104,6 +107,7 @@ def test_the_core_is_enough_for_the_tools(outside, installed, words, said):
     [
         (["lab"], COURSE, "jupyterlab, which is not installed: pip install 'lora-lessons[course]'"),
         (["run", "01"], COURSE, "pip install 'lora-lessons[course]'"),
+        (["claims"], COURSE, "pip install 'lora-lessons[course]'"),
         (["inspect", "{package}/" + ADAPTER, "--html", "x.html"], COURSE, "matplotlib, which is not installed"),
         (
             ["export", "gguf", "{package}/" + ADAPTER, "--types", "Q4_K_M", "--out", "out"],
@@ -111,7 +115,7 @@ def test_the_core_is_enough_for_the_tools(outside, installed, words, said):
             "pip install 'lora-lessons[export]'",
         ),
     ],
-    ids=["lab", "run", "inspect --html", "export Q4_K_M"],
+    ids=["lab", "run", "claims", "inspect --html", "export Q4_K_M"],
 )
 def test_what_needs_an_extra_names_it_in_one_sentence(outside, installed, words, without, library):
     found = outside(*(word.format(package=installed / "lora_lessons") for word in words), without=without)

@@ -23,7 +23,7 @@ WAYS: dict[str, tuple[str, int, float, tuple[str, ...]]] = {
     "slow": ("embedded", 0, 1e-3, FILES),
     "long": ("embedded", 60, 0, FILES[:1]),
     "long_and_slow": ("embedded", 60, 1e-3, FILES[:1]),
-    "half_a_billion": ("qwen2.5-coder-0.5b", 0, 0, FILES[::2]),
+    "half_a_billion": ("qwen2.5-coder-0.5b", 0, 0, FILES[:1]),
     "one_and_a_half": ("qwen2.5-coder-1.5b", 0, 0, FILES[:1]),
 }
 

@@ -30,23 +30,23 @@ _GRAVITY = {"no": 3, "care": 2, "unknown": 1, "yes": 0}
 
 
 class Rule(NamedTuple):
-    """What one program makes of one kind of keys, why, and where that was read."""
+    """What one program makes of one kind of keys, where that was read, and why."""
 
     runtime: str
     keys: str
     loads: Loads
-    reason: str
     behind: str
+    reason: str
 
 
 class Family(NamedTuple):
     """Bases of one architecture: what their config.json says, what they are called, and the rules for them."""
 
     name: str
-    model_types: tuple[str, ...]
+    model_types: Sequence[str]
     named: str
-    wraps: bool
-    rules: tuple[Rule, ...]
+    wraps: bool = False
+    rules: tuple[Rule, ...] = ()
 
 
 class Architecture(NamedTuple):
@@ -61,17 +61,12 @@ class Architecture(NamedTuple):
 def listed() -> tuple[tuple[Family, ...], tuple[Rule, ...]]:
     """The families of architectures.toml, and the rules that hold for every base."""
     said = tomllib.loads(Path(__file__).with_name("architectures.toml").read_text(encoding="utf-8"))
-    families = tuple(
-        Family(
-            one["name"],
-            tuple(one["model_types"]),
-            one["named"],
-            one.get("wraps", False),
-            tuple(Rule(**rule) for rule in one.get("rule", ())),
-        )
-        for one in said["family"]
-    )
-    return families, tuple(Rule(**rule) for rule in said["rule"])
+    families = tuple(Family(**one | {"rules": _rows(one)}) for one in said["family"])
+    return families, _rows(said["every_base"])
+
+
+def _rows(said: dict[str, Any]) -> tuple[Rule, ...]:
+    return tuple(Rule(*row) for row in said.get("rules", ()))
 
 
 def gravest(

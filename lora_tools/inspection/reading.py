@@ -342,9 +342,9 @@ def is_norm(one: Stored) -> bool:
     return one.role not in ("A", "B") and ("_layernorm" in one.key or ".norm" in one.key)
 
 
-def last(tensors: Sequence[Stored]) -> str:
-    """The last two parts of the first one's key, such as lora_B.bias."""
-    return ".".join(tensors[0].key.split(".")[-2:])
+def ends(tensors: Sequence[Stored]) -> list[str]:
+    """The last two parts of the key of each, such as lora_B.bias."""
+    return [".".join(one.key.split(".")[-2:]) for one in tensors]
 
 
 def leaf_of(module: str) -> str:

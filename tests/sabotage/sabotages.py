@@ -2532,7 +2532,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_tools/inspection/servers.py",
+        "lora_tools/inspection/runtimes.py",
         (
             "SGLang is said to load q_proj without v_proj",
             'or {"q_proj", "v_proj"} <= leaves or',
@@ -2541,8 +2541,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "vLLM is said to skip an embedding at which it stops",
-            'if one.role == "embedding" and ".base_layer." not in one.key]',
-            'if one.role == "embedding" and ".base_layer." in one.key]',
+            'if ".base_layer." not in one.key]',
+            'if ".base_layer." in one.key]',
             "tools/inspection/test_served.py::test_vllm_stops_at_an_embedding_that_is_saved_whole_and_may_stop_at_one_that_is_adapted",
         ),
     ),
@@ -2643,17 +2643,17 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_tools/inspection/servers.py",
+        "lora_tools/inspection/runtimes.py",
         (
             "vLLM is told a rank that it does not take",
-            "next(one for one in VLLM_RANKS if one >= largest)",
-            "largest",
+            "next((one for one in VLLM_RANKS if one >= largest > VLLM_RANK), 0)",
+            "largest if largest > VLLM_RANK else 0",
             "tools/inspection/test_broken.py::test_vllm_is_told_the_next_of_the_ranks_that_it_takes",
         ),
         (
             "a rank above all that vLLM takes is said to load",
-            "    if largest > VLLM_RANKS[-1]:\n",
-            "    if largest > 10 * VLLM_RANKS[-1]:\n",
+            "largest if largest > VLLM_RANKS[-1] else 0",
+            "largest if largest > 10 * VLLM_RANKS[-1] else 0",
             "tools/inspection/test_served.py::test_vllm_takes_some_ranks_and_none_above_the_largest",
         ),
         (

@@ -9,7 +9,7 @@ import torch
 
 from ..reading import AdapterFolder, Stored
 from ..xray import Finding
-from .of_numbers import in_towers, named
+from .said import finding, in_towers, named
 
 # Numbers that are too few to say of two A's whether they are alike, and the cosine of two that were drawn apart.
 FEW, UNLIKE = 100, 0.2
@@ -28,43 +28,23 @@ def findings(opened: AdapterFolder, before: AdapterFolder) -> Iterator[Finding]:
                 turned.append(float(torch.cosine_similarity(now.flatten(), then.flatten(), dim=0)))
     name = before.place.name or str(before.place)
     if not alike:
-        yield Finding(
-            "another_adapter",
-            "look",
-            f"No matrix of {name} has the name and the shape of one in this adapter: it did not go on from that one.",
-        )
+        yield finding("before_is_another", before=name)
         return
     still = [module for module, same in alike.items() if all(same)]
     if len(still) == len(alike):
-        yield Finding(
-            "unchanged",
-            "wrong",
-            f"Every number is that of {name}, to the bit: this training changed nothing. PEFT freezes an adapter that it loads, unless "
-            "from_pretrained gets is_trainable=True, and prepare_model_for_kbit_training freezes one that is on the base already. "
-            "Before you train, count the parameters that ask for a gradient.",
-            "trl#6700, trl#3684, trl#3926, peft#282",
-        )
+        yield finding("unchanged", before=name)
         return
     if turned and median(turned) < UNLIKE:
-        yield Finding(
-            "another_adapter",
-            "look",
-            f"A has nothing in common with {name}'s (cosine {median(turned):.2f} in the middle): this training did not go on from that adapter "
-            f"but began anew. If {name} was merged into the base first, this one needs that merged base.",
-            "run here",
-        )
+        yield finding("began_anew", before=name, cosine=median(turned))
         return
     if still:
-        yield Finding(
-            "unchanged",
-            "note" if in_towers(still) else "look",
-            f"The numbers are those of {name}, to the bit, in {named(still, len(alike))}: there this training changed nothing.",
-            "trl#6700, peft#282",
+        yield finding(
+            "unchanged_in_part", "note" if in_towers(still) else "look", before=name, where=named(still, len(alike))
         )
     changed = [module for module in alike if module not in set(still)]
     every = {_matrix(one.module) for one in (*opened.tensors, *before.tensors)}
     others = " Others stand in one of the two alone." if len(alike) < len(every) else ""
-    yield Finding("changed", "note", f"Beside {name}, numbers changed in {named(changed, len(alike))}.{others}")
+    yield finding("changed", before=name, where=named(changed, len(alike)), others=others)
 
 
 def _place(one: Stored) -> tuple[str, str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import string
 import tomllib
 import warnings
 from pathlib import Path
@@ -16,8 +17,8 @@ from peft_zoo import edited
 from transformers import AutoConfig, AutoModelForCausalLM, WhisperConfig, WhisperForConditionalGeneration
 
 from lora_tools import inspection
-from lora_tools.inspection import served
-from lora_tools.inspection.runtimes import MAMBAS
+from lora_tools.inspection import reading, served
+from lora_tools.inspection.runtimes import MAMBAS, facts_of, rows
 
 # A base's name → what vLLM, llama.cpp and a merge for Ollama make of a plain adapter of it.
 NAMES = {
@@ -64,6 +65,16 @@ def test_the_lists_hold_classes_once_and_no_class_is_taken_and_refused():
         assert len(text.split()) == len(set(text.split())) > 50
     assert not set(vllm["takes"].split()) & set(vllm["refuses"].split())
     assert "LlamaForCausalLM" in vllm["takes"].split() and "GPT2LMHeadModel" in vllm["refuses"].split()
+
+
+def test_a_row_asks_and_says_nothing_but_facts(zoo):
+    """One that misspells a fact would stop the inspection of the rare adapter that it is about."""
+    facts = facts_of(reading.open_adapter(zoo["plain"].place), (), None).keys()
+    for programs, asks, *said in rows():
+        known = facts | {"merges"} if programs == "MLX" else facts | {"peft", "by_list"}
+        fields = string.Formatter().parse(said[2] if said else "")
+        named = {name.partition("[")[0] for _, name, _, _ in fields if name}
+        assert {*asks.split()} | named - {"it"} <= known | {"by_architecture", "care_by_architecture"}, (asks, named)
 
 
 @pytest.mark.parametrize(("r", "loads", "words"), [(300, "yes", "--max-lora-rank 320"), (600, "no", "export rank")])

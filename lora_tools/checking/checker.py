@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,6 @@ TRL_CUTS = 1024
 MILD = ("empty_think_block", "greeting", "says_nothing", "picture_beside")
 # What TRL takes as it stands where prompt and completion are text: it puts no template around them.
 OF_TEMPLATES = ("special_token_in_text", "old_form")
-# TRL 1.16 and Unsloth: of "messages", all that the template writes is learned, or with assistant_only_loss all answers in it
-EARLIER_ONES = (
-    "Trainers that learn all that the template writes, as TRL's, learn what it writes of the others, too. For each to be learned as it will be "
-    "asked, write a line for each answer."
-)
 # What is said of an answer because it is to be learned, and not of one that is there to be bad.
 OF_GOOD_ONES = ("boilerplate", "in_circles", "question_in_answer")
 
@@ -55,9 +50,6 @@ def conversations(
     lines that `check` calls wrong. Raises ValueError when the file is empty, or of a kind that has no lines.
     """
     good = _good(path, Found(), Counter())
-    if tokenizer is None:
-        yield from good
-        return
     for line, example, sizes in tokens.measured(tokenizer, good, tokens.limit_of(tokenizer, max_tokens)):
         if not isinstance(sizes, Fault):
             yield line, example
@@ -118,12 +110,9 @@ def _good(
         raise ValueError(f"{Path(path).name} holds no examples: write one a line, as {KNOWN}.")
 
 
-def asked(example: Example) -> list[dict[str, Any]]:
+def _asked(example: Example) -> Any:
     """The messages of an example up to its answer, of a preference the chosen one; that is the last of them."""
-    chosen: list[dict[str, Any]] = (
-        example["prompt"] + example["chosen"][:1] if is_pair(example) else example["messages"]
-    )
-    return chosen
+    return example["messages"][: len(example["prompt"]) + 1] if is_pair(example) else example["messages"]
 
 
 def _spaced_apart(pair: Example) -> bool:
@@ -132,46 +121,36 @@ def _spaced_apart(pair: Example) -> bool:
     return chosen == rejected
 
 
-def _few(good: int) -> str:
-    """What to expect of so few good lines."""
-    if good < LEAST:
-        return f"{good} line{'' if good == 1 else 's'} can be used, and some must be held out to judge by: write at least {LEAST}, and better a dozen."
-    reason = f"{good} lines can teach a tone or a format, hardly facts"
-    return f"{reason}: write more, or hold a few out and read the answers to them yourself."
-
-
 class _Check:
-    """One check on its way: what is kept while the lines go by."""
+    """One check on its way: what is kept while the lines go by, and the rules, for a line and for all lines together."""
 
     def __init__(
-        self,
-        path: Path | str,
-        tokenizer: Any,
-        max_tokens: int | None,
-        held_out: Path | str | None = None,
-        last_only: bool = False,
+        self, path: Path | str, tokenizer: Any, max_tokens: int | None, held_out: Path | str | None, last_only: bool
     ) -> None:
         self.path, self.held_out, self.last_only = Path(path), held_out, last_only
         self.unit, self.found, self.layouts = unit(path), Found(), Counter[str]()
-        self.base, self.tokenizer = tokenizer, self._fit(tokenizer)
+        unfit = list(template.unfit(tokenizer))
+        self.found.take(None, unfit)
+        # None where nothing can be encoded with the tokenizer of the base
+        self.base, self.tokenizer = tokenizer, None if unfit else tokenizer
         self.limit = tokens.limit_of(tokenizer, max_tokens) if tokenizer else None
         self.marks = tuple(dict.fromkeys([*template.marks_of(tokenizer), *MARKS]))
         # tokens of each conversation, or without a tokenizer its characters
         self.given, self.taught = array("L"), array("L")
-        self.good, self.compared = 0, Compared()
-        # answers in the good lines, and those of them that are learned
-        self.answers = self.learned = 0
-        self.of_template: dict[str, str] = {}
-        # of what is written otherwise than templates take it: code → severity and sentence, None where this one takes it
-        self.otherwise: dict[str, tuple[str, str] | None] = {}
+        # good lines, answers in them, and those of them that are learned
+        self.good = self.answers = self.learned = 0
+        self.compared, self.likeness, self.questions = Compared(), Likeness(), AskedQuestions()
+        self.personal = PersonalData()
+        # what was worked out for the first line with a code, and is said of all
+        self.known: dict[str, Any] = {}
         self.texts: dict[str, str] = {}
-        self.likeness, self.questions, self.personal = Likeness(), AskedQuestions(), PersonalData()
         # of a short file, what its different answers begin and end with, as keys
         self.different: dict[str, None] = {}
-        self.first: Example | None = None
-        self.with_tools: Example | None = None
-        self.thinks: Example | None = None
-        self.shown: tuple[int, int, Example] | None = None
+        # the line on which each rule for the base is tried
+        self.samples: dict[Callable[[Any, Example], Iterator[template.Finding]], Example] = {}
+        # the line that is shown, and how long it is
+        self.shown: tuple[int, Example] | None = None
+        self.shown_size = 0
 
     def run(self, progress: Progress | None) -> DataReport:
         """Read the file, and say what was found."""
@@ -184,82 +163,96 @@ class _Check:
         self._whole_file()
         return self._report()
 
-    def _fit(self, tokenizer: Any) -> Any:
-        """The tokenizer, or None where nothing can be encoded with it; then that is a problem of the whole file."""
-        for code, severity, sentence in template.unfit(tokenizer):
-            self.found.add(code, severity, None, sentence)
-            tokenizer = None
-        return tokenizer
-
     def _add(self, line: int, example: Example, sizes: tokens.LineSizes) -> None:
-        messages, pair = tokens.conversations_in(example)[0]["messages"], is_pair(example)
+        """Count a good line, say what is found in it, and keep what later lines and the base are held against."""
+        pair, messages = is_pair(example), tokens.conversations_in(example)[0]["messages"]
         self.good += 1
-        for one in [sizes, sizes.rejected] if sizes.rejected else [sizes]:
+        self.answers += len(answers_in(messages))
+        self.learned += sizes.answers
+        self.found.take(line, self._of_a_line(example, sizes, messages))
+        private = self.personal.add(self.found, line, messages + example["rejected"] if pair else messages)
+        for reason in unread_fields(example, SIDES if pair else ()):
+            self.found.add("unread_field", LOOK, line, reason)
+        for one in filter(None, (sizes, sizes.rejected)):
             self.given.append(one.given)
             self.taught.append(one.taught)
         if sizes.rejected:
             self.compared = self.compared.add(sizes.taught, sizes.rejected.taught)
-        answers = len(answers_in(messages))
-        self.answers += answers
-        self.learned += sizes.answers
-        if sizes.only_last:
-            reason = f"of its {answers} answers only the last is learned here: {sizes.only_last}"
-            self.found.add("only_last_answer", NOTE, line, f"{reason}. {EARLIER_ONES}")
-        found = dict(self._remarks(messages, example))
-        if pair and _spaced_apart(example):
-            reason = "its two answers differ in white space alone, so the model would learn that and nothing else"
-            self.found.add("same_but_spaces", LOOK, line, f"{reason}: change one of them, or take the line out.")
-        if pair:
-            # a bad answer may well be a refusal, or run in circles
-            also = dict(self._remarks(example["prompt"] + example["rejected"], example))
-            found = {code: sentence for code, sentence in also.items() if code not in OF_GOOD_ONES} | found
-        if (judged := verdict(example)) and not judged[1]:
-            found = {code: sentence for code, sentence in found.items() if code not in OF_GOOD_ONES}
-        found |= {code: self._of_template(code, tokens.conversations_in(example)[0]) for code in sizes.remarks}
-        for code, sentence in found.items():
-            mild = code in MILD or (code in OF_TEMPLATES and self.texts.keys() - set(TEXTS))
-            self.found.add(code, NOTE if mild else LOOK, line, sentence)
-        longest = max(sizes.total, sizes.rejected.total if sizes.rejected else 0)
-        if self.tokenizer and longest > TRL_CUTS:
-            cut = f"it has {longest:,} tokens, of which TRL's trainers keep the first {TRL_CUTS:,} and say nothing"
-            self.found.add("cut_by_trl", NOTE, line, f"{cut}: set their max_length. This course cuts nothing.")
-        if not pair and (weight := unlearned(messages)):
-            self.found.add("weight_0", NOTE, line, weight)
-        if judged and not pair:
-            reason = f"its field {judged[0]} seems to say whether the answer is good, as KTO's trainers read it (TRL's with prompt, completion and label)"
-            todo = (
-                "for KTO, leave it so; here and in SFT all answers are learned, so take out the lines where it is false"
-            )
-            self.found.add("kto_label", NOTE, line, f"{reason}: {todo}.")
-        for code, written in written_otherwise(example).items():
-            if code not in self.otherwise:
-                self.otherwise[code] = template.of_what_is_written(self.tokenizer, code, example, written)
-            if said_of := self.otherwise[code]:
-                self.found.add(code, said_of[0], line, said_of[1])
-        private = self.personal.add(self.found, line, messages + example["rejected"] if pair else messages)
-        for reason in unread_fields(example, SIDES if pair else ()):
-            self.found.add("unread_field", LOOK, line, reason)
-        if pair:
             self.likeness.add_pair(line, example["prompt"], example["chosen"], example["rejected"])
         else:
-            self.likeness.add(line, messages, judged=bool(judged))
-            if self.good <= SHORT_FILE:
-                self.different[(text := said(messages[-1]))[:200] + text[200:][-200:]] = None
+            self.likeness.add(line, messages, judged=bool(verdict(example)))
+        answer = said(example["messages"][-1])
+        if not pair and self.good <= SHORT_FILE:
+            self.different[answer[:200] + answer[200:][-200:]] = None
         if self.held_out is not None:
-            self.questions.add(line, asked(example))
-        if not self.first or not self.first["messages"][-1].get("content"):
-            self.first = example
-        self.with_tools = self.with_tools or (example if example.get("tools") else None)
-        self.thinks = self.thinks or (example if "<think>" in said(example["messages"][-1]) else None)
-        known = self.shown
-        if not private and (not known or sizes.total <= SHORT < known[1]):
-            self.shown = line, sizes.total, example
+            self.questions.add(line, _asked(example))
+        known = self.samples.setdefault(template.of_the_template, example)
+        if not known["messages"][-1].get("content"):
+            self.samples[template.of_the_template] = example
+        if example.get("tools"):
+            self.samples.setdefault(template.of_tools, example)
+        if "<think>" in answer:
+            self.samples.setdefault(template.of_thinking, example)
+        if not private and (not self.shown or sizes.total <= SHORT < self.shown_size):
+            self.shown, self.shown_size = (line, example), sizes.total
 
-    def _of_template(self, code: str, example: Example) -> str:
-        """What is said of a line that the template made so; it is worked out for the first such line alone."""
-        if code not in self.of_template:
-            self.of_template[code] = tokens.remark(code, self.tokenizer, example)
-        return self.of_template[code]
+    def _of_a_line(
+        self, example: Example, sizes: tokens.LineSizes, messages: list[dict[str, Any]]
+    ) -> Iterator[template.Finding]:
+        """(code, severity, sentence) of everything that is found in a line."""
+        pair, judged = is_pair(example), verdict(example)
+        if sizes.only_last:
+            # TRL 1.16 and Unsloth: of "messages", all that the template writes is learned, or with assistant_only_loss all answers in it
+            yield (
+                "only_last_answer",
+                NOTE,
+                f"of its {len(answers_in(messages))} answers only the last is learned here: {sizes.only_last}. Trainers that learn all that "
+                "the template writes, as TRL's, learn what it writes of the others, too. For each to be learned as it will be asked, write "
+                "a line for each answer.",
+            )
+        if pair and _spaced_apart(example):
+            yield (
+                "same_but_spaces",
+                LOOK,
+                "its two answers differ in white space alone, so the model would learn that and nothing else: change one of them, or take "
+                "the line out.",
+            )
+        found: dict[str, str] = {}
+        for side in [example["prompt"] + example["rejected"], messages] if pair else [messages]:
+            # a bad answer may well be a refusal, or run in circles
+            bad = side is not messages or (judged and not judged[1])
+            found |= {code: one for code, one in self._remarks(side, example) if not (bad and code in OF_GOOD_ONES)}
+        whole = tokens.conversations_in(example)[0]
+        found |= {code: self._once(code, tokens.remark, code, self.tokenizer, whole) for code in sizes.remarks}
+        for code, sentence in found.items():
+            mild = code in MILD or (code in OF_TEMPLATES and self.texts.keys() - set(TEXTS))
+            yield code, NOTE if mild else LOOK, sentence
+        longest = max(one.total for one in (sizes, sizes.rejected) if one)
+        if self.tokenizer and longest > TRL_CUTS:
+            yield (
+                "cut_by_trl",
+                NOTE,
+                f"it has {longest:,} tokens, of which TRL's trainers keep the first {TRL_CUTS:,} and say nothing: set their max_length. "
+                "This course cuts nothing.",
+            )
+        if not pair and (weight := unlearned(messages)):
+            yield "weight_0", NOTE, weight
+        if not pair and judged:
+            yield (
+                "kto_label",
+                NOTE,
+                f"its field {judged[0]} seems to say whether the answer is good, as KTO's trainers read it (TRL's with prompt, completion "
+                "and label): for KTO, leave it so; here and in SFT all answers are learned, so take out the lines where it is false.",
+            )
+        for code, written in written_otherwise(example).items():
+            if told := self._once(code, template.of_what_is_written, self.tokenizer, code, example, written):
+                yield code, *told
+
+    def _once(self, code: str, work: Callable[..., Any], *given: Any) -> Any:
+        """What `work` says of the first line with this code; of all others the same is said."""
+        if code not in self.known:
+            self.known[code] = work(*given)
+        return self.known[code]
 
     def _remarks(self, messages: list[dict[str, Any]], example: Example) -> Iterator[tuple[str, str]]:
         # a base that does not refuse it writes it where it stands, or system_left_out says so
@@ -273,98 +266,122 @@ class _Check:
         yield from of_calls(messages, example.get("tools"))
 
     def _whole_file(self) -> None:
-        """What only all lines together show."""
-        note = self.found.add
+        """Say what only all lines together show, and what the base does to each."""
         self.personal.tell(self.found, self.unit)
         if has_mark(self.path):
             reason = "the file begins with a byte-order mark, which some readers take for a part of the text (Python's json among them)"
-            note("bom", NOTE, 1, f"{reason}: save it without.")
-        if (sign := delimiter(self.path)) not in (",", ""):
-            reason = "its cells are not parted by commas, as load_dataset and pandas expect of a .csv"
-            note("delimiter", NOTE, None, f"{reason}: give them sep={json.dumps(sign)}.")
-        if len(self.layouts) > 1:
-            words = ", ".join(f"{count:,} as {name}" for name, count in self.layouts.most_common())
-            note("mixed_layouts", LOOK, None, f"the lines are in several layouts ({words}): use one.")
-        if GUESSED.name in self.layouts:
-            reason = "what both texts of a pair begin with was taken for the prompt, as TRL does, so an answer may begin within a sentence"
-            note("prompt_guessed", NOTE, None, f"{reason}: write the prompt into a field of its own.")
-        if self.compared.shortcut:
-            note("length_shortcut", NOTE, None, self.compared.shortcut)
-        if (share := self.likeness.commonest()) >= ONE_ANSWER:
-            reason = f"{share:.0%} of its questions have one and the same answer, so the model learns to give it whatever is asked"
-            note("one_answer", LOOK, None, f"{reason}: add lines with others, or look whether a column was mixed up.")
-        elif len(answers := list(self.different)) >= SEVERAL and self.good <= SHORT_FILE:
-            frame, parts = frame_of(answers), self.tokenizer.tokenize if self.tokenizer else str
-            if (share := sum(map(frame.holds, answers)) * frame.size(parts) / max(1, sum(self.taught))) > MOSTLY_FRAME:
-                both = (f"{does} with {shown(one)}" for does, one in zip(("begin", "end"), frame, strict=True) if one)
-                what = (
-                    f"nearly all answers {' and '.join(both)}, which is {share:.0%} of what they say: a low loss may mean that the model "
-                    "has learned this alone, and gives one sentence to every question. Read the answers to questions that it has not "
-                    "seen. More lines, a shorter frame or a larger base help."
-                )
-                note("shared_frame", LOOK if self.good < FEW else NOTE, None, what)
+            self.found.add("bom", NOTE, 1, f"{reason}: save it without.")
+        self.found.take(None, self._of_all_lines())
         for alike in self.likeness.found():
-            note(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{self.unit} {alike.other}"))
+            self.found.add(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{self.unit} {alike.other}"))
         if self.held_out is not None:
             self._leaks(self.held_out)
-        for look, example in (
-            (template.of_the_template, self.first),
-            (template.of_tools, self.with_tools),
-            (template.of_thinking, self.thinks),
-        ):
-            if self.tokenizer and example:
-                for code, severity, sentence in look(self.tokenizer, example):
-                    note(code, severity, None, sentence)
-        self._as_texts()
-        # without a good line, what is wrong with each says it all
-        if 0 < (few := self.good) < FEW:
-            note("too_few", LOOK if few < LEAST else NOTE, None, _few(few))
+        for rule in (template.of_the_template, template.of_tools, template.of_thinking):
+            if self.tokenizer and rule in self.samples:
+                self.found.take(None, rule(self.tokenizer, self.samples[rule]))
+        self.found.take(None, self._of_texts())
+        self.found.take(None, self._of_few())
 
-    def _as_texts(self) -> None:
+    def _of_all_lines(self) -> Iterator[template.Finding]:
+        """(code, severity, sentence) of how the file is written, and of what its answers share."""
+        if (sign := delimiter(self.path)) not in (",", ""):
+            reason = "its cells are not parted by commas, as load_dataset and pandas expect of a .csv"
+            yield "delimiter", NOTE, f"{reason}: give them sep={json.dumps(sign)}."
+        if len(self.layouts) > 1:
+            words = ", ".join(f"{count:,} as {name}" for name, count in self.layouts.most_common())
+            yield "mixed_layouts", LOOK, f"the lines are in several layouts ({words}): use one."
+        if GUESSED.name in self.layouts:
+            yield (
+                "prompt_guessed",
+                NOTE,
+                "what both texts of a pair begin with was taken for the prompt, as TRL does, so an answer may begin within a sentence: write "
+                "the prompt into a field of its own.",
+            )
+        if self.compared.shortcut:
+            yield "length_shortcut", NOTE, self.compared.shortcut
+        if (share := self.likeness.commonest()) >= ONE_ANSWER:
+            yield (
+                "one_answer",
+                LOOK,
+                f"{share:.0%} of its questions have one and the same answer, so the model learns to give it whatever is asked: add lines "
+                "with others, or look whether a column was mixed up.",
+            )
+        elif len(self.different) >= SEVERAL and self.good <= SHORT_FILE:
+            frame, parts = frame_of(list(self.different)), self.tokenizer.tokenize if self.tokenizer else str
+            share = sum(map(frame.holds, self.different)) * frame.size(parts) / max(1, sum(self.taught))
+            both = (f"{does} with {shown(one)}" for does, one in zip(("begin", "end"), frame, strict=True) if one)
+            if share > MOSTLY_FRAME:
+                yield (
+                    "shared_frame",
+                    LOOK if self.good < FEW else NOTE,
+                    f"nearly all answers {' and '.join(both)}, which is {share:.0%} of what they say: a low loss may mean that the model "
+                    "has learned this alone, and gives one sentence to every question. Read the answers to questions that it has not "
+                    "seen. More lines, a shorter frame or a larger base help.",
+                )
+
+    def _of_texts(self) -> Iterator[template.Finding]:
         """What TRL does to texts that it takes as they stand, on this base."""
-        pairs = [name for name in self.texts if name not in TEXTS]
+        pairs = self.texts.keys() - set(TEXTS)
         if self.base and pairs and not getattr(self.base, "chat_template", True):
             self.found.reword("no_template", LOOK, f"{template.NO_TEMPLATE} {template.TEXTS_AS_THEY_ARE}")
         elif self.tokenizer and pairs:
-            self.found.add("texts_without_template", NOTE, None, template.TEXTS_WITHOUT_TEMPLATE)
+            yield "texts_without_template", NOTE, template.TEXTS_WITHOUT_TEMPLATE
         if self.base and any(tokens.begins_twice(self.base, text) for text in self.texts.values()):
             bos = self.base.bos_token
-            reason = f"the text begins with {bos}, and the tokenizer puts another before it, so TRL trains on both"
-            todo = f"where you train on the texts as they are, take {bos} off the beginning of each"
-            self.found.add("bos_in_text", LOOK, None, f"{reason}: {todo}.")
+            yield (
+                "bos_in_text",
+                LOOK,
+                f"the text begins with {bos}, and the tokenizer puts another before it, so TRL trains on both: where you train on the "
+                f"texts as they are, take {bos} off the beginning of each.",
+            )
+
+    def _of_few(self) -> Iterator[template.Finding]:
+        """What to expect of so few good lines; without one, what is wrong with each says it all."""
+        if 0 < self.good < LEAST:
+            lines = f"{self.good} line{'' if self.good == 1 else 's'}"
+            yield (
+                "too_few",
+                LOOK,
+                f"{lines} can be used, and some must be held out to judge by: write at least {LEAST}, and better a dozen.",
+            )
+        elif LEAST <= self.good < FEW:
+            yield (
+                "too_few",
+                NOTE,
+                f"{self.good} lines can teach a tone or a format, hardly facts: write more, or hold a few out and read the answers to them "
+                "yourself.",
+            )
 
     def _leaks(self, held_out: Path | str) -> None:
         questions, faults, their = AskedQuestions(), Found(), unit(held_out)
         for line, example in _good(held_out, faults, Counter()):
-            questions.add(line, asked(example))
+            questions.add(line, _asked(example))
         for problem in (one for one in faults.sorted() if one.severity == WRONG):
-            sentence = f"of the held-out file cannot be used, so nothing was compared with it: {problem.sentence}"
-            several = f"{problem.count:,} {their}s (first {problem.line}) "
-            place = f"{their} {problem.line} " if problem.count == 1 else several
-            self.found.add("held_out_line", LOOK, None, place + sentence)
+            several = f"{problem.count:,} {their}s (first {problem.line})"
+            place = f"{their} {problem.line}" if problem.count == 1 else several
+            sentence = (
+                f"{place} of the held-out file cannot be used, so nothing was compared with it: {problem.sentence}"
+            )
+            self.found.add("held_out_line", LOOK, None, sentence)
         for alike in leaks(self.questions, questions):
             self.found.add(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{their} {alike.other}"))
 
     def _report(self) -> DataReport:
-        problems = self.found.sorted()
-        sizes, share = lengths(self.given, self.taught) if self.tokenizer else (None, None)
-        example = None
-        if self.tokenizer and self.shown:
-            line, _, shown = self.shown
-            example = as_seen(self.tokenizer, line, shown, last_only=self.last_only)
-        wrong = sum(one.count for one in problems if one.severity == WRONG and one.lines)
+        problems, on_base = self.found.sorted(), self.tokenizer is not None
+        sizes, share = lengths(self.given, self.taught) if on_base else (None, None)
+        seen = self.shown if on_base else None
         return DataReport(
             path=self.path.name,
-            lines=self.good + wrong,
+            lines=self.good + sum(one.count for one in problems if one.severity == WRONG and one.lines),
             good=self.good,
             layouts=dict(self.layouts.most_common()),
             problems=problems,
             tokens=sizes,
             supervised=share,
-            answers=self.answers if self.tokenizer else None,
-            learned=self.learned if self.tokenizer else None,
+            answers=self.answers if on_base else None,
+            learned=self.learned if on_base else None,
             compared=self.compared if self.compared.pairs else None,
             max_tokens=self.limit,
-            example=example,
+            example=as_seen(self.tokenizer, *seen, last_only=self.last_only) if seen else None,
             unit=self.unit,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,6 +53,11 @@ class Found:
         known = self._kinds.get(kind) or Problem(code, severity, line, 0, masked(sentence))
         lines = (*known.lines, line) if line is not None and len(known.lines) < FIRST_LINES else known.lines
         self._kinds[kind] = replace(known, count=known.count + count, lines=lines)
+
+    def take(self, line: int | None, findings: Iterable[tuple[str, str, str]]) -> None:
+        """Note each (code, severity, sentence) of a line, or of the whole file."""
+        for code, severity, sentence in findings:
+            self.add(code, severity, line, sentence)
 
     def reword(self, code: str, severity: str, sentence: str) -> None:
         """Say a kind of problem in a sentence that names the lines, once all of them are known."""

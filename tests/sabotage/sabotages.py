@@ -344,8 +344,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_tools/checking/checker.py",
         (
             "the line that is shown may hold personal data",
-            "if not private and (not known",
-            "if (not known",
+            "if not private and (not self.shown",
+            "if (not self.shown",
             "tools/checking/test_personal.py::test_the_line_that_is_shown_holds_none",
         ),
     ),
@@ -353,8 +353,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_tools/checking/checker.py",
         (
             "of a pair only the chosen answer is looked at",
-            'also = dict(self._remarks(example["prompt"] + example["rejected"], example))',
-            "also = dict[str, str]()",
+            'for side in [example["prompt"] + example["rejected"], messages] if pair else [messages]:',
+            "for side in [messages]:",
             "tools/checking/test_pairs.py::test_a_mistake_is_named_and_costs_no_good_pair",
         ),
     ),

@@ -248,13 +248,16 @@ def asked(data: MyData) -> list[Example]:
     return data.split.held_out[::step][:ASKED]
 
 
-def measure(base: models.Base, data: MyData) -> Heard:
-    """Let the model answer as it is now, adapter included: held-out questions and everyday ones, greedily."""
+def measure(base: models.Base, data: MyData, heard: Sequence[str] = ()) -> Heard:
+    """Let the model answer as it is now, adapter included: held-out questions and everyday ones, greedily.
+
+    `heard` is what it answers to the held-out ones, where a look has asked them already.
+    """
     everyday = tasks.everyday_questions()[:EVERYDAY]
     mine = asked(data)
     how = {"chat_template_kwargs": mine[0].get("chat_template_kwargs")}
     unasked = [{**how, "messages": [{"role": "user", "content": question}, {}]} for question in everyday]
-    replies = answers(base, [*mine, *unasked], LONGEST)
+    replies = [*heard, *answers(base, [*mine[len(heard) :], *unasked], LONGEST)]
     general = evaluation.perplexity(base, tasks.general_text()[:READ])
     return Heard(replies[: len(mine)], replies[len(mine) :], general)
 
@@ -307,17 +310,11 @@ def score(
 ) -> SideBySide:
     """Base and adapter side by side; `before` and `after` are the losses of the held-out lines, or pairs."""
     gains = [a - b for a, b in zip(before, after, strict=True)]
-    kept = drift = None
-    if rule is not None:
-        kept, drift = (
-            (_share(rule, one), _share(rule, other))
-            for one, other in ((base.answers, tuned.answers), (base.everyday, tuned.everyday))
-        )
     return SideBySide(
         (sum(before) / len(before), sum(after) / len(after)),
         summary(gains) if len(gains) > 1 else None,
-        kept,
-        drift,
+        (_share(rule, base.answers), _share(rule, tuned.answers)) if rule else None,
+        (_share(rule, base.everyday), _share(rule, tuned.everyday)) if rule else None,
         (base.general, tuned.general),
         _preferred(gains, base, tuned) if of_pairs else None,
         answers,

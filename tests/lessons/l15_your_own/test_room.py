@@ -371,6 +371,14 @@ def test_without_switches_the_adapter_off_and_on_again(data, monkeypatch):
     assert seen == [0.0, 2.0]
 
 
+def test_what_a_look_has_heard_is_not_asked_again(data, monkeypatch):
+    monkeypatch.setattr(scoring, "answers", lambda _, examples, __: [f"to {len(examples)}"] * len(examples))
+    monkeypatch.setattr(scoring.evaluation, "perplexity", lambda *_: 1.0)
+    heard = ["heard"] * len(scoring.asked(data))
+    assert scoring.measure(None, data, heard) == scoring.Heard(heard, ["to 6"] * 6, 1.0)
+    assert scoring.measure(None, data).answers == [f"to {6 + len(heard)}"] * len(heard)
+
+
 def test_scores_are_recorded():
     bare, tuned = scoring.Heard(["a"], ["c"], 40.0), scoring.Heard(["good"], ["c"], 44.0)
     found = scoring.score([3.0, 3.2], [2.0, 2.3], bare, tuned, lambda answer: answer == "good")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,56 +56,64 @@ def about(
     start: Adapter | None = None,
 ) -> AboutAdapter:
     """What the model card says: numbers and names, never a line of the data. `best` is the step that was kept."""
-    trained_on = base_in_card(base.name)
-    notes = [_ROUNDED.format(trained_on.copy)] * bool(trained_on.copy) + [_NF4] * in_four_bits(base)
-    limits = [
-        *[_BEGAN] * (start is not None),
+    trained_on, pairs = base_in_card(base.name), data.of_pairs
+    notes = (
+        f"It was trained and scored on {trained_on.copy}. On the original weights nothing was measured."
+        if trained_on.copy
+        else "",
+        "It was trained and scored on that model in 4 bits (NF4)." if in_four_bits(base) else "",
+    )
+    told = judged.decided + judged.same
+    limits = (
+        _BEGAN if start else "",
         f"Its loss was measured on {len(data.held_out)} held-out lines of the same file. It answered {asked} of them. {can_tell(asked)}",
-        *[_LEARNED] * data.of_pairs,
+        _LEARNED if pairs else "",
         "The point at which training stopped was chosen by the same held-out lines, so the scores flatter a little.",
         "It was trained once, with one seed. Another seed was not tried.",
         "Whether an answer is true was not measured. It can be fluent, in the right form, and wrong.",
-        f"Judged blind by its maker, who was told: “{in_words(judged)}”"
-        if judged.decided + judged.same
-        else "Nobody has judged it blind yet.",
-    ]
+        f"Judged blind by its maker, who was told: “{in_words(judged)}”" if told else "Nobody has judged it blind yet.",
+    )
+    faults = [_in_words(one) for one in problems if one.severity != checking.NOTE]
+    facts = {
+        "file": data.path.name,
+        "good lines": f"{data.of:,}",
+        "trained on": str(len(data.train)),
+        "ordinary lines beside them": f"{len(data.ordinary)}, never held out" if data.ordinary else "",
+        "held out": f"{len(data.held_out)} lines, {_HELD_OUT[data.split.by]}",
+        "sha256 of the file": sha256(data.path),
+        "what the check found": "; ".join(faults) or "no fault",
+    }
+    answers = "the last answer" if chosen.last_answer_only else "every answer"
+    settings = {
+        "method": "LoRA on every linear layer but the head",
+        "went on from": start.name if start else "",
+        "r": str(chosen.r),
+        "lora_alpha": f"{chosen.lora_alpha:g}",
+        "steps": f"trained {how.steps}, kept step {best}",
+        "loss": f"DPO, β = {chosen.beta:g}; the reference is the base" if pairs else "",
+        "batch size": str(how.examples_per_step),
+        "learning rate": f"{how.learning_rate:g}",
+        "seed": str(how.seed),
+        "learned": "which of two answers is preferred" if pairs else f"{answers} of each line",
+        "machine": machine(),
+    }
     return AboutAdapter(
         name=name,
         base=trained_on.name,
-        base_note=" ".join(notes),
+        base_note=" ".join(filter(None, notes)),
         loads=trained_on.loads,
-        data={
-            "file": data.path.name,
-            "good lines": f"{data.of:,}",
-            "trained on": str(len(data.train)),
-            **({"ordinary lines beside them": f"{len(data.ordinary)}, never held out"} if data.ordinary else {}),
-            "held out": f"{len(data.held_out)} lines, {_HELD_OUT[data.split.by]}",
-            "sha256 of the file": sha256(data.path),
-            "what the check found": "; ".join(
-                map(_in_words, (one for one in problems if one.severity != checking.NOTE))
-            )
-            or "no fault",
-        },
-        settings={
-            "method": "LoRA on every linear layer but the head",
-            **({"went on from": start.name} if start is not None else {}),
-            "r": str(chosen.r),
-            "lora_alpha": f"{chosen.lora_alpha:g}",
-            "steps": f"trained {how.steps}, kept step {best}",
-            **({"loss": f"DPO, β = {chosen.beta:g}; the reference is the base"} if data.of_pairs else {}),
-            "batch size": str(how.examples_per_step),
-            "learning rate": f"{how.learning_rate:g}",
-            "seed": str(how.seed),
-            "learned": "which of two answers is preferred"
-            if data.of_pairs
-            else f"{'the last' if chosen.last_answer_only else 'every'} answer of each line",
-            "machine": machine(),
-        },
+        data=_filled(facts),
+        settings=_filled(settings),
         scores=[CardRow(*row) for row in score_rows(found, asked)],
         condition=condition(data),
-        limits=limits,
+        limits=[*filter(None, limits)],
         summary=scores_in_words(found, asked),
     )
+
+
+def _filled(facts: Mapping[str, str]) -> dict[str, str]:
+    """The facts about which something is said."""
+    return {name: value for name, value in facts.items() if value}
 
 
 _BEGAN = "Training went on from another adapter, named above. Where a score or a judgement names the base, that adapter is meant."
@@ -113,10 +121,6 @@ _LEARNED = (
     "A pair was learned when its chosen answer became likelier against the rejected one. What the model says when it is asked "
     "may be neither of the two: read its answers."
 )
-
-
-_ROUNDED = "It was trained and scored on {}. On the original weights nothing was measured."
-_NF4 = "It was trained and scored on that model in 4 bits (NF4)."
 _HELD_OUT = {
     "topic": "whole topics",
     "group": "near copies kept together",
@@ -126,12 +130,10 @@ _HELD_OUT = {
 
 def _in_words(problem: checking.Problem) -> str:
     """A finding with how many lines have it, and what was done; not its sentence, which may quote the file."""
-    done = "left out" if problem.severity == checking.WRONG else "used as they are"
-    what = (
-        "that may hold personal data" if problem.code == "personal_data" else f"with “{problem.code.replace('_', ' ')}”"
-    )
+    named = f"with “{problem.code.replace('_', ' ')}”"
+    what = "that may hold personal data" if problem.code == "personal_data" else named
     lines = f"{problem.count:,} line{'s' * (problem.count != 1)}" if problem.line else "all lines"
-    return f"{lines} {what}, {done}"
+    return f"{lines} {what}, {'left out' if problem.severity == checking.WRONG else 'used as they are'}"
 
 
 def keep(base: models.Base, place: Path, about: AboutAdapter) -> Path:
@@ -163,22 +165,22 @@ def handover(
     start_from_path: str = "",
 ) -> Handover:
     """Where the adapter is, what it gained, and the commands that ask it and write it for llama.cpp and Ollama."""
-    name = shlex.quote(where(folder, data))
+    place = where(folder, data)
+    name, old = shlex.quote(place), shlex.quote(start_from_path)
     base = "" if model == models.EMBEDDED else f" --base {shlex.quote(model)}"
     written = shipped.files[0].parent if export_path and shipped.files else None
-    lines = [
+    lines = (
         found.answers.headline if found.answers else "",
-        f"Your adapter: {where(folder, data)}",
+        f"Your adapter: {place}",
         f"On {len(data.held_out)} held-out lines the loss went from {found.loss[0]:.2f} to {found.loss[1]:.2f} {found.unit}.",
         f'Ask it: lora-lessons ask {name} "Your question?"{base}',
-        f"Its model card: {where(folder, data)}/{CARD}",
+        f"Its model card: {place}/{CARD}",
         f"A page to send to a colleague: {where(page, data)} (it quotes held-out questions: read it first)"
         if page
         else "",
-        start_from_path
-        and f"Did the second round change it? lora-lessons inspect {name} --before {shlex.quote(start_from_path)}",
+        f"Did the second round change it? lora-lessons inspect {name} --before {old}" if start_from_path else "",
         f"For llama.cpp and Ollama: {written or f'lora-lessons export ollama {name} --out for-ollama{base}'}",
-    ]
+    )
     return Handover([*filter(None, lines)])
 
 
@@ -192,18 +194,15 @@ def export(base: models.Base, model: str, adapter: Adapter, out: Path, question:
 
     Of a base above LARGE only the adapter's file is written. What cannot be exported is said in a sentence.
     """
+    remark = "The base is large, so only the adapter was written: see the command below for the rest."
     try:
         home = gguf.place_of(model)
         if 2 * models.base_weights(base.model) > LARGE:
-            file = gguf.write_adapter(adapter, home, out / "adapter.gguf", overwrite=True)
-            return Exported(
-                [file], "", "The base is large, so only the adapter was written: see the command below for the rest."
-            )
+            return Exported([gguf.write_adapter(adapter, home, out / "adapter.gguf", overwrite=True)], "", remark)
         written = ollama.write(out / "for-ollama", home, adapter, overwrite=True)
     except (ModelError, ValueError, OSError) as error:
         return Exported([], "", f"This was not exported: {first_line(error)}")
-    files = sorted(written.folder.iterdir())
-    return Exported(files, *ask(written.folder, adapter.name, question))
+    return Exported(sorted(written.folder.iterdir()), *ask(written.folder, adapter.name, question))
 
 
 def ask(folder: Path, name: str, question: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterator
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from lora_lessons.tasks.jsonl import APART, CHAT, Fault, check_messages, shown
@@ -33,16 +34,11 @@ class Layout(NamedTuple):
     read: Callable[[dict[str, Any]], Any]
 
 
-def _messages(record: dict[str, Any]) -> Any:
-    return record["messages"]
-
-
 def _sharegpt(record: dict[str, Any]) -> Any:
     turns = record["conversations"]
     if not isinstance(turns, list):
         return turns
-    first = _system(record)
-    return first + [_said(turn) for turn in turns]
+    return _system(record) + [_said(turn) for turn in turns]
 
 
 def _turns(said: Any) -> list[Any]:
@@ -59,26 +55,20 @@ def _said(turn: Any) -> Any:
     return {**more, "role": role, "content": turn["value"]}
 
 
-def _pair(question: str, answer: str) -> Callable[[dict[str, Any]], Any]:
-    """A question and an answer under these names: as texts, or as lists of messages, as TRL writes them too."""
+def _pair(question: str, answer: str, besides: str = "") -> Callable[[dict[str, Any]], Any]:
+    """A question and an answer under these names: as texts, or as lists of messages, as TRL writes them too.
+
+    What stands `besides` an instruction goes on with the question, behind an empty line; then both are texts.
+    """
 
     def read(record: dict[str, Any]) -> Any:
         asked, replied = record[question], record[answer]
-        if isinstance(asked, list) and isinstance(replied, list):
+        more = record.get(besides) if besides else None
+        if not besides and isinstance(asked, list) and isinstance(replied, list):
             return asked + replied
-        return [*_system(record), {"role": "user", "content": asked}, {"role": "assistant", "content": replied}]
-
-    return read
-
-
-def _instruction(besides: str, answer: str) -> Callable[[dict[str, Any]], Any]:
-    """An instruction and what stands beside it, with an empty line between them, are the question."""
-
-    def read(record: dict[str, Any]) -> Any:
-        asked, more = record["instruction"], record.get(besides)
         if isinstance(asked, str) and isinstance(more, str) and more.strip():
             asked = f"{asked}\n\n{more}"
-        return [*_system(record), {"role": "user", "content": asked}, {"role": "assistant", "content": record[answer]}]
+        return [*_system(record), {"role": "user", "content": asked}, {"role": "assistant", "content": replied}]
 
     return read
 
@@ -241,7 +231,7 @@ PREFERENCES = (
         "preferences in Alpaca's fields",
         ("instruction", *SIDES),
         ("input", "system"),
-        _preference(lambda side: _instruction("input", side)),
+        _preference(lambda side: _pair("instruction", side, "input")),
     ),
     Layout(
         "preferences on a question",
@@ -261,11 +251,11 @@ PREFERENCES = (
 GUESSED = PREFERENCES[-1]._replace(name="preferences whose prompt was guessed")
 LAYOUTS = (
     *PREFERENCES,
-    Layout("chat messages", ("messages",), (), _messages),
+    Layout("chat messages", ("messages",), (), itemgetter("messages")),
     Layout("ShareGPT", ("conversations",), ("system",), _sharegpt),
     Layout("prompt and completion", ("prompt", "completion"), ("system",), _pair("prompt", "completion")),
-    Layout("Alpaca", ("instruction", "output"), ("input", "system"), _instruction("input", "output")),
-    Layout("Dolly", ("instruction", "response"), ("context", "system"), _instruction("context", "response")),
+    Layout("Alpaca", ("instruction", "output"), ("input", "system"), _pair("instruction", "output", "input")),
+    Layout("Dolly", ("instruction", "response"), ("context", "system"), _pair("instruction", "response", "context")),
     Layout("prompt and response", ("prompt", "response"), ("system",), _pair("prompt", "response")),
     Layout("question and answer", ("question", "answer"), ("system",), _pair("question", "answer")),
     # ms-swift's page on custom data, and data sets on the hub
@@ -396,10 +386,9 @@ def _one_taken(number: int, message: Any) -> Any:
         return message
     role, content = message.get("role"), message.get("content")
     if role in CALLS:
-        calls = out_of_text(content)
-        calls = calls if isinstance(calls, list) else [calls]
+        made = out_of_text(content)
+        calls = [{"type": "function", "function": call} for call in (made if isinstance(made, list) else [made])]
         more = {name: value for name, value in message.items() if name not in ("role", "content")}
-        calls = [{"type": "function", "function": call} for call in calls]
         return {**more, "role": "assistant", "content": "", "tool_calls": calls}
     if isinstance(content, list) and content and all(isinstance(part, dict) and "type" in part for part in content):
         if other := [

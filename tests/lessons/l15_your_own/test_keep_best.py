@@ -95,17 +95,6 @@ def test_a_killed_run_goes_on_with_what_it_had_found(adapted, examples, tmp_path
     assert same(state(adapted), looks.seen[1])
 
 
-def test_a_finished_run_is_read_back_with_its_best_and_without_a_look(adapted, examples, tmp_path):
-    first = state(adapted)
-    looks = Looks(adapted, 3.0, 1.0, 2.0, 4.0)
-    training.train(adapted, examples, HOW, run_dir=tmp_path / "run", on_step=KeepBest(adapted, looks, tmp_path))
-    put_back(adapted, first)
-    again = KeepBest(adapted, Looks(adapted), tmp_path)
-    training.train(adapted, examples, HOW, run_dir=tmp_path / "run", on_step=again)
-    again.restore()
-    assert same(state(adapted), looks.seen[1])
-
-
 def test_a_damaged_file_costs_the_earlier_looks_and_nothing_else(adapted, examples, tmp_path):
     first = state(adapted)
     training.train(adapted, examples, HOW, run_dir=tmp_path / "run")

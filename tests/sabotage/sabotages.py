@@ -2648,7 +2648,7 @@ SABOTAGES: list[Sabotage] = [
             "vLLM is told a rank that it does not take",
             "next((one for one in VLLM_RANKS if one >= largest > VLLM_RANK), 0)",
             "largest if largest > VLLM_RANK else 0",
-            "tools/inspection/test_broken.py::test_vllm_is_told_the_next_of_the_ranks_that_it_takes",
+            "tools/inspection/test_served.py::test_vllm_takes_some_ranks_and_none_above_the_largest",
         ),
         (
             "a rank above all that vLLM takes is said to load",

@@ -345,13 +345,6 @@ def test_peft_indeed_stops_at_a_task_that_it_does_not_know(zoo, tmp_path):
     assert loads(place)["PEFT"] == loads(place)["Ollama (merged)"] == "no"
 
 
-def test_vllm_is_told_the_next_of_the_ranks_that_it_takes(zoo, tmp_path):
-    change = every("lora_", lambda x: x.repeat(5, 1) if x.shape[0] == 4 else x.repeat(1, 5))
-    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", change, r=20, lora_alpha=40))
-    (vllm,) = [one for one in xray.runtimes if one.name == "vLLM"]
-    assert vllm.loads == "yes" and "--max-lora-rank 32:" in vllm.reason
-
-
 def test_a_switch_for_biases_is_not_said_to_be_a_bias_in_the_file(zoo, tmp_path):
     xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", bias="all"))
     (vllm,) = [one for one in xray.runtimes if one.name == "vLLM"]
@@ -436,10 +429,6 @@ def test_pissa_that_peft_converted_is_not_taken_for_a_rate_that_is_too_high(tmp_
     A = load_file(tmp_path / "converted" / "adapter_model.safetensors")[ONE.replace("lora_B", "lora_A")]
     assert float(A.square().mean().sqrt()) * math.sqrt(3 * 32) > 5
     assert xray.codes == () and {one.r for one in xray.matrices} == {8}
-
-
-def test_a_fresh_adapter_has_not_moved_and_nothing_is_said_of_its_a(tmp_path):
-    assert inspection.inspect(lora(tmp_path / "fresh", moved=False).place).codes == ("b_never_moved",)
 
 
 def test_a_fresh_adapter_on_an_embedding_has_its_a_at_zero_and_has_not_moved_either(tmp_path):

@@ -109,6 +109,10 @@ def test_the_number_of_an_exhibit_that_left_the_museum_is_not_given_again():
 @pytest.mark.parametrize("one", EXHIBITS)
 def test_what_finds_it_is_a_finding_of_inspect_or_a_problem_of_check(one):
     package = course_root() / "lora_tools"
-    tools = [*package.glob("inspection/findings/*.py"), *package.glob("checking/*.py")]
+    tools = [
+        *package.glob("inspection/**/*.toml"),
+        *package.glob("inspection/findings/*.py"),
+        *package.glob("checking/*.py"),
+    ]
     known = "\n".join(path.read_text(encoding="utf-8") for path in tools)
     assert all(f'"{code}"' in known for code in one.found_by)

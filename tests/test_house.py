@@ -227,6 +227,7 @@ def test_what_the_front_pages_link_or_show_is_there():
 
 def test_the_data_card_tells_how_every_recorded_run_was_made(monkeypatch):
     """The commands of the card, put together, are the settings of the tables: none more, none less."""
+    from lora_lessons.experiments import sweep as swept
     from lora_tools import cli, sweep
 
     monkeypatch.setattr(sweep, "run", lambda settings, *_, **__: wanted.update(settings) or [])
@@ -235,7 +236,7 @@ def test_the_data_card_tells_how_every_recorded_run_was_made(monkeypatch):
     for line in re.findall(r"^lora-lessons (sweep .*)$", card, re.M):
         assert cli.main(line.split()) == 0
     tables = ("lesson_05_sweep", "lesson_07_bases")
-    assert wanted == {sweep.trial_of(row) for name in tables for row in sweep.read_table(sweep.recorded(name))}
+    assert wanted == {swept.trial_of(row) for name in tables for row in swept.read_table(swept.recorded(name))}
 
 
 def test_a_files_tests_go_to_one_worker_and_whole_lessons_where_there_is_room():

@@ -73,12 +73,13 @@ def sweep(
         wrong = f"the address {address}" if address else "--stop-early" if stop_early else "--at-once"
         raise ValueError(f"{wrong} goes with --ray: add it, or leave this out.")
 
+    from lora_lessons.experiments import sweep as swept
     from lora_lessons.run import runner
 
     from .. import sweep as experiment
 
     how = experiment.Ray(address, at_once, stop_early) if ray else None
-    settings = experiment.grid(
+    settings = swept.grid(
         ranks,
         names(alpha),
         seeds if seed is None else [seed],
@@ -94,7 +95,7 @@ def sweep(
     failed = [row for row in rows if row["status"] == runner.FAILED]
     finished = [row for row in rows if row["status"] == runner.OK]
     notes = experiment.saved(rows).splitlines() if stop_early else []
-    table, figure = out / experiment.TABLE, out / experiment.FIGURE
+    table, figure = out / swept.TABLE, out / experiment.FIGURE
     # One setting alone has no figure.
     drawn = figure if figure.exists() else None
     if as_json:

@@ -62,7 +62,7 @@ def test_a_file_where_the_folder_should_be_is_said_before_any_run(course, tmp_pa
 
 
 def test_a_sweep_with_a_failed_run_says_so_and_exits_with_3(make_lesson, course, tmp_path, capsys):
-    from lora_tools import sweep
+    from lora_lessons.experiments import sweep as swept
 
     (course / "notebooks" / "experiments").mkdir()
     cheap = "record('scale', lora_alpha / r)\nrecord('trainable', r)\nrecord('train.losses', '5.0')\nrecord('train.seconds', 1)"
@@ -70,7 +70,7 @@ def test_a_sweep_with_a_failed_run_says_so_and_exits_with_3(make_lesson, course,
         "experiments/train_adapter",
         RECORD + cheap + "\nrecord('loss.held_out', 3)\nrecord('update.relative', 0.1)",
         "assert r != 2 or open('mended'), steps",
-        parameters="\n".join(f"{name} = 0" for name in (*sweep.Trial._fields, "checkpoints")),
+        parameters="\n".join(f"{name} = 0" for name in (*swept.Trial._fields, "checkpoints")),
     )
     words = ["sweep", "--r", "1, 2", "--alpha", "1x", "--seeds", "1", "--out", "out"]
     assert cli.main(words) == cli.EXIT_FAILED

@@ -16,6 +16,7 @@ from in_kernel import a_kernel
 
 from lora_lessons import evaluation, mixing, models, sums, tasks, training
 from lora_lessons.adapter import read_adapter
+from lora_lessons.experiments import sweep as swept
 from lora_lessons.experiments.sweep import Trial
 from lora_lessons.machine import version
 from lora_tools import sweep
@@ -24,7 +25,7 @@ from lora_tools import sweep
 
 
 def test_every_combination_once_and_seeds_outermost():
-    made = sweep.grid([1, 8, 8], ["2x", "16"], 2, methods=["lora", "dora"], learning_rates=[1e-3, 4e-3])
+    made = swept.grid([1, 8, 8], ["2x", "16"], 2, methods=["lora", "dora"], learning_rates=[1e-3, 4e-3])
     assert len(made) == len(set(made)) == 2 * 2 * 3 * 2, "at r = 8 2x is 16"
     assert [s.seed for s in made] == [0] * 12 + [1] * 12
     assert {(s.r, s.lora_alpha) for s in made} == {(1, 2), (1, 16), (8, 16)}
@@ -49,7 +50,7 @@ def test_every_combination_once_and_seeds_outermost():
 
 @pytest.mark.parametrize("word, alpha", [("16", 16.0), ("2x", 8.0), ("0.5x", 2.0), ("1e1", 10.0)])
 def test_alpha_is_a_number_or_a_multiple_of_r(word, alpha):
-    assert sweep.alpha_of(word, 4) == alpha
+    assert swept.alpha_of(word, 4) == alpha
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_alpha_is_a_number_or_a_multiple_of_r(word, alpha):
 )
 def test_what_cannot_be_is_one_sentence(wrong, said):
     with pytest.raises(ValueError) as error:
-        sweep.grid(**({"r": [4], "alpha": ["2x"], "seeds": 1} | wrong))
+        swept.grid(**({"r": [4], "alpha": ["2x"], "seeds": 1} | wrong))
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
@@ -141,7 +142,7 @@ def statuses(rows):
 
 
 def test_a_failed_run_is_recorded_the_others_go_on_and_resume_retries_it(experiments, tmp_path, capsys):
-    out, settings, begun = tmp_path / "out", sweep.grid([1, 2], ["2x"], 2, steps=3, batch_size=1), date.today()
+    out, settings, begun = tmp_path / "out", swept.grid([1, 2], ["2x"], 2, steps=3, batch_size=1), date.today()
     rows = sweep.run(settings, out)
     assert calls(experiments) == [(1, 0), (2, 0), (1, 1), (2, 1)]
     assert statuses(rows) == {(1, 0): "ok", (1, 1): "ok", (2, 0): "failed", (2, 1): "failed"}
@@ -152,7 +153,7 @@ def test_a_failed_run_is_recorded_the_others_go_on_and_resume_retries_it(experim
         "only what failed keeps them"
     )
 
-    with open(out / sweep.TABLE, newline="", encoding="utf-8") as file:
+    with open(out / swept.TABLE, newline="", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     assert [(row["r"], row["seed"], row["status"]) for row in table] == [
         ("1", "0", "ok"),
@@ -160,7 +161,7 @@ def test_a_failed_run_is_recorded_the_others_go_on_and_resume_retries_it(experim
         ("2", "0", "failed"),
         ("2", "1", "failed"),
     ]
-    good = sweep.read_table(out / sweep.TABLE)
+    good = swept.read_table(out / swept.TABLE)
     assert [(row["r"], row["seed"], row["scale"], row["trainable"], row["train_losses"]) for row in good] == [
         (1, 0, 2.0, 10, [5.0, 4.0]),
         (1, 1, 2.0, 10, [5.0, 5.0]),
@@ -169,8 +170,8 @@ def test_a_failed_run_is_recorded_the_others_go_on_and_resume_retries_it(experim
         0.01
     ] * 2
     assert good[0]["steps"] == 3 and good[0]["batch_size"] == 1 and good[0]["lora_alpha"] == 2.0
-    about = json.loads((out / sweep.ABOUT).read_text())
-    assert about["table_sha256"] == sums.sha256(out / sweep.TABLE)
+    about = json.loads((out / swept.ABOUT).read_text())
+    assert about["table_sha256"] == sums.sha256(out / swept.TABLE)
     assert [v["torch"] for v in about["versions"]] == [version("torch")] and len(about["machine"]) == 1
     assert set(about["date"]) <= {begun.isoformat(), date.today().isoformat()}, "it may run over midnight"
 
@@ -179,23 +180,23 @@ def test_a_failed_run_is_recorded_the_others_go_on_and_resume_retries_it(experim
     assert calls(experiments) == []
 
     (experiments / "mended").touch()
-    more = sweep.grid([1, 2, 3], ["2x"], 2, steps=3, batch_size=1)
+    more = swept.grid([1, 2, 3], ["2x"], 2, steps=3, batch_size=1)
     rows = sweep.run(more, out, resume=True)
     assert calls(experiments) == [(2, 0), (3, 0), (2, 1), (3, 1)], "finished ones are skipped, failed ones tried again"
-    assert set(statuses(rows).values()) == {"ok"} and len(sweep.read_table(out / sweep.TABLE)) == 6
+    assert set(statuses(rows).values()) == {"ok"} and len(swept.read_table(out / swept.TABLE)) == 6
     assert "2 of 6 runs are done already." in capsys.readouterr().out
     assert (out / sweep.FIGURE).read_bytes().startswith(b"\x89PNG")
 
-    (out / sweep.TABLE).unlink()
+    (out / swept.TABLE).unlink()
     sweep.run(more, out, resume=True)
-    assert calls(experiments) == [] and len(sweep.read_table(out / sweep.TABLE)) == 6, (
+    assert calls(experiments) == [] and len(swept.read_table(out / swept.TABLE)) == 6, (
         "nothing to do: the table is made"
     )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")
 def test_stopped_midway_it_keeps_what_ended_and_resume_completes_it(experiments, tmp_path):
-    out, settings = tmp_path / "out", sweep.grid([1, 3], ["16"], 2)
+    out, settings = tmp_path / "out", swept.grid([1, 3], ["16"], 2)
     (experiments / "stop-1-1").touch()
     before = signal.getsignal(signal.SIGINT)
     try:
@@ -205,18 +206,18 @@ def test_stopped_midway_it_keeps_what_ended_and_resume_completes_it(experiments,
     finally:
         signal.signal(signal.SIGINT, before)
     assert calls(experiments) == [(1, 0), (3, 0), (1, 1)]
-    assert [(row["r"], row["seed"]) for row in sweep.read_table(out / sweep.TABLE)] == [(1, 0), (3, 0)]
+    assert [(row["r"], row["seed"]) for row in swept.read_table(out / swept.TABLE)] == [(1, 0), (3, 0)]
     assert len(list(out.glob("runs/*/checkpoints"))) == 1, "what was stopped can go on from there"
     (experiments / "stop-1-1").unlink()
     (next(out.glob("runs/*/checkpoints"))).rmdir()  # the stub has none to read
     sweep.run(settings, out, resume=True)
     assert calls(experiments) == [(1, 1), (3, 1)]
-    assert [(row["r"], row["seed"]) for row in sweep.read_table(out / sweep.TABLE)] == [(1, 0), (1, 1), (3, 0), (3, 1)]
+    assert [(row["r"], row["seed"]) for row in swept.read_table(out / swept.TABLE)] == [(1, 0), (1, 1), (3, 0), (3, 1)]
 
 
 def test_a_result_or_an_adapter_that_was_damaged_counts_as_not_done_and_is_said(experiments, tmp_path, capsys):
     out = tmp_path / "out"
-    (row,) = sweep.run(sweep.grid([1], ["16"], 1), out)
+    (row,) = sweep.run(swept.grid([1], ["16"], 1), out)
     first = out / "runs" / row["name"]
     right = (first / sweep.RESULT).read_text()
     changed = right.replace('"loss_held_out": 3.1', '"loss_held_out": 2.1')
@@ -239,8 +240,9 @@ def test_a_result_or_an_adapter_that_was_damaged_counts_as_not_done_and_is_said(
 
 SWEEP = """
 from pathlib import Path
+from lora_lessons.experiments import sweep as swept
 from lora_tools import sweep
-done = sweep.run(sweep.grid([1, 3], ["16"], 1), Path("out"), resume=True)
+done = sweep.run(swept.grid([1, 3], ["16"], 1), Path("out"), resume=True)
 """
 
 
@@ -257,15 +259,15 @@ def test_the_stop_button_in_a_lesson_prints_one_sentence_and_the_sweep_goes_on(e
         assert error["traceback"] == ["Stopped after 1 of 2 runs; run this cell again to go on."]
         held.unlink()
         assert not [o for o in kernel.run(SWEEP + "print([run['status'] for run in done])") if o["msg_type"] == "error"]
-    assert len(sweep.read_table(tmp_path / "out" / sweep.TABLE)) == 2
+    assert len(swept.read_table(tmp_path / "out" / swept.TABLE)) == 2
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
 def test_a_sweep_that_was_killed_goes_on_with_its_finished_runs(experiments, tmp_path):
     out = tmp_path / "out"
     script = (
-        "from pathlib import Path\nfrom lora_tools import sweep\n"
-        f"sweep.run(sweep.grid([1, 3], ['16'], 1), Path({str(out)!r}), resume=True)"
+        "from pathlib import Path\nfrom lora_lessons.experiments import sweep as swept\nfrom lora_tools import sweep\n"
+        f"sweep.run(swept.grid([1, 3], ['16'], 1), Path({str(out)!r}), resume=True)"
     )
     kill = experiments / "train_adapter.ipynb"
     kill.write_text(kill.read_text().replace("os.getppid(), signal.SIGINT", "os.getppid(), signal.SIGKILL"))
@@ -278,12 +280,12 @@ def test_a_sweep_that_was_killed_goes_on_with_its_finished_runs(experiments, tmp
     again = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
     assert again.returncode == 0, again.stderr
     assert "1 of 2 runs are done already." in again.stdout and calls(experiments) == [(3, 0)]
-    assert [row["r"] for row in sweep.read_table(out / sweep.TABLE)] == [1, 3]
+    assert [row["r"] for row in swept.read_table(out / swept.TABLE)] == [1, 3]
 
 
 def test_other_settings_in_the_same_folder_are_trained_and_the_old_ones_left_out(experiments, tmp_path):
-    sweep.run(sweep.grid([1], ["16"], 1), tmp_path / "out", resume=True)
-    rows = sweep.run(sweep.grid([1], ["16"], 1, steps=7), tmp_path / "out", resume=True)
+    sweep.run(swept.grid([1], ["16"], 1), tmp_path / "out", resume=True)
+    rows = sweep.run(swept.grid([1], ["16"], 1, steps=7), tmp_path / "out", resume=True)
     assert calls(experiments) == [(1, 0), (1, 0)] and [row["steps"] for row in rows] == [7]
 
 
@@ -369,29 +371,29 @@ def table(tmp_path):
         for seed in range(2)
         for r in (4, 8)
     ]
-    sweep.write_table(rows, tmp_path)
-    return tmp_path / sweep.TABLE
+    swept.write_table(rows, tmp_path)
+    return tmp_path / swept.TABLE
 
 
 def test_what_is_written_is_read(table):
-    rows = sweep.read_table(table)
+    rows = swept.read_table(table)
     assert [(row["r"], row["seed"]) for row in rows] == [(4, 0), (8, 0), (4, 1), (8, 1)]
     assert rows[0]["machine"] == 'a "machine", of some kind' and rows[0]["train_losses"] == [5.0, 4.0]
-    assert list(rows[0]) == list(sweep.COLUMNS)
+    assert list(rows[0]) == list(swept.COLUMNS)
 
 
 def test_runs_of_different_seeds_are_grouped(table):
-    groups = sweep.by_setting(sweep.read_table(table))
+    groups = swept.by_setting(swept.read_table(table))
     assert {s.r: [run["seed"] for run in runs] for s, runs in groups.items()} == {4: [0, 1], 8: [0, 1]}
     assert all(setting.seed == 0 for setting in groups)
 
 
 def test_lines_are_ways_to_set_alpha_over_the_ranks(table):
-    (row, *_) = sweep.read_table(table)
+    (row, *_) = swept.read_table(table)
     runs = [(r, a, s) for s in range(2) for r, a in [(1, 2.0), (4, 8.0), (8, 16.0), (1, 16.0), (4, 16.0)]]
     rows = [row | {"r": r, "lora_alpha": a, "seed": s, "loss_held_out": r + s} for r, a, s in runs]
     rows += [row | {"r": 8, "lora_alpha": 1.0, "seed": 0}, row | {"method": "rslora", "lora_alpha": 16.0, "r": 4}]
-    found = {way: [(r, s.mean, s.seeds) for r, s in points] for way, points in sweep.lines(rows).items()}
+    found = {way: [(r, s.mean, s.seeds) for r, s in points] for way, points in swept.lines(rows).items()}
     all_ranks = [(1, 1.5, 2), (4, 4.5, 2), (8, 8.5, 2)]
     assert found == {"α = 2r": all_ranks, "α = 16": all_ranks}, "one seed, or one rank, makes no line"
 
@@ -411,7 +413,7 @@ def test_lines_are_ways_to_set_alpha_over_the_ranks(table):
 def test_a_damaged_or_foreign_table_is_refused_with_a_sentence(table, spoil, said):
     table.write_bytes(spoil(table.read_bytes()))
     with pytest.raises(ValueError) as error:
-        sweep.read_table(table)
+        swept.read_table(table)
     assert said in str(error.value) and str(error.value).startswith("results.csv") and "\n" not in str(error.value)
 
 
@@ -423,21 +425,21 @@ ROW |= {"batch_size": 2, "seed": 0, "base_format": "16-bit"}
     "wrong", [{"method": 5}, {"r": "2"}, {"r": None}, {"seed": True}, {"base_format": {}}, {"r": [2]}]
 )
 def test_a_row_of_another_shape_is_no_trial(wrong):
-    assert sweep.trial_of(ROW).r == 2
+    assert swept.trial_of(ROW).r == 2
     with pytest.raises(TypeError):
-        sweep.trial_of(ROW | wrong)
+        swept.trial_of(ROW | wrong)
 
 
 def test_the_table_is_written_whatever_a_run_says_of_its_machine(tmp_path):
     about = {"name": "half \ud83d", "status": "ok", "machine": [1], "date": None, "versions": [1]}
-    sweep.write_table([ROW | about, ROW | about | {"machine": "m", "versions": {"torch": 2}}], tmp_path)
+    swept.write_table([ROW | about, ROW | about | {"machine": "m", "versions": {"torch": 2}}], tmp_path)
     made = json.loads((tmp_path / "about.json").read_text())
     assert made["machine"] == ["[1]", "m"] and made["versions"] == [{}, {"torch": "2"}]
 
 
 def test_no_table_says_how_to_make_one(tmp_path):
     with pytest.raises(FileNotFoundError, match="no table at results.csv: make one with lora-lessons sweep"):
-        sweep.read_table(tmp_path / sweep.TABLE)
+        swept.read_table(tmp_path / swept.TABLE)
 
 
 @pytest.mark.parametrize(
@@ -451,18 +453,18 @@ def test_no_table_says_how_to_make_one(tmp_path):
     ],
 )
 def test_the_interval_is_students(values, half):
-    found = sweep.summary(values)
+    found = swept.summary(values)
     mean = sum(values) / len(values)
     assert found == pytest.approx((mean, mean - half, mean + half, len(values)), rel=1e-3)
 
 
 def test_one_run_has_no_interval():
     with pytest.raises(ValueError, match="at least two seeds"):
-        sweep.summary([3.0])
+        swept.summary([3.0])
 
 
 def test_better_is_said_only_where_intervals_are_apart():
-    one = sweep.Summary(2.0, 1.0, 3.0, 3)
-    assert one.apart(sweep.Summary(4.0, 3.1, 5.0, 3)) and sweep.Summary(4.0, 3.1, 5.0, 3).apart(one)
-    assert not one.apart(sweep.Summary(4.0, 3.0, 5.0, 3)) and not one.apart(one)
-    assert not one.apart(sweep.Summary(2.0, 0.0, 9.0, 3)), "one inside the other"
+    one = swept.Summary(2.0, 1.0, 3.0, 3)
+    assert one.apart(swept.Summary(4.0, 3.1, 5.0, 3)) and swept.Summary(4.0, 3.1, 5.0, 3).apart(one)
+    assert not one.apart(swept.Summary(4.0, 3.0, 5.0, 3)) and not one.apart(one)
+    assert not one.apart(swept.Summary(2.0, 0.0, 9.0, 3)), "one inside the other"

@@ -18,6 +18,7 @@ import psutil
 import pytest
 from reliability.commands import _TRAINS, _TRIAL
 
+from lora_lessons.experiments import sweep as swept
 from lora_tools import cli, sweep
 from lora_tools.cluster import ray
 from lora_tools.cluster import ray as cluster
@@ -98,7 +99,7 @@ def calls(course):
 
 def numbers(rows):
     """What the table says, without what differs between any two runs."""
-    return [{name: row[name] for name in sweep.COLUMNS if name not in ("seconds", "date", "machine")} for row in rows]
+    return [{name: row[name] for name in swept.COLUMNS if name not in ("seconds", "date", "machine")} for row in rows]
 
 
 def waits(condition, seconds=600):
@@ -109,7 +110,7 @@ def waits(condition, seconds=600):
     return found
 
 
-TRIALS = sweep.grid([1, 2, 4], ["2x"], 1, steps=12)
+TRIALS = swept.grid([1, 2, 4], ["2x"], 1, steps=12)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +133,7 @@ def test_ray_makes_the_plain_table_and_a_failed_run_is_recorded_as_such(course, 
     (course / "calls").unlink()
     rows = sweep.run(TRIALS, tmp_path, resume=True)
     assert numbers(rows) == numbers(plain) and calls(course) == [(2, 0)], "begun with Ray, ended plainly"
-    assert (tmp_path / sweep.TABLE).is_file() and len(sweep.read_table(tmp_path / sweep.TABLE)) == 3
+    assert (tmp_path / swept.TABLE).is_file() and len(swept.read_table(tmp_path / swept.TABLE)) == 3
 
 
 def test_a_run_whose_worker_is_killed_is_trained_again_once_and_to_the_same_numbers(course, started, plain, tmp_path):
@@ -173,19 +174,19 @@ def test_a_run_whose_worker_always_dies_is_a_failed_run(course, started, tmp_pat
 
 
 def test_a_bad_run_is_stopped_early_and_the_best_is_the_plain_sweeps_best(course, started, tmp_path, capfd):
-    trials = sweep.grid([4], ["2x"], 1, learning_rates=[1e-2, 3e-2, 0.9], steps=16)
+    trials = swept.grid([4], ["2x"], 1, learning_rates=[1e-2, 3e-2, 0.9], steps=16)
     whole = sweep.run(trials, tmp_path / "plain")
     (course / "calls").unlink()
     how = sweep.Ray(at_once=1, stop_early=True)
     rows = sweep.run(trials, tmp_path / "early", ray=how)
-    stopped = [row for row in rows if row["status"] == sweep.STOPPED]
+    stopped = [row for row in rows if row["status"] == swept.STOPPED]
     ended = [row for row in rows if row["status"] == "ok"]
     assert {row["learning_rate"] for row in stopped} >= {0.9} and len(stopped) + len(ended) == 3
     best = min(whole, key=lambda row: row["loss_held_out"])
     assert numbers([best])[0] in numbers(ended), "it was trained to the end, to the plain run's numbers"
     assert min(ended, key=lambda row: row["loss_held_out"])["name"] == best["name"]
 
-    kept = sweep.read_table(tmp_path / "early" / sweep.TABLE)
+    kept = swept.read_table(tmp_path / "early" / swept.TABLE)
     assert {row["name"] for row in map(_named, kept)} == {row["name"] for row in ended}
     for row in stopped:
         step = len(row["train_losses"].split())
@@ -208,7 +209,7 @@ def test_a_bad_run_is_stopped_early_and_the_best_is_the_plain_sweeps_best(course
 
 
 def _named(row):
-    return row | {"name": sweep.trial_of(row).name}
+    return row | {"name": swept.trial_of(row).name}
 
 
 def numbers_and(rows):

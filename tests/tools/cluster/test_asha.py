@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from lora_tools import sweep
+from lora_lessons.experiments import sweep as swept
 from lora_tools.cluster.ray import Referee, rungs
 
 
@@ -31,7 +31,7 @@ def replay(rows, order):
     referee, ended, saved = Referee(24), [], 0
     for row in order:
         losses, taken = row["train_losses"], 0
-        while 0 < (may := referee.may_take(sweep.trial_of(row).name, row["seed"], losses[:taken])) > taken:
+        while 0 < (may := referee.may_take(swept.trial_of(row).name, row["seed"], losses[:taken])) > taken:
             taken = may
         ended += [row] if may else []
         saved += 24 - taken
@@ -39,7 +39,7 @@ def replay(rows, order):
 
 
 def test_of_the_recorded_sweep_it_saves_two_fifths_and_keeps_a_run_as_good_as_the_best():
-    rows = sweep.read_table(sweep.recorded())
+    rows = swept.read_table(swept.recorded())
     for seed in range(3):
         order = list(rows)
         random.Random(seed).shuffle(order)

@@ -8,6 +8,11 @@ from .conftest import DESKTOP, PHONE
 
 LIVES = "() => [...document.querySelectorAll('.live-widget')].map((one) => one.dataset.life)"
 SETTLED = "() => ![...document.querySelectorAll('.live-widget')].some((one) => one.dataset.life === 'waking')"
+ON_ITS_WAY = """holder => {
+    const box = holder.closest(".output");
+    holder.insertAdjacentHTML("beforeend", "<div class='coming'><p style='height: 3000px'></p></div>");
+    return [box.scrollHeight - box.clientHeight, holder.lastChild.remove()][0];
+}"""
 TOP = "() => document.getElementById(location.hash.slice(1)).getBoundingClientRect().top"
 
 
@@ -29,6 +34,7 @@ def test_a_widget_that_comes_late_moves_nothing_either(visit):
     visitor.page.clock.install()
     visitor.page.goto(f"{visitor.home}/lessons/09_adapters.html#one-base-four-files", wait_until="domcontentloaded")
     visitor.page.wait_for_function(f"() => ({LIVES})().includes('waking')")
+    assert visitor.page.locator(".output .live-widget").first.evaluate(ON_ITS_WAY) == 0, "the unseen makes it scroll"
     for _ in range(3):
         visitor.page.clock.fast_forward(20_000)
     late.clear()

@@ -300,7 +300,8 @@ def house_map() -> str:
     rows = ["| room | what it is |", "|---|---|"]
     for place in (course_root() / door / name for door in ("lora_lessons", "lora_tools") for name in _floors(door)):
         file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-        opens_on = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+        said = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        opens_on = " ".join(said.partition("\n\n")[0].split())
         room = f"{place.name}/" if place.is_dir() else f"{place.name}.py"
         rows.append(f"| `{room}` | {opens_on} |")
     return "\n".join(rows)

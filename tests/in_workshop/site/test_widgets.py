@@ -16,7 +16,6 @@ from typing import Any
 import nbformat
 import numpy as np
 import pytest
-from matplotlib import colormaps
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
@@ -274,12 +273,6 @@ def shown() -> Iterator[tuple[str, str, Any, str]]:
                 yield path.stem, cell.source, data, said
 
 
-def test_every_declared_call_stands_in_a_notebook():
-    sources = [source for _, source, _, said in shown() if A_WIDGET in said]
-    for call in (live.cell for live in LIVE.values()):
-        assert any(call in source for source in sources), call
-
-
 def test_every_widget_of_the_course_lives_on_the_web():
     for stem, source, data, said in shown():
         if A_WIDGET in said:
@@ -398,10 +391,3 @@ def test_a_declared_widget_is_known_by_its_cell():
     assert widgets.of_cell("torch.manual_seed(seed)\nwidget.codebook_bench({})").name == "codebook_bench"
     assert widgets.of_cell("bills = widget.fit_bill(1)") is None
     assert isinstance(widgets.declared("fit"), Live)
-
-
-def test_colours_come_from_the_lessons_colour_map():
-    """The table of colours travels whole."""
-    scene = thinned(stage_of("rank_explorer")._compose(name="photograph", kind="q_proj", r=20).page(), "r", {}, 0)
-    lut = base64.b64decode(scene["marks"][0]["lut"]["base64"])
-    assert lut == colormaps["gray"](np.arange(256), bytes=True)[:, :3].tobytes()

@@ -44,15 +44,6 @@ def test_logits_without_padding(both, batch):
     assert agreement.logits(both[0], batch).shape == (5, 128)
 
 
-def test_the_heart_of_a_function_is_cut_out():
-    def sample(x):
-        before = x
-        first = before + 1
-        return first * 2
-
-    assert agreement.heart(sample, "first =", "return") == "first = before + 1\nreturn first * 2"
-
-
 def test_the_picture_has_both_names_of_each_part():
     figure, words = pictures.two_names({part: (f"our {part}", f"their {part}") for part in ("W", "A", "B", "scale")})
     assert {"our W", "their W"} <= {text.get_text() for text in figure.axes[0].texts}

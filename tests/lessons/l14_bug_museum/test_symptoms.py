@@ -259,12 +259,6 @@ MET_SINCE = {
 }
 
 
-def test_complaints_of_readers_meet_their_suspect_first_and_are_not_doubted():
-    found = {words: search(words)[0] for words in MET_SINCE}
-    assert {words: first.suspect.id for words, first in found.items()} == MET_SINCE
-    assert [words for words, first in found.items() if not first.good] == []
-
-
 # What was said to be sure, and the complaint's own words rule it out: (who was believed, the words).
 RULED_OUT = [
     (
@@ -353,25 +347,11 @@ EVERYDAY = [
 ]
 
 
-def test_the_textbook_case_comes_first():
-    assert [(search(words)[0].suspect.id, words) for _, words in TEXTBOOK] == TEXTBOOK
-
-
-def test_everyday_words_find_a_suspect_and_are_not_doubted():
-    found = [(search(words)[0], words) for _, words in EVERYDAY]
-    assert [(first.suspect.id, words) for first, words in found] == EVERYDAY
-    assert [words for first, words in found if not first.good] == []
-
-
-def test_a_higher_rank_that_is_worse_has_both_suspects_and_alphas_rise_comes_first():
-    assert re.findall(r"\[([^]]+)\]", symptoms_page._row("I increased the rank and it got worse")) == [
-        "lesson 05",
-        "14.2",
-    ]
-    assert re.findall(r"\[([^]]+)\]", symptoms_page._row("a high rank learns less than a low rank")) == [
-        "14.2",
-        "lesson 05",
-    ]
+def test_textbook_cases_everyday_words_and_readers_complaints_meet_their_suspect_first_and_the_last_two_are_not_doubted():
+    wanted = [*TEXTBOOK, *EVERYDAY, *((id, words) for words, id in MET_SINCE.items())]
+    found = [(search(words)[0], words) for _, words in wanted]
+    assert [(first.suspect.id, words) for first, words in found] == wanted
+    assert [words for first, words in found[len(TEXTBOOK) :] if not first.good] == []
 
 
 def test_a_lesson_is_named_where_no_exhibit_is(capsys):
@@ -391,10 +371,6 @@ def test_an_exhibit_that_hangs_in_a_lesson_is_named_as_its_exercise(capsys):
     assert "Exercise 10.2: [The alpha of an rsLoRA adapter](10_ship_it.ipynb)." in symptoms_page.made()
 
 
-def test_a_far_suspect_is_not_on_the_page():
-    assert "[14.2]" not in symptoms_page._row("the loss of the untrained base is far too high")
-
-
 def test_a_misspelt_word_is_understood_and_the_order_of_words_is_not_asked_for():
     assert search("training los near zero, gibberisch text")[0].suspect.id == "14.7"
     assert search("loss falls, answers unchanged") == search("unchanged answers, falls loss") != []
@@ -412,12 +388,6 @@ def test_the_page_has_every_symptom_first_under_its_own_exhibit_and_links_that_l
         for symptom in one.symptoms:
             assert f"| {symptoms_page._shown(symptom)} | [{one.id}](#{anchor}) " in text
     assert all(len(row.split(" | ")) == 2 for row in text.splitlines() if row.startswith("| ")), "no | in a cell"
-
-
-def test_what_a_library_says_stands_in_quotes_and_what_a_learner_says_does_not():
-    text = symptoms_page.made()
-    assert "| “element 0 of tensors does not require grad” |" in text
-    assert "| the loss falls far too slowly |" in text
 
 
 def test_readme_writes_the_page_only_where_it_differs(monkeypatch, tmp_path):

@@ -337,13 +337,6 @@ def test_a_scene_kept_with_an_output_travels_in_the_page():
     assert json.loads(inside[1]) == kept and "<" not in inside[1] and SCENE not in data
 
 
-def test_a_widget_is_baked_again_as_it_was_before(tmp_path):
-    for folder in ("first", "second"):
-        widgets.bake(tmp_path / folder, ["block"], progress=print)
-    first, second = ((tmp_path / folder / "block.js").read_bytes() for folder in ("first", "second"))
-    assert first == second
-
-
 def test_a_widget_can_be_mounted_on_any_page():
     assert 'data-widget="block"' in widgets.mount("block") and "1 of 7: q_proj asks" in widgets.mount("block")
     every = re.escape(f"no widget is called 'nothing' on the web: choose from {', '.join(LIVE)}.")

@@ -39,6 +39,17 @@ def test_equal_models_have_no_gap_and_a_changed_number_has_its_own(both, batch):
     assert found["weights"] == pytest.approx(0.5) and found["logits"] > 1e-5 and found["gradients"] > 1e-6
 
 
+def test_merged_models_are_compared_by_every_weight(both, batch):
+    ours, peft_model = both
+    lora.merge(ours)
+    plain = peft_model.merge_and_unload()
+    ours.requires_grad_(False), plain.requires_grad_(False)
+    found = agreement.differences(ours, plain, batch)
+    assert set(found) == {"logits", "weights"} and max(found.values()) < 1e-5
+    next(plain.parameters()).data[0, 0] += 1.0
+    assert agreement.differences(ours, plain, batch)["weights"] == pytest.approx(1.0)
+
+
 def test_logits_without_padding(both, batch):
     batch["attention_mask"][0, -3:] = 0
     assert agreement.logits(both[0], batch).shape == (5, 128)

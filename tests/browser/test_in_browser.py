@@ -783,7 +783,7 @@ def test_widgets_sleep_through_a_restart_and_wake_when_the_cells_run_again(lab, 
     assert_explorer(stage, photo, 23, "photograph")
     stage.typed_only("r", "22.5")
     expect(stage.root.locator(".said")).to_contain_text("run this lesson's cells again to wake the widget")
-    lesson.restart_and_run_all()
+    lesson.restart("notebook:restart-run-all", seconds=3000)
     assert lesson.page.locator(".stage").count() == 2
     stage = lesson.stage(0)
     assert stage.asleep == "" and stage.control("name").is_enabled()

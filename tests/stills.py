@@ -1,4 +1,4 @@
-"""Widgets that nobody has moved: the picture, and the sentences below it, of one setting each."""
+"""Widgets that nobody has moved: the picture, and the sentences below it, of one setting each; and how a page moves them."""
 
 from lora_lessons import memory, planning
 from lora_lessons.course.stage import Scene
@@ -65,3 +65,18 @@ def codebook_bench_still(weights, codebook, blocksize, outlier):
 def many_fit_words(*, r, **setting):
     """Worked out for this rank alone."""
     return _words(**setting, r=r, one=fit_beside(**setting, r=r))
+
+
+def turn(stage, **values):
+    """Set controls as the page does."""
+    stage.values = stage.values | values
+    assert stage.answered == stage.values
+
+
+def refused(stage, typed, said, then, words):
+    """What cannot be is answered with `said`, and the picture stays; `then`, which can be, moves it to `words`."""
+    scene, before = stage.scene, stage.still()[1]
+    turn(stage, **typed)
+    assert said in stage.said and stage.scene is scene and stage.still()[1] == before
+    turn(stage, **then)
+    assert stage.said == "" and stage.still()[1].startswith(words)

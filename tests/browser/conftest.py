@@ -279,17 +279,11 @@ class Lesson:
             self.page.evaluate("n => { jupyterapp.shell.currentWidget.content.activeCellIndex = n; }", number)
             self.command("notebook:run-cell", seconds)
 
-    def restart(self, seconds: int = 300) -> None:
-        """Kernel → Restart Kernel …, with a yes to its question."""
-        self.start("kernelmenu:restart")
+    def restart(self, name: str = "kernelmenu:restart", seconds: int = 300) -> None:
+        """Kernel → Restart Kernel …, or another command that restarts it, with a yes to its question."""
+        self.start(name)
         self.page.locator(".jp-Dialog .jp-mod-accept").click()
-        self.ended("kernelmenu:restart", seconds)
-
-    def restart_and_run_all(self, seconds: int = 3000) -> None:
-        """Kernel → Restart Kernel and Run All Cells …, with a yes to its question."""
-        self.start("notebook:restart-run-all")
-        self.page.locator(".jp-Dialog .jp-mod-accept").click()
-        self.ended("notebook:restart-run-all", seconds)
+        self.ended(name, seconds)
 
     def saved(self) -> Any:
         """The notebook as saved now, as a dict."""

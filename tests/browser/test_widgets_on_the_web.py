@@ -118,6 +118,7 @@ def test_a_still_comes_to_life_when_it_comes_near_and_moves_by_keyboard(browser,
             and not far.query_selector(".stage")
             and not any("start_map" in url for url in page.asked)
         )
+        assert "A still of a widget" not in far.inner_text() and not page.query_selector(".wake"), "no button vanishes"
         assert words(block) == block_still(1)[1]
         block.query_selector("[data-name=matrix]").focus()
         for n in (2, 3):
@@ -135,6 +136,7 @@ def test_the_pointer_moves_two_controls_at_once(browser, page_file, size):
         area = ground.query_selector(".grab").bounding_box()
         page.mouse.move(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
         page.mouse.down()
+        assert words(settled(page, ground)) == start_map_still(0.0, 0.0)[1]  # on a phone, of the phone's picture
         page.mouse.move(area["x"] + area["width"] - 3, area["y"] + 3, steps=4)
         page.mouse.up()
         assert words(settled(page, ground)) == start_map_still(2.0, 1.0)[1]  # the highest b that this page has
@@ -219,14 +221,6 @@ def test_on_a_phone_nothing_of_a_widget_is_hidden_and_its_marks_stand_where_pyth
         page.wait_for_function("h => h.querySelector('svg').getAttribute('viewBox').startsWith('0 0 420 ')", arg=ground)
 
 
-def test_on_a_phone_the_pointer_finds_the_places_of_the_phones_picture(browser, page_file):
-    with opened(browser, page_file, "phone") as page:
-        ground = alive(page, "start_map")
-        area = ground.query_selector(".grab").bounding_box()
-        page.mouse.click(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
-        assert words(settled(page, ground)) == start_map_still(0.0, 0.0)[1]
-
-
 def test_words_that_would_leave_the_picture_are_moved_into_it(browser, page_file):
     with opened(browser, page_file, "phone") as page:
         many = alive(page, "many_fit")
@@ -251,13 +245,6 @@ def test_a_product_is_multiplied_out_from_what_was_baked(browser, page_file):
         colormaps["RdBu_r"](np.clip(numbers.numpy() + off, 0, 255).astype(int), bytes=True) for off in (-2, -1, 0, 1, 2)
     ]
     assert np.any([np.all(shown == one, axis=2) for one in near], axis=0).all()
-
-
-def test_a_sleeping_widget_has_no_button_that_vanishes_and_does_not_call_itself_a_still(browser, page_file):
-    with opened(browser, page_file) as page:
-        alive(page, "block")
-        far = page.query_selector("[data-widget=start_map]")
-        assert "A still of a widget" not in far.inner_text() and not page.query_selector(".wake")
 
 
 def test_a_button_wakes_a_widget_where_the_page_cannot_see_it_come(browser, page_file):

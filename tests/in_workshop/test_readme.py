@@ -68,59 +68,6 @@ def test_write_changes_what_differs_and_says_so(course, make_lesson):
     assert readme.write() == []
 
 
-SPEED = {
-    "machine": "Processor A, 2 cores",
-    "date": "2026-11-26",
-    "precision": "bf16",
-    "steps": 20,
-    "limit_flops": 442e9,
-    "rows": [
-        {
-            "task": "strict_json",
-            "side": side,
-            "seconds": seconds,
-            "supervised_per_second": 900 / seconds,
-            "loss": 1.2345,
-            "chat_tokens": 76.6,
-            "peak": 2.15e9,
-            "share_of_limit": 0.5,
-        }
-        for side, seconds in (("Trainer + PEFT", 47.26), ("SFTTrainer + PEFT", 60.0), ("this course", 20.0))
-    ],
-}
-
-
-def test_the_times_are_those_of_the_recording_and_say_where_and_when(course):
-    (course / "data" / "measurements").mkdir()
-    (course / "data" / "measurements" / "training_speed.json").write_text(json.dumps(SPEED), encoding="utf-8")
-    table = readme.speed_table()
-    assert table.startswith(
-        "## What it costs in time\n\nMeasured on 2026-11-26 on Processor A, 2 cores (matrix products of 442 GFLOP/s) in bf16: 20 steps"
-    )
-    assert "| `strict_json` | Trainer + PEFT | 47.3 | 19 | 1.234 nats | 2.15 GB | 50% |" in table.splitlines()
-    assert "| `strict_json` | this course | 20.0 | 45 | 1.234 nats | 2.15 GB | 50% |" in table.splitlines()
-    assert "So this course's loop is 2.36 times as fast as Trainer with PEFT, on these short chats" in table
-    assert "(of 77 tokens on average)" in table
-    assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) == 1
-
-
-def test_of_other_machines_and_larger_bases_there_are_the_ratios(course):
-    folder = course / "data" / "measurements"
-    folder.mkdir()
-    for name, machine in (("training_speed", SPEED["machine"]), ("training_speed_b", "Processor B, 4 cores")):
-        (folder / f"{name}.json").write_text(json.dumps(SPEED | {"machine": machine}), encoding="utf-8")
-    *_, last = readme.speed_table().splitlines()
-    assert (
-        last == "On Processor B, 4 cores (matrix products of 442 GFLOP/s), 2026-11-26, it was 2.36 times as fast, "
-        "at 50% of that machine's limit."
-    )
-    larger = SPEED | {"model": "qwen2.5-coder-1.5b"}
-    (folder / "training_speed_c.json").write_text(json.dumps(larger), encoding="utf-8")
-    *_, last = readme.speed_table().splitlines()
-    assert "training Qwen2.5-Coder-1.5B-Instruct in bf16, it was 2.36 times as fast, at 50%" in last
-    assert last.endswith("It held 2.1 GB, and Trainer 2.1.")
-
-
 def test_without_a_recording_nothing_is_said_of_times(course):
     marked = "<!-- `python -m workshop readme` makes the table of training speed -->\nold\n<!-- end of the table of training speed -->"
     assert readme.made(marked) == marked.replace("old", "")

@@ -114,30 +114,23 @@ def test_every_picture_has_a_summary_in_words(notebook):
                 assert cell.outputs[i + 1].data["text/markdown"].startswith("*In words:*")
 
 
-@pytest.mark.parametrize("notebook", LESSONS)
-def test_cells_are_short_and_words_are_few(notebook):
+@pytest.mark.parametrize("notebook", [*LESSONS, *EXPERIMENTS])
+def test_cells_are_short_and_one_holds_the_parameters(notebook):
     lengths = [len([line for line in c.source.splitlines() if line.strip()]) for c in code(notebook)]
     assert statistics.median(lengths) <= 10 and max(lengths) <= 30
-    assert len(re.findall(r"[A-Za-z]{2,}", prose(notebook))) <= WORDS_AT_MOST
     assert not FORBIDDEN.findall(prose(notebook))
+    assert sum("parameters" in c.metadata.get("tags", []) for c in notebook.cells) == 1
 
 
 @pytest.mark.parametrize("notebook", LESSONS)
 def test_a_lesson_is_short(notebook):
+    assert len(re.findall(r"[A-Za-z]{2,}", prose(notebook))) <= WORDS_AT_MOST
     assert words_seen(notebook) <= OPEN_AT_MOST and cells_seen(notebook) <= SEEN_AT_MOST
 
 
 @pytest.mark.parametrize("notebook", LESSONS)
 def test_its_answer_stands_where_the_report_finds_it(notebook):
     assert result.answer(notebook)
-
-
-@pytest.mark.parametrize("notebook", EXPERIMENTS)
-def test_an_experiments_cells_are_as_short_as_a_lessons(notebook):
-    lengths = [len([line for line in c.source.splitlines() if line.strip()]) for c in code(notebook)]
-    assert statistics.median(lengths) <= 10 and max(lengths) <= 30
-    assert not FORBIDDEN.findall(prose(notebook))
-    assert sum("parameters" in c.metadata.get("tags", []) for c in notebook.cells) == 1
 
 
 @pytest.mark.parametrize("notebook", [*LESSONS, *EXPERIMENTS])
@@ -153,7 +146,6 @@ def test_it_has_the_shape_of_a_lesson(notebook):
     assert number, "the title is the lesson's number and its question"
     for part in ("⏱", "colab-badge", "predict(", "compare(", "\nscorecard(", "Recall", "<details>", "begin("):
         assert part in whole, part
-    assert sum("parameters" in c.metadata.get("tags", []) for c in notebook.cells) == 1
 
 
 def test_setup_cells_are_one_and_the_same():

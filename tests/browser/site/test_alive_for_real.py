@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.big
 RESTING = "document.querySelector('.alive-status')?.textContent.startsWith('Move a slider')"
 CLOSING = "Keep the lamp lit."
 HELPDESK = "My screen stays black after a restart."
+LITTLE_MEMORY = "Object.defineProperty(Navigator.prototype, 'deviceMemory', { get: () => 2 });"
 SECONDS = 600  # that anything here may take
 # How long the page is not drawn at most, while the model writes.
 GAP = """() => new Promise((done) => {
@@ -97,91 +99,85 @@ class Heard:
         self.begun = time.perf_counter()
 
 
+@contextmanager
+def heard_on(browser, address, page="index.html", size=DESKTOP, dark=False, script=""):
+    """The live part of a page in a fresh browser, which must have had no fault."""
+    visitor = Visitor(browser, address, size, dark)
+    visitor.context.add_init_script(script)
+    visitor.go(page)
+    yield Heard(visitor)
+    visitor.context.close()
+    assert visitor.faults == []
+
+
 def test_a_fresh_browser_wakes_it_and_hears_wick_at_three_scales_and_what_lesson_15_trained(
     browser, alive, own, screenshots
 ):
-    visitor = Visitor(browser, alive, DESKTOP, dark=False)
-    visitor.go("index.html")
-    heard = Heard(visitor)
-    heard.root.screenshot(path=screenshots / "alive_asleep.png")
-    base, wick = heard.wake()
-    heard.tell("woken from a server on this machine, and two answers")
-    heard.root.screenshot(path=screenshots / "alive_at_1.png")
-    assert wick.endswith(CLOSING) and CLOSING not in base
+    with heard_on(browser, alive) as heard:
+        heard.root.screenshot(path=screenshots / "alive_asleep.png")
+        base, wick = heard.wake()
+        heard.tell("woken from a server on this machine, and two answers")
+        heard.root.screenshot(path=screenshots / "alive_at_1.png")
+        assert wick.endswith(CLOSING) and CLOSING not in base
 
-    _, half = heard.at("0.50", 10)
-    heard.tell("the answer at 0.5")
-    heard.root.screenshot(path=screenshots / "alive_at_half.png")
-    assert half.endswith(CLOSING) and half != wick
-    assert heard.at("0.00", 0) == [base, base]
-    heard.root.screenshot(path=screenshots / "alive_at_0.png")
-    assert heard.at("1.00", 20) == [base, wick], "the same question and scale give the same answer"
+        _, half = heard.at("0.50", 10)
+        heard.tell("the answer at 0.5")
+        heard.root.screenshot(path=screenshots / "alive_at_half.png")
+        assert half.endswith(CLOSING) and half != wick
+        assert heard.at("0.00", 0) == [base, base]
+        heard.root.screenshot(path=screenshots / "alive_at_0.png")
+        assert heard.at("1.00", 20) == [base, wick], "the same question and scale give the same answer"
 
-    heard.root.get_by_role("textbox", name="your question").fill(HELPDESK)
-    heard.root.get_by_label("Your own adapter").set_input_files(own)
-    expect(heard.root.get_by_role("slider", name=f"scale of {own.stem}")).to_have_value("1")
-    print(f"while the model writes, the page stands still for {visitor.page.evaluate(GAP):.0f} ms at most")
-    heard.rest()
-    heard.tell("what lesson 15 trained")
-    heard.root.screenshot(path=screenshots / "alive_own.png")
-    bare, trained = heard.answers()
-    print(f"base: {bare}\nadapter: {trained}")
-    assert "Fix:" in trained and "Fix:" not in bare, "the form of the helpdesk's answers"
-    heard.root.get_by_role("button", name="Forget the model").click()
-    expect(heard.root.get_by_role("button", name="Wake the model: 112 MB, once")).to_be_visible()
-    visitor.context.close()
-    assert visitor.faults == []
+        heard.root.get_by_role("textbox", name="your question").fill(HELPDESK)
+        heard.root.get_by_label("Your own adapter").set_input_files(own)
+        expect(heard.root.get_by_role("slider", name=f"scale of {own.stem}")).to_have_value("1")
+        print(f"while the model writes, the page stands still for {heard.page.evaluate(GAP):.0f} ms at most")
+        heard.rest()
+        heard.tell("what lesson 15 trained")
+        heard.root.screenshot(path=screenshots / "alive_own.png")
+        bare, trained = heard.answers()
+        print(f"base: {bare}\nadapter: {trained}")
+        assert "Fix:" in trained and "Fix:" not in bare, "the form of the helpdesk's answers"
+        heard.root.get_by_role("button", name="Forget the model").click()
+        expect(heard.root.get_by_role("button", name="Wake the model: 112 MB, once")).to_be_visible()
 
 
 def test_it_answers_in_a_phones_window(browser, alive, screenshots):
-    visitor = Visitor(browser, alive, PHONE, dark=True)
-    visitor.context.add_init_script("Object.defineProperty(Navigator.prototype, 'deviceMemory', { get: () => 2 });")
-    visitor.go("index.html")
-    heard = Heard(visitor)
-    heard.root.screenshot(path=screenshots / "alive_phone_asleep.png")
-    base, wick = heard.wake()
-    heard.tell("woken and answered in a phone's window")
-    heard.root.screenshot(path=screenshots / "alive_phone.png")
-    assert wick.endswith(CLOSING) and CLOSING not in base
-    assert visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    visitor.context.close()
-    assert visitor.faults == []
+    with heard_on(browser, alive, size=PHONE, dark=True, script=LITTLE_MEMORY) as heard:
+        heard.root.screenshot(path=screenshots / "alive_phone_asleep.png")
+        base, wick = heard.wake()
+        heard.tell("woken and answered in a phone's window")
+        heard.root.screenshot(path=screenshots / "alive_phone.png")
+        assert wick.endswith(CLOSING) and CLOSING not in base
+        assert heard.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 @pytest.mark.parametrize(("place", "other"), [("09_adapters", "strict_json"), ("16_many_adapters", "code_style")])
 def test_the_lessons_fetch_another_adapter_and_it_answers(browser, alive, screenshots, place, other):
-    visitor = Visitor(browser, alive, DESKTOP, dark=False)
-    visitor.go(f"lessons/{place}.html")
-    heard = Heard(visitor)
-    heard.wake()
-    heard.root.get_by_role("slider", name="scale of persona").fill("0")
-    heard.root.get_by_role("slider", name=f"scale of {other}").fill("1")
-    heard.rest()
-    heard.tell(f"{other} fetched, and its answers")
-    heard.root.screenshot(path=screenshots / f"alive_{place}.png")
-    bare, answer = heard.answers()
-    assert answer.startswith({"strict_json": "{", "code_style": "def tally_votes("}[other]) and bare != answer
-    visitor.context.close()
-    assert visitor.faults == []
+    with heard_on(browser, alive, f"lessons/{place}.html") as heard:
+        heard.wake()
+        heard.root.get_by_role("slider", name="scale of persona").fill("0")
+        heard.root.get_by_role("slider", name=f"scale of {other}").fill("1")
+        heard.rest()
+        heard.tell(f"{other} fetched, and its answers")
+        heard.root.screenshot(path=screenshots / f"alive_{place}.png")
+        bare, answer = heard.answers()
+        assert answer.startswith({"strict_json": "{", "code_style": "def tally_votes("}[other]) and bare != answer
 
 
 def test_lesson_18_goes_through_the_ranks(browser, alive, screenshots):
-    visitor = Visitor(browser, alive, DESKTOP, dark=False)
-    visitor.go("lessons/18_capacity.html")
-    heard = Heard(visitor)
-    bare, whole = heard.wake()
-    heard.tell("four ranks fetched, and two answers")
-    slider, said = heard.root.get_by_role("slider", name="rank"), {8: whole}
-    for _ in range(3):
-        slider.press("ArrowLeft")
-        heard.rest()
-        said[int(slider.get_attribute("aria-valuetext"))] = heard.answers()[1]
-    heard.tell("three smaller ranks")
-    heard.root.screenshot(path=screenshots / "alive_18_capacity.png")
-    print(f"base: {bare}", *(f"rank {r}: {answer}" for r, answer in said.items()), sep="\n")
-    assert list(said) == [8, 4, 2, 1] and whole.endswith(CLOSING) and len({bare, *said.values()}) > 3
-    visitor.context.close()
-    assert visitor.faults == []
+    with heard_on(browser, alive, "lessons/18_capacity.html") as heard:
+        bare, whole = heard.wake()
+        heard.tell("four ranks fetched, and two answers")
+        slider, said = heard.root.get_by_role("slider", name="rank"), {8: whole}
+        for _ in range(3):
+            slider.press("ArrowLeft")
+            heard.rest()
+            said[int(slider.get_attribute("aria-valuetext"))] = heard.answers()[1]
+        heard.tell("three smaller ranks")
+        heard.root.screenshot(path=screenshots / "alive_18_capacity.png")
+        print(f"base: {bare}", *(f"rank {r}: {answer}" for r, answer in said.items()), sep="\n")
+        assert list(said) == [8, 4, 2, 1] and whole.endswith(CLOSING) and len({bare, *said.values()}) > 3
 
 
 def test_firefox_runs_it_as_well(alive, screenshots, tmp_path):

@@ -112,17 +112,6 @@ def test_every_control_answers_as_python_would(site, visit, name, size):
             assert not same, "the picture moves with the words"
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_a_value_that_nobody_worked_out_gets_its_sentence(site, visit, name):
-    stage = awake(visit(page_with(site, name)).page, name)
-    before = stage.words
-    stage.typed(stage.axis, "3.14159")
-    assert "Without Python, this page knows" in stage.said and "In JupyterLab you can type any" in stage.said
-    assert stage.words == before
-    stage.pressed(stage.axis, "ArrowRight")
-    assert stage.said == "" and stage.words != before
-
-
 @pytest.mark.parametrize("size", SIZES)
 def test_every_widget_of_the_site_wakes_when_it_is_near(site, visit, size):
     pages = [

@@ -16,7 +16,6 @@ from typing import Any
 import nbformat
 import numpy as np
 import pytest
-from matplotlib import colormaps
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
@@ -274,12 +273,6 @@ def shown() -> Iterator[tuple[str, str, Any, str]]:
                 yield path.stem, cell.source, data, said
 
 
-def test_every_declared_call_stands_in_a_notebook():
-    sources = [source for _, source, _, said in shown() if A_WIDGET in said]
-    for call in (live.cell for live in LIVE.values()):
-        assert any(call in source for source in sources), call
-
-
 def test_every_widget_of_the_course_lives_on_the_web():
     for stem, source, data, said in shown():
         if A_WIDGET in said:
@@ -344,13 +337,6 @@ def test_a_scene_kept_with_an_output_travels_in_the_page():
     assert json.loads(inside[1]) == kept and "<" not in inside[1] and SCENE not in data
 
 
-def test_a_widget_is_baked_again_as_it_was_before(tmp_path):
-    for folder in ("first", "second"):
-        widgets.bake(tmp_path / folder, ["block"], progress=print)
-    first, second = ((tmp_path / folder / "block.js").read_bytes() for folder in ("first", "second"))
-    assert first == second
-
-
 def test_a_widget_can_be_mounted_on_any_page():
     assert 'data-widget="block"' in widgets.mount("block") and "1 of 7: q_proj asks" in widgets.mount("block")
     every = re.escape(f"no widget is called 'nothing' on the web: choose from {', '.join(LIVE)}.")
@@ -398,10 +384,3 @@ def test_a_declared_widget_is_known_by_its_cell():
     assert widgets.of_cell("torch.manual_seed(seed)\nwidget.codebook_bench({})").name == "codebook_bench"
     assert widgets.of_cell("bills = widget.fit_bill(1)") is None
     assert isinstance(widgets.declared("fit"), Live)
-
-
-def test_colours_come_from_the_lessons_colour_map():
-    """The table of colours travels whole."""
-    scene = thinned(stage_of("rank_explorer")._compose(name="photograph", kind="q_proj", r=20).page(), "r", {}, 0)
-    lut = base64.b64decode(scene["marks"][0]["lut"]["base64"])
-    assert lut == colormaps["gray"](np.arange(256), bytes=True)[:, :3].tobytes()

@@ -2,7 +2,7 @@
 
 import pytest
 from matplotlib.patches import Rectangle
-from stills import layer_anatomy_still
+from stills import layer_anatomy_still, refused, turn
 
 from lora_lessons import lora
 from lora_lessons.lessons.l02_lora_layer import widget
@@ -12,12 +12,6 @@ def rectangles(figure):
     return [(p.get_width(), p.get_height()) for p in figure.axes[0].patches if isinstance(p, Rectangle)]
 
 
-def turn(stage, **values):
-    """Set controls as the page does."""
-    stage.values = stage.values | values
-    assert stage.answered == stage.values
-
-
 @pytest.mark.parametrize("r", [1, 8, 512, 570])
 def test_w_b_and_a_are_drawn_to_one_scale(r):
     figure, _ = layer_anatomy_still(d=1536, k=576, r=r, lora_alpha=16)
@@ -25,22 +19,13 @@ def test_w_b_and_a_are_drawn_to_one_scale(r):
     assert figure.axes[0].get_aspect() == 1
 
 
-def test_on_the_page_too_for_every_rank():
-    page = widget.layer_anatomy_scene(d=1536, k=576, r=8, lora_alpha=16).page()
-    B, A = [mark for mark in page["marks"] if mark["kind"] == "bar"]
-    pixels = B["height"][0] / 1536
-    assert page["stops"] == list(range(1, 513)) and pixels > 0.1
-    assert B["width"] == pytest.approx([r * pixels for r in page["stops"]], abs=0.03)
-    assert A["height"] == pytest.approx([r * pixels for r in page["stops"]], abs=0.03)
-    assert set(B["height"]) == {B["height"][0]} and A["width"] == pytest.approx([576 * pixels] * 512, abs=0.03)
-    right = [x + width for x, width in zip(B["x"], B["width"], strict=True)]
-    assert all(x > edge for x, edge in zip(A["x"], right, strict=True)), "A stands to the right of B, apart"
-
-
 def test_nothing_leaves_the_picture():
     scene = widget.layer_anatomy_scene(d=1536, k=576, r=8, lora_alpha=16)
-    width = scene.backdrop.page["width"]
-    for mark in scene.page()["marks"]:
+    width, marks = scene.backdrop.page["width"], scene.page()["marks"]
+    B, A = [mark for mark in marks if mark["kind"] == "bar"]
+    ends = [x + w for x, w in zip(B["x"], B["width"], strict=True)]
+    assert all(x > end for x, end in zip(A["x"], ends, strict=True)), "A stands to the right of B, apart"
+    for mark in marks:
         assert min(mark["x"]) >= 0 and max(mark["x"]) <= width
         if mark["kind"] == "bar":
             assert max(x + w for x, w in zip(mark["x"], mark["width"], strict=True)) <= width
@@ -60,23 +45,6 @@ def test_the_numbers_are_those_of_the_layer():
     assert widget.layer_anatomy_scene(1536, 576, 8, 16).words[7] == words
 
 
-def test_a_rank_above_the_slider_may_be_typed():
-    scene = widget.layer_anatomy_scene(1536, 576, 570, 16)
-    assert scene.stops[-2:] == [512, 570] and scene.words[-1] == widget.layer_anatomy_words(1536, 576, 570, 16)
-
-
-@pytest.mark.parametrize(
-    "settings", [(1536, 576, 0, 16), (1536, 576, 577, 16), (1536, 576, 8, 0), (1536, 576, "eight", 16)]
-)
-def test_impossible_settings_are_refused_in_the_layers_words(settings):
-    d, k, r, alpha = settings
-    with pytest.raises(ValueError) as ours:
-        layer_anatomy_still(d, k, r, alpha)
-    with pytest.raises(ValueError) as layers:
-        lora.check_settings(r, alpha, d, k)
-    assert str(ours.value) == str(layers.value)
-
-
 @pytest.mark.parametrize(
     "typed, said",
     [
@@ -88,13 +56,8 @@ def test_impossible_settings_are_refused_in_the_layers_words(settings):
     ],
 )
 def test_what_cannot_be_is_refused_and_the_picture_stays(typed, said):
-    stage = widget.layer_anatomy()
-    scene = stage.scene
-    turn(stage, **typed)
-    assert said in stage.said and stage.scene is scene
-    assert stage.still()[1] == widget.layer_anatomy_words(1536, 576, 8, 16)
-    turn(stage, d=1536, k=576, r=64, lora_alpha=32)
-    assert stage.said == "" and stage.still()[1] == widget.layer_anatomy_words(1536, 576, 64, 32)
+    then = {"d": 1536, "k": 576, "r": 64, "lora_alpha": 32}
+    refused(widget.layer_anatomy(), typed, said, then, widget.layer_anatomy_words(**then))
 
 
 def test_controls_redraw():

@@ -50,33 +50,9 @@ def test_merged_models_are_compared_by_every_weight(both, batch):
     assert agreement.differences(ours, plain, batch)["weights"] == pytest.approx(1.0)
 
 
-def test_a_forgotten_scale_shows(both, batch):
-    agreement.set_scale(both[1], 1.0)
-    assert agreement.differences(*both, batch)["logits"] > 1e-5
-    agreement.set_scale(both[1], SETTINGS["lora_alpha"] / SETTINGS["r"])
-    assert max(agreement.differences(*both, batch).values()) < 1e-5
-
-
 def test_logits_without_padding(both, batch):
     batch["attention_mask"][0, -3:] = 0
     assert agreement.logits(both[0], batch).shape == (5, 128)
-
-
-def test_sizes_of_known_adapters():
-    counts = agreement.numbers_at_rank_1()
-    assert len(counts) == 9
-    assert 16 * counts["Llama-2-7B", "q, v"] == 8_388_608  # published: 8.39 million
-    assert 8 * counts["Mistral-7B", "all-linear"] == 20_971_520
-    assert agreement.base_numbers()["Llama-2-7B"] == 6_738_415_616
-
-
-def test_the_heart_of_a_function_is_cut_out():
-    def sample(x):
-        before = x
-        first = before + 1
-        return first * 2
-
-    assert agreement.heart(sample, "first =", "return") == "first = before + 1\nreturn first * 2"
 
 
 def test_the_picture_has_both_names_of_each_part():

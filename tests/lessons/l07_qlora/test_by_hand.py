@@ -1,6 +1,6 @@
 """QLoRA by hand: what is kept, the same losses as bitsandbytes and PEFT, and whose layer trains."""
 
-import importlib.util
+import runpy
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,7 @@ from lora_lessons.lessons.l03_train_lora.by_hand import train_by_hand
 from lora_lessons.lessons.l06_quantization.by_hand import back, nf4
 from lora_lessons.lessons.l07_qlora import by_hand
 
-SPEC = importlib.util.spec_from_file_location("wrong_07", Path(__file__).with_name("wrong_answers.py"))
-ANSWERS = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(ANSWERS)
+ANSWERS = runpy.run_path(str(Path(__file__).with_name("wrong_answers.py")))
 
 
 @pytest.fixture(autouse=True)
@@ -160,8 +158,8 @@ def solve(id, source, tmp_path):
 def test_what_was_solved_is_kept_alone_and_trains(tmp_path, capsys):
     assert by_hand.my_qlora() is by_hand.MyQLoRA
     assert "You have no MyQLoRA of your own yet. The course's layer trains here" in capsys.readouterr().out
-    solve("07.4", ANSWERS._product(), tmp_path)
-    solve("07.5", ANSWERS._layer(), tmp_path)
+    solve("07.4", ANSWERS["_product"](), tmp_path)
+    solve("07.5", ANSWERS["_layer"](), tmp_path)
     assert own_code.read("PackedProduct", "PackedProduct").__name__ == "PackedProduct"
     mine = by_hand.my_qlora()
     assert mine is not by_hand.MyQLoRA and "Your own MyQLoRA trains." in capsys.readouterr().out
@@ -170,7 +168,7 @@ def test_what_was_solved_is_kept_alone_and_trains(tmp_path, capsys):
 
 
 def test_a_kept_layer_that_is_wrong_gets_its_sentence_and_the_courses_trains(capsys):
-    wrong = ANSWERS._layer(scaling="lora_alpha").replace(
+    wrong = ANSWERS["_layer"](scaling="lora_alpha").replace(
         "\nclass", "\nfrom lora_lessons.lessons.l06_quantization.by_hand import *\n\nclass", 1
     )
     learner.keep_code("my_qlora", own_code.IMPORTS + wrong)

@@ -2,17 +2,12 @@
 
 import pytest
 from matplotlib.patches import Rectangle
-from stills import fit_job, fit_still, fit_words
+from stills import fit_job, fit_still, fit_words, refused, turn
 
 from lora_lessons import lora, memory, models, planning
 from lora_lessons.lessons.l08_qlora_7b import bill
 from lora_lessons.lessons.l08_qlora_7b.bill import FIT
 from lora_lessons.run.baselines import read_baseline, values
-
-
-def widths(ax):
-    """The bar's parts in GB, left to right."""
-    return [bar.get_width() for container in ax.containers for bar in container]
 
 
 def bars(figure):
@@ -27,12 +22,6 @@ def bars(figure):
 def ledger(**changed):
     setting = FIT | changed
     return memory.predict(setting["model"], fit_job(**setting))
-
-
-def turn(stage, **values):
-    """Set controls as the page does."""
-    stage.values = stage.values | values
-    assert stage.answered == stage.values
 
 
 def test_the_fixed_part_is_the_ledgers_for_the_attached_shape():
@@ -56,20 +45,6 @@ def test_the_bars_are_the_bill_end_to_end(method):
         assert sum(sizes) == pytest.approx(ledger(**setting).bill.total / 1e9)
         assert [rows[n][0] for n in range(8)] == [pytest.approx((sum(sizes[:n]), sizes[n])) for n in range(8)]
         assert rows[8] == [rows[n][0] for n in range(8)], "the lowest row is all of them"
-
-
-def test_on_the_page_too():
-    scene = bill.fit_scene(**FIT)
-    page = scene.page()
-    marks = [mark for mark in page["marks"] if mark["kind"] == "bar"]
-    ax = scene.backdrop.figure.axes[0]
-    pixels = ax.get_window_extent().width / ax.get_xlim()[1]
-    assert page["stops"] == bill.LENGTHS and {32, 1024, 131072} <= set(bill.LENGTHS)
-    for seq in (32, 1024, 4096):
-        n = page["stops"].index(seq)
-        shown = [mark["width"][n] for mark in marks[::2]]
-        sizes = ledger(seq=seq).bill.parts.values()
-        assert shown == pytest.approx([size / 1e9 * pixels for size in sizes], abs=0.03)
 
 
 def test_the_cards_line_is_to_scale_and_a_bar_beyond_the_picture_says_so():
@@ -122,20 +97,6 @@ def test_it_says_what_lesson_08_says_of_the_same_job(method, record):
     assert f": {planned:.1f} GB at the peak of a step" in said
 
 
-def test_every_row_of_the_bill_has_a_number():
-    figure, _ = fit_still(**FIT | {"method": "qlora", "r": 1, "seq": 128})
-    said = [text.get_text() for text in figure.axes[0].texts]
-    adapters = ledger(**FIT | {"method": "qlora", "r": 1, "seq": 128}).bill.adapters
-    assert 0 < adapters < 5e7 and f"{adapters / 1e6:.0f} MB" in said
-    assert [bill._size(gb) for gb in (12.34, 0.05, 0.0499, 0.0006, 0.0)] == [
-        "12.3 GB",
-        "0.1 GB",
-        "50 MB",
-        "1 MB",
-        "0 GB",
-    ]
-
-
 IMPOSSIBLE = [
     ("r", 0, "give a whole number of at least 1"),
     ("r", -8, "at least 1"),
@@ -149,13 +110,10 @@ IMPOSSIBLE = [
     ("seq", 0, "at least 1"),
     ("seq", "long", "whole number such as 8"),
     ("seq", 10**9, "no card holds that"),
+    ("model", "Llama-9", "Llama-2-7B"),
+    ("card", "GTX 1", "RTX 3060"),
+    ("method", "dora", "qlora"),
 ]
-
-
-@pytest.mark.parametrize("name, value, sentence", IMPOSSIBLE)
-def test_an_impossible_setting_is_refused_in_a_sentence(name, value, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        fit_still(**FIT | {name: value})
 
 
 def test_the_smallest_layer_decides_how_large_r_may_be():
@@ -164,27 +122,10 @@ def test_the_smallest_layer_decides_how_large_r_may_be():
         fit_still(**FIT | {"model": "Mistral-7B", "method": "lora", "r": 1025})
 
 
-def test_unknown_names_are_answered_with_those_that_exist():
-    for name, value, part in (
-        ("model", "Llama-9", "Llama-2-7B"),
-        ("card", "GTX 1", "RTX 3060"),
-        ("method", "dora", "qlora"),
-    ):
-        with pytest.raises(ValueError, match=part):
-            fit_still(**FIT | {name: value})
-
-
 @pytest.mark.parametrize("name, value, sentence", IMPOSSIBLE)
 def test_a_refusal_keeps_the_last_picture(name, value, sentence):
-    stage = bill.fit()
-    turn(stage, method="lora")
-    scene = stage.scene
-    turn(stage, **{name: value})
-    assert sentence in stage.said and stage.said.endswith((".", repr(value) + ".", "start)."))
-    assert stage.scene is scene and stage.still()[1] == fit_words(**FIT | {"method": "lora"})
-    turn(stage, **{name: FIT[name]}, card="H200", model="Mistral-7B")
-    assert stage.said == ""
-    assert stage.still()[1] == fit_words(**FIT | {"method": "lora", "card": "H200", "model": "Mistral-7B"})
+    stage, then = bill.fit(), {name: FIT[name]} | {"method": "lora", "card": "H200", "model": "Mistral-7B"}
+    refused(stage, {name: value}, sentence, then, fit_words(**FIT | then))
 
 
 def test_controls_redraw():
@@ -213,6 +154,8 @@ def test_every_row_shows_a_number_however_small_its_part():
     assert len(sizes) >= len(parts) + 1, "a number for each part, and one for all together"
     small = [part for part in parts if 0 < part < 5e7]
     assert small and all(f"{max(1, round(part / 1e6))} MB" in sizes for part in small)
+    said = [bill._size(gb) for gb in (12.34, 0.05, 0.0499, 0.0006, 0.0)]
+    assert said == ["12.3 GB", "0.1 GB", "50 MB", "1 MB", "0 GB"]
     words = fit_words(**FIT | {"r": 1, "seq": 32})
     assert all(f"{max(1, round(part / 1e6))} MB" in words for part in small)
     full = fit_still(**FIT | {"method": "full bf16", "card": "H200"})[0].axes[0]

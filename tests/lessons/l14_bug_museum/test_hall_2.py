@@ -40,24 +40,6 @@ def test_a_short_training_lowers_the_loss_and_leaves_the_base_bare_also_after_an
     assert not list(lora.lora_layers(model)) and models.weights_digest(model) == before
 
 
-def test_a_gradient_is_that_of_a_fresh_adapter(model):
-    def backward():
-        loss = model(**collate([a_row(9)], 0)).loss
-        loss.backward()
-        return loss.item()
-
-    (loss, one), (again, other) = (workbench.gradient(model, backward) for _ in range(2))
-    assert loss == again and torch.equal(one, other) and one.norm() > 0
-    assert not list(lora.lora_layers(model))
-
-
-def test_an_answer_is_supervised_with_its_end_and_nothing_else(tokenizer):
-    one = workbench.answer_after(tokenizer, "Q\n", "Yes.")
-    taught = one.labels[one.labels != IGNORED]
-    assert tokenizer.decode(taught) == "Yes.<|im_end|>" and torch.equal(taught, one.input_ids[-len(taught) :])
-    assert len(workbench.short_rows(tokenizer)) == len(workbench.SHORT)
-
-
 def test_bos_comes_first_in_the_copy_alone(tokenizer):
     other, text = workbench.bos_first(tokenizer), "Hello."
     plain = tokenizer(text)["input_ids"]

@@ -1,9 +1,9 @@
 """A learner's words find their exhibit, the page of symptoms is current, and the command says what to look at."""
 
-import importlib.util
 import json
 import random
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -16,16 +16,8 @@ from lora_tools import cli, symptoms
 from lora_tools.symptoms import doubt, search
 from workshop import symptoms_page
 
-
-def spoken():
-    spec = importlib.util.spec_from_file_location("complaints", Path(__file__).with_name("complaints.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-SAID = spoken()
-COMPLAINTS = [*SAID.HALL_1, *SAID.HALL_2, *SAID.HALL_3, *SAID.IN_LESSONS]
+SAID = runpy.run_path(str(Path(__file__).with_name("complaints.py")))
+COMPLAINTS = [*SAID["HALL_1"], *SAID["HALL_2"], *SAID["HALL_3"], *SAID["IN_LESSONS"]]
 
 
 def test_a_complaint_finds_its_exhibit_among_the_first_three():
@@ -37,9 +29,9 @@ def test_a_complaint_finds_its_exhibit_among_the_first_three():
 
 def test_nine_in_ten_complaints_from_forums_find_a_right_suspect_among_the_first_three():
     missed = [
-        words for ids, words in SAID.FORUMS if not {m.suspect.id for m in search(words)[:3]} & set(ids.split("|"))
+        words for ids, words in SAID["FORUMS"] if not {m.suspect.id for m in search(words)[:3]} & set(ids.split("|"))
     ]
-    assert len(missed) <= len(SAID.FORUMS) / 10, missed
+    assert len(missed) <= len(SAID["FORUMS"]) / 10, missed
 
 
 def test_there_are_25_complaints_and_two_or_more_for_every_exhibit():
@@ -259,12 +251,6 @@ MET_SINCE = {
 }
 
 
-def test_complaints_of_readers_meet_their_suspect_first_and_are_not_doubted():
-    found = {words: search(words)[0] for words in MET_SINCE}
-    assert {words: first.suspect.id for words, first in found.items()} == MET_SINCE
-    assert [words for words, first in found.items() if not first.good] == []
-
-
 # What was said to be sure, and the complaint's own words rule it out: (who was believed, the words).
 RULED_OUT = [
     (
@@ -353,25 +339,11 @@ EVERYDAY = [
 ]
 
 
-def test_the_textbook_case_comes_first():
-    assert [(search(words)[0].suspect.id, words) for _, words in TEXTBOOK] == TEXTBOOK
-
-
-def test_everyday_words_find_a_suspect_and_are_not_doubted():
-    found = [(search(words)[0], words) for _, words in EVERYDAY]
-    assert [(first.suspect.id, words) for first, words in found] == EVERYDAY
-    assert [words for first, words in found if not first.good] == []
-
-
-def test_a_higher_rank_that_is_worse_has_both_suspects_and_alphas_rise_comes_first():
-    assert re.findall(r"\[([^]]+)\]", symptoms_page._row("I increased the rank and it got worse")) == [
-        "lesson 05",
-        "14.2",
-    ]
-    assert re.findall(r"\[([^]]+)\]", symptoms_page._row("a high rank learns less than a low rank")) == [
-        "14.2",
-        "lesson 05",
-    ]
+def test_textbook_cases_everyday_words_and_readers_complaints_meet_their_suspect_first_and_the_last_two_are_not_doubted():
+    wanted = [*TEXTBOOK, *EVERYDAY, *((id, words) for words, id in MET_SINCE.items())]
+    found = [(search(words)[0], words) for _, words in wanted]
+    assert [(first.suspect.id, words) for first, words in found] == wanted
+    assert [words for first, words in found[len(TEXTBOOK) :] if not first.good] == []
 
 
 def test_a_lesson_is_named_where_no_exhibit_is(capsys):
@@ -391,10 +363,6 @@ def test_an_exhibit_that_hangs_in_a_lesson_is_named_as_its_exercise(capsys):
     assert "Exercise 10.2: [The alpha of an rsLoRA adapter](10_ship_it.ipynb)." in symptoms_page.made()
 
 
-def test_a_far_suspect_is_not_on_the_page():
-    assert "[14.2]" not in symptoms_page._row("the loss of the untrained base is far too high")
-
-
 def test_a_misspelt_word_is_understood_and_the_order_of_words_is_not_asked_for():
     assert search("training los near zero, gibberisch text")[0].suspect.id == "14.7"
     assert search("loss falls, answers unchanged") == search("unchanged answers, falls loss") != []
@@ -412,12 +380,6 @@ def test_the_page_has_every_symptom_first_under_its_own_exhibit_and_links_that_l
         for symptom in one.symptoms:
             assert f"| {symptoms_page._shown(symptom)} | [{one.id}](#{anchor}) " in text
     assert all(len(row.split(" | ")) == 2 for row in text.splitlines() if row.startswith("| ")), "no | in a cell"
-
-
-def test_what_a_library_says_stands_in_quotes_and_what_a_learner_says_does_not():
-    text = symptoms_page.made()
-    assert "| “element 0 of tensors does not require grad” |" in text
-    assert "| the loss falls far too slowly |" in text
 
 
 def test_readme_writes_the_page_only_where_it_differs(monkeypatch, tmp_path):

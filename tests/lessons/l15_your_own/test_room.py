@@ -14,7 +14,6 @@ from lora_lessons import evaluation, lora, memory, models, quant, tasks, trainin
 from lora_lessons.adapter import adapter_of
 from lora_lessons.course.blind_judge import Tally
 from lora_lessons.course.learner import my_folder
-from lora_lessons.course.records import session_records
 from lora_lessons.errors import ModelError
 from lora_lessons.memory import Job
 from lora_lessons.paths import course_root
@@ -328,6 +327,7 @@ def test_a_score_compares_line_by_line_and_its_interval_may_hold_zero():
     unsure = scoring.score([3.0, 3.0], [2.0, 3.5], bare, tuned, None)
     assert unsure.gain.low < 0 < unsure.gain.high and unsure.kept is None and unsure.drift is None
     assert len(pictures.score(unsure, 2)) == 2 and len(pictures.score(found, 2)) == 4
+    assert scoring.keep(unsure) == ["loss.base", "loss.adapter", "gain.low", "gain.high"], "no rule, nothing of a rule"
     assert scoring.score([3.0], [2.0], bare, tuned, None).gain is None
 
 
@@ -377,18 +377,6 @@ def test_what_a_look_has_heard_is_not_asked_again(data, monkeypatch):
     heard = ["heard"] * len(scoring.asked(data))
     assert scoring.measure(None, data, heard) == scoring.Heard(heard, ["to 6"] * 6, 1.0)
     assert scoring.measure(None, data).answers == [f"to {6 + len(heard)}"] * len(heard)
-
-
-def test_scores_are_recorded():
-    bare, tuned = scoring.Heard(["a"], ["c"], 40.0), scoring.Heard(["good"], ["c"], 44.0)
-    found = scoring.score([3.0, 3.2], [2.0, 2.3], bare, tuned, lambda answer: answer == "good")
-    told = scoring.keep(found._replace(answers=scoring.Different(2, 3, 4, 3)))
-    kept = session_records()
-    assert set(told) < set(kept) and len(told) == 8
-    assert (kept["different.adapter"].value, kept["different.file"].value) == (2, 3)
-    assert scoring.keep(scoring.score([3.0], [2.0], bare, tuned, None)) == ["loss.base", "loss.adapter"]
-    assert kept["kept.adapter"].value == 100 and kept["forgetting"].value == pytest.approx(1.1)
-    assert kept["gain.low"].value < kept["gain.high"].value
 
 
 @pytest.mark.parametrize(

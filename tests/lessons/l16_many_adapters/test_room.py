@@ -4,11 +4,10 @@ import re
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
 
 from lora_lessons import lora, many_adapters, mixing
 from lora_lessons.adapter import adapter_of
-from lora_lessons.lessons.l16_many_adapters import exercises, measured
+from lora_lessons.lessons.l16_many_adapters import measured
 from lora_lessons.lessons.l16_many_adapters.measured import Cost
 from lora_lessons.paths import course_root
 
@@ -60,47 +59,12 @@ def test_each_ways_fastest_round_is_compared():
     assert measured.times([slow, fast, late], [slow]) == pytest.approx(64 * 4 / (1 + 64))
 
 
-def test_peft_holds_the_same_adapters(tiny_model):
-    adapters, ids = measured.hundred(trained(tiny_model), 6), torch.arange(6)[:, None]
-    many = mixing.shared_copy(tiny_model)
-    many_adapters.attach(many, adapters)
-    theirs = get_peft_model(
-        mixing.shared_copy(tiny_model), LoraConfig(target_modules=list(adapters[0].A)), "unused"
-    ).eval()
-    measured.hold(theirs, adapters)
-    names = [one.name for one in adapters]
-    with torch.no_grad(), many_adapters.chosen(many, names):
-        assert torch.allclose(theirs(input_ids=ids, adapter_names=names).logits, many(ids).logits, atol=1e-4)
-
-
-def test_each_row_goes_through_its_own_adapter_by_hand_and_the_model_is_bare_again(tiny_model):
-    made = measured.hundred(trained(tiny_model), 8)
-    rows, ids = [made[0], None, made[3], made[0], made[6]], torch.arange(5)[:, None]
-    assert len({adapter.r for adapter in rows if adapter}) == 2
-
-    def logits(row):
-        with torch.no_grad(), mixing.attached(tiny_model, rows[row]):
-            return tiny_model(ids[row : row + 1]).logits
-
-    right = torch.cat([logits(row) for row in range(5)])
-    with torch.no_grad(), exercises.beside(tiny_model, rows):
-        torch.testing.assert_close(tiny_model(ids).logits, right, rtol=1e-3, atol=1e-3)
-    with torch.no_grad(), exercises.beside(tiny_model, rows, stack=exercises.colleagues_stack):
-        wrong = (tiny_model(ids).logits - right).abs().amax((1, 2)) > 1e-2
-    assert wrong.tolist() == [adapter is not None and adapter.r == 2 for adapter in rows]
-    assert torch.equal(logits(1), right[1:2]), "the model is bare again"
-
-
 def test_the_lesson_names_the_llama_cpp_that_is_installed():
     root = course_root()
     text = (root / "notebooks" / "16_many_adapters.ipynb").read_text(encoding="utf-8")
     pinned = (root / "constraints.txt").read_text(encoding="utf-8")
     (named,) = set(re.findall(r"`(xllamacpp==[\d.]+)`", text))
     assert named in pinned.split(), "run section 6 with the new version before its name is changed"
-
-
-def test_rows_that_want_the_same_are_one_group():
-    assert measured.groups(["a", None, "a", "b", None]) == {"a": [0, 2], None: [1, 4], "b": [3]}
 
 
 def test_every_way_is_measured_for_every_number_of_adapters(tiny_model):

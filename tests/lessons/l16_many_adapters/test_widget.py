@@ -1,16 +1,10 @@
 """How many adapters fit: the arithmetic is the model's, the picture is the arithmetic's, and what cannot be is said."""
 
 import pytest
-from stills import many_fit_words
+from stills import many_fit_words, refused
 
 from lora_lessons import lora, memory, models, planning
 from lora_lessons.lessons.l16_many_adapters import widget
-
-
-def turn(stage, **values):
-    """Set controls as the page does."""
-    stage.values = stage.values | values
-    assert stage.answered == stage.values
 
 
 @pytest.mark.parametrize("targets, r", [("all linear layers", 8), ("q and v", 16)])
@@ -68,9 +62,5 @@ def test_where_none_fits_the_dot_stays_in_the_picture():
     ],
 )
 def test_what_cannot_be_is_refused_and_the_picture_stays(typed, said):
-    stage = widget.many_fit()
-    scene = stage.scene
-    turn(stage, **typed)
-    assert said in stage.said and stage.scene is scene
-    turn(stage, **widget.MANY | {"r": 64})
-    assert stage.said == "" and stage.still()[1] == many_fit_words(**widget.MANY | {"r": 64})
+    then = widget.MANY | {"r": 64}
+    refused(widget.many_fit(), typed, said, then, many_fit_words(**then))

@@ -35,8 +35,6 @@ from reliability.readers import READERS, Reader, slug
 
 ALL = READERS | BROKEN
 ROOMS = ("home", "cache", "tmp")
-# What nearly every reader loads; the rest is learned from the first fork that needs it.
-HEAVY = ("torch", "transformers", "transformers.modeling_utils", "tokenizers", "safetensors.torch", "gguf", "nbformat")
 SPARE = 400_000_000  # bytes of addresses, for thread stacks and the allocator's habits
 
 
@@ -434,7 +432,6 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     place = Path(sys.argv[1])
-    learn(HEAVY)
     readers, commands = Readers(place), Commands(place)
     orders: dict[str, Callable[..., Any]] = {
         "prepare": readers.prepare,

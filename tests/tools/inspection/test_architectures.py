@@ -6,7 +6,7 @@ import peft
 import pytest
 import torch
 from families import adapter, applied, built
-from peft_zoo import edited
+from peft_zoo import Kept, edited
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
@@ -139,16 +139,14 @@ def test_names_that_no_class_of_transformers_has_are_said_to_load_into_nothing(z
 
 
 def test_peft_takes_those_names_only_when_they_are_renamed_as_is_said(tmp_path):
-    class Made:
-        place = adapter(tmp_path / "new", "qwen3_vl", target_modules=IN_LANGUAGE_MODEL)
-
+    made = Kept(adapter(tmp_path / "new", "qwen3_vl", target_modules=IN_LANGUAGE_MODEL), None)
     old = edited(
-        Made,
+        made,
         tmp_path / "old",
         lambda t: {key.replace("model.language_model.layers", "model.layers"): one for key, one in t.items()},
     )
-    assert applied(built("qwen3_vl"), Made.place) and not applied(built("qwen3_vl"), old)
-    assert {one.name: one for one in inspection.inspect(Made.place).runtimes}["Ollama (merged)"].loads == "yes"
+    assert applied(built("qwen3_vl"), made.place) and not applied(built("qwen3_vl"), old)
+    assert {one.name: one for one in inspection.inspect(made.place).runtimes}["Ollama (merged)"].loads == "yes"
 
 
 NAMES = {
@@ -193,35 +191,33 @@ def test_where_only_the_name_is_known_it_depends_and_the_config_decides(bases, t
     assert {one.name: one.loads for one in xray.runtimes}["vLLM"] == "yes" and xray.base.built_by == ""
 
 
+def with_experts(place):
+    return Kept(adapter(place, "qwen3_moe", target_modules=["q_proj"], target_parameters=EXPERTS), None)
+
+
 def turned(tensors):
     """Experts as PEFT 0.18 wrote them: of each expert's A (r×k) and B (d×r) the one takes the other's place."""
-
-    def experts(A, B):
-        return A.view(4, 4, -1), B.view(B.shape[0], 4, 4).permute(2, 0, 1)
-
     found = dict(tensors)
     for key in [key for key in tensors if ".experts." in key and "lora_A" in key]:
-        A, B = experts(tensors[key], tensors[key.replace("lora_A", "lora_B")])
+        A, B = tensors[key], tensors[key.replace("lora_A", "lora_B")]
+        A, B = A.view(4, 4, -1), B.view(B.shape[0], 4, 4).permute(2, 0, 1)
         found[key] = B.transpose(1, 2).reshape(16, -1)
         found[key.replace("lora_A", "lora_B")] = A.transpose(1, 2).permute(1, 2, 0).reshape(A.shape[2], -1)
     return found
 
 
 def test_experts_as_an_older_peft_wrote_them_stop_vllm_and_peft(tmp_path):
-    class Made:
-        place = adapter(tmp_path / "new", "qwen3_moe", target_modules=["q_proj"], target_parameters=EXPERTS)
-
-    old = edited(Made, tmp_path / "old", turned)
+    made = with_experts(tmp_path / "new")
+    old = edited(made, tmp_path / "old", turned)
     with pytest.raises(RuntimeError, match="size mismatch"):
         peft.PeftModel.from_pretrained(built("qwen3_moe"), str(old))
-    for place, loads in ((Made.place, ["yes", "unknown"]), (old, ["care", "no"])):
+    for place, loads in ((made.place, ["yes", "unknown"]), (old, ["care", "no"])):
         rows = {one.name: one.loads for one in inspection.inspect(place).runtimes}
         assert [rows["PEFT"], rows["vLLM"]] == loads
 
 
 def test_experts_of_llama_4_whose_weights_lie_the_other_way_round_are_not_taken_for_an_older_pefts(tmp_path):
-    class Made:
-        place = adapter(tmp_path / "new", "qwen3_moe", target_modules=["q_proj"], target_parameters=EXPERTS)
+    made = with_experts(tmp_path / "new")
 
     def llama_4(tensors):
         return {key.replace("mlp.experts", "feed_forward.experts"): one for key, one in turned(tensors).items()}
@@ -229,7 +225,7 @@ def test_experts_of_llama_4_whose_weights_lie_the_other_way_round_are_not_taken_
     targets = [name.replace("mlp", "feed_forward") for name in EXPERTS]
     rows = {
         one.name: one
-        for one in inspection.inspect(edited(Made, tmp_path / "it", llama_4, target_parameters=targets)).runtimes
+        for one in inspection.inspect(edited(made, tmp_path / "it", llama_4, target_parameters=targets)).runtimes
     }
     assert rows["PEFT"].loads == "yes" and "0.18" not in rows["vLLM"].reason
 

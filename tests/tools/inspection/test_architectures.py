@@ -217,25 +217,26 @@ def test_experts_as_an_older_peft_wrote_them_stop_vllm_and_peft(tmp_path):
 
 
 def test_experts_of_llama_4_whose_weights_lie_the_other_way_round_are_not_taken_for_an_older_pefts(tmp_path):
-    made = with_experts(tmp_path / "new")
-
-    def llama_4(tensors):
-        return {key.replace("mlp.experts", "feed_forward.experts"): one for key, one in turned(tensors).items()}
-
-    targets = [name.replace("mlp", "feed_forward") for name in EXPERTS]
-    rows = {
-        one.name: one
-        for one in inspection.inspect(edited(made, tmp_path / "it", llama_4, target_parameters=targets)).runtimes
-    }
+    place = edited(
+        with_experts(tmp_path / "new"),
+        tmp_path / "it",
+        lambda tensors: {key.replace("mlp.", "feed_forward."): one for key, one in turned(tensors).items()},
+        target_parameters=[name.replace("mlp", "feed_forward") for name in EXPERTS],
+    )
+    rows = {one.name: one for one in inspection.inspect(place).runtimes}
     assert rows["PEFT"].loads == "yes" and "0.18" not in rows["vLLM"].reason
 
 
 def test_our_exporters_are_not_promised_layers_of_a_larger_model_nor_a_base_named_after_another_family(zoo, tmp_path):
-    def wrapped(tensors):
-        return {key.replace("model.model", "model.model.language_model"): one for key, one in tensors.items()}
-
-    for number, (change, base) in enumerate(((wrapped, "llava-hf/llava-1.5-7b-hf"), (None, "allenai/OLMo-2-1124-7B"))):
-        place = edited(zoo["plain"], tmp_path / str(number), change, base_model_name_or_path=base)
+    for around, base in ((".language_model", "llava-hf/llava-1.5-7b-hf"), ("", "allenai/OLMo-2-1124-7B")):
+        place = edited(
+            zoo["plain"],
+            tmp_path / f"it{around}",
+            lambda tensors, around=around: {
+                key.replace("model.model", f"model.model{around}"): one for key, one in tensors.items()
+            },
+            base_model_name_or_path=base,
+        )
         assert not [one for one in inspection.inspect(place).runtimes if "lora-lessons export" in one.reason]
 
 
@@ -289,10 +290,8 @@ def test_a_training_that_changed_nothing_is_seen_beside_the_adapter_it_went_on_f
     ("kind", "part"), [("modules_to_save", "lm_head"), ("dora", "magnitude"), ("tokens", "tokens_delta")]
 )
 def test_what_is_trained_beside_a_and_b_is_compared_too(zoo, tmp_path, kind, part):
-    def grown(tensors):
-        return {key: one + (part in key) for key, one in tensors.items()}
-
-    first, moved = zoo[kind].place, edited(zoo[kind], tmp_path / "it", grown)
+    first = zoo[kind].place
+    moved = edited(zoo[kind], tmp_path / "it", lambda tensors: {k: one + (part in k) for k, one in tensors.items()})
     said = [
         one.sentence for one in inspection.inspect(moved, before=first).findings if one.code in ("unchanged", "changed")
     ]

@@ -371,8 +371,7 @@ def test_patterns_that_keep_the_scale_are_no_matter_for_vllm_and_sglang_stops_at
 
 def test_a_second_adapter_that_never_moved_is_named_and_a_checkpoint_is_none(zoo, tmp_path):
     first = edited(zoo["plain"], tmp_path / "first")
-    fresh = lora(tmp_path / "fresh", moved=False)
-    shutil.copytree(fresh.place, first / "other")
+    lora(first / "other", moved=False)
     found = inspection.inspect(first).findings
     assert [(one.code, one.severity) for one in found] == [
         ("second_adapter_untrained", "look"),

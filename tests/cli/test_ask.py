@@ -33,18 +33,16 @@ def test_the_answer_is_the_adapters_and_a_cut_is_marked(adapter, capsys):
     assert said == f"{expected} … [cut: --tokens takes more]" and expected != bare
 
 
-def test_what_cannot_be_asked_is_one_sentence(adapter, tmp_path, capsys):
-    assert cli.main(["ask", str(adapter), " "]) == cli.EXIT_USER
-    assert "the question is empty" in capsys.readouterr().err
-    assert cli.main(["ask", str(adapter), "\udcff"]) == cli.EXIT_USER, "a byte that is no UTF-8, as Python reads it"
-    assert "half a character, '\\udcff', stands in what is asked" in capsys.readouterr().err
+def test_what_cannot_be_asked_is_one_sentence(adapter, tmp_path, refused):
     for words, sentence in (
+        ([" "], "the question is empty"),
+        # a byte that is no UTF-8, as Python reads it
+        (["\udcff"], "half a character, '\\udcff', stands in what is asked"),
         (["Who?", "--tokens", "99999999999"], "tiny reads and writes 2,048 tokens in all, so give fewer."),
         (["Who? " * 409], "what is asked has 2,061 tokens, and tiny reads and writes 2,048: ask less."),
     ):
-        assert cli.main(["ask", str(adapter), *words]) == cli.EXIT_USER and sentence in capsys.readouterr().err
-    assert cli.main(["ask", str(tmp_path / "nothing"), "Who?"]) == cli.EXIT_USER
-    assert "no adapter_config.json in" in capsys.readouterr().err
+        refused(["ask", str(adapter), *words], sentence)
+    refused(["ask", str(tmp_path / "nothing"), "Who?"], "no adapter_config.json in")
 
 
 def test_nan_is_no_empty_answer(adapter, monkeypatch, capsys):

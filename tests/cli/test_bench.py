@@ -39,21 +39,19 @@ def test_the_ledgers_rows_are_json_too_and_a_ledger_of_failures_is_one(status, e
     assert json.loads(said.out)["rows"] == [{"status": status}] and said.err == "there\n"
 
 
-def test_a_folder_where_the_file_should_be_is_said_before_anything_is_measured(monkeypatch, tmp_path, capsys):
+def test_a_folder_where_the_file_should_be_is_said_before_anything_is_measured(monkeypatch, tmp_path, refused):
     monkeypatch.setattr(ledger, "measure_all", lambda *_: pytest.fail("it was measured"))
-    assert cli.main(["bench", "memory", "--out", str(tmp_path)]) == 2
-    assert "is a folder, and a file" in capsys.readouterr().err
+    refused(["bench", "memory", "--out", str(tmp_path)], "is a folder, and a file")
     (tmp_path / "afile").write_text("mine")
-    assert cli.main(["bench", "memory", "--out", str(tmp_path / "afile" / "x.json")]) == 2
-    assert "afile is a file" in capsys.readouterr().err
+    refused(["bench", "memory", "--out", str(tmp_path / "afile" / "x.json")], "afile is a file")
 
 
-def test_a_base_of_ones_own_and_its_precision_go_to_the_training_bench(monkeypatch, tmp_path, capsys):
+def test_a_base_of_ones_own_and_its_precision_go_to_the_training_bench(monkeypatch, tmp_path, refused):
     asked = []
     monkeypatch.setattr(training_speed, "measure", lambda out, *of: asked.append(of) or {})
     monkeypatch.chdir(tmp_path)
     assert cli.main(["bench", "train", "--model", "org/base", "--precision", "nf4"]) == 0
     assert asked == [("org/base", "nf4")]
-    for wrong in (["memory", "--precision", "nf4"], ["train", "--model", "org/base", "--record"]):
-        assert cli.main(["bench", *wrong]) == 2
-    assert "belongs to `lora-lessons bench train`" in capsys.readouterr().err and len(asked) == 1
+    refused(["bench", "memory", "--precision", "nf4"], "belongs to `lora-lessons bench train`")
+    refused(["bench", "train", "--model", "org/base", "--record"], "leave out --record, or the base.")
+    assert len(asked) == 1

@@ -114,12 +114,10 @@ def test_a_base_that_is_unknown_or_on_a_hub_that_does_not_answer_is_one_sentence
     ],
 )
 def test_what_cannot_be_checked_is_one_sentence_and_the_status_is_two(
-    data, tmp_path, monkeypatch, capsys, words, sentence
+    data, tmp_path, monkeypatch, refused, words, sentence
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "none.jsonl").write_text("\n")
-    assert cli.main(["check", *words]) == 2
-    said = capsys.readouterr()
-    assert sentence in said.err and said.err.count("\n") == 1 and said.out == ""
+    refused(["check", *words], sentence)
     assert data.read_text() == GOOD

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from lora_lessons.course import claims
 from lora_lessons.course.records import Record
 from lora_lessons.experiments import papers
@@ -12,9 +14,14 @@ from lora_lessons.run.baselines import update
 from lora_tools import cli
 
 
-def test_claims_are_judged_on_the_baselines_of_every_seed(course, monkeypatch, capsys):
+@pytest.fixture(autouse=True)
+def none_yet(course, monkeypatch):
+    """No claim is made but a test's own."""
     monkeypatch.setattr(claims, "CLAIMS", [])
     monkeypatch.setattr("lora_lessons.lessons.rooms", list)
+
+
+def test_claims_are_judged_on_the_baselines_of_every_seed(course, monkeypatch, capsys):
     claims.claim(
         "G08",
         "02_x",
@@ -42,8 +49,6 @@ def test_claims_are_judged_on_the_baselines_of_every_seed(course, monkeypatch, c
 
 def test_the_papers_stand_after_the_page_and_a_check_says_only_what_is_wrong(course, monkeypatch, capsys):
     shutil.copy(Path(__file__).parents[2] / "data" / "papers.toml", course / "data")
-    monkeypatch.setattr(claims, "CLAIMS", [])
-    monkeypatch.setattr("lora_lessons.lessons.rooms", list)
     assert cli.main(["claims"]) == 0
     said = capsys.readouterr().out
     ids = [line[:3] for line in said.splitlines() if line[:1] == "P"]
@@ -57,8 +62,6 @@ def test_the_papers_stand_after_the_page_and_a_check_says_only_what_is_wrong(cou
 
 
 def test_what_was_not_tested_is_listed_as_that(course, monkeypatch, capsys):
-    monkeypatch.setattr(claims, "CLAIMS", [])
-    monkeypatch.setattr("lora_lessons.lessons.rooms", list)
     claims.claim("G17", "08_x", says="it is faster", written_for=claims.NOT_TESTED, sentence="No card.")(
         lambda measured: claims.NOT_TESTED
     )
@@ -68,8 +71,6 @@ def test_what_was_not_tested_is_listed_as_that(course, monkeypatch, capsys):
 
 
 def test_long_sentences_are_wrapped_and_claims_stand_in_the_pages_order(course, monkeypatch, capsys):
-    monkeypatch.setattr(claims, "CLAIMS", [])
-    monkeypatch.setattr("lora_lessons.lessons.rooms", list)
     monkeypatch.setenv("COLUMNS", "60")
     for number in ("G09", "G02"):
         claims.claim(number, "03_x", says="it is so", written_for=claims.HOLDS, sentence="so " * 60)(

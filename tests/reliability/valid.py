@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import importlib
 import json
 import os
 import shutil
@@ -11,8 +12,36 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import nbformat
+import short_run
+import torch
 from chat_templates import CHATML, tokenizer_of
+from nbformat import v4
+from tiny import make_tiny_model
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from lora_lessons import disk_cache, lora, training
+from lora_lessons.adapter import read_adapter, save_adapter
+from lora_lessons.course import learner
+from lora_lessons.course.records import Record, Table
+from lora_lessons.experiments import ledger, recordings
+from lora_lessons.experiments import training_speed as measured_speed
+from lora_lessons.experiments.sweep import Trial
+from lora_lessons.experiments.sweep.table import write_table
+from lora_lessons.models import precision as measured_precision
+from lora_lessons.models import tensor_by_tensor
+from lora_lessons.models.four_bit import Format
+from lora_lessons.run import baselines, runner
+from lora_lessons.run.lab import copy_lessons
+from lora_lessons.run.result import LessonResult
+from lora_tools import sweep as sweeping
+from lora_tools.exporting import formats as exported
+from lora_tools.exporting import gguf, ollama
+from workshop import badges, new_lesson, readme
+from workshop.site.build import site_folder
 
 TALK = [{"role": "user", "content": "What is 12 × 7?"}, {"role": "assistant", "content": "Eighty-four."}]
 SIZES = {
@@ -45,9 +74,6 @@ def _tokenizer() -> Any:
 
 
 def _model() -> Any:
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     torch.manual_seed(0)
     config = AutoConfig.for_model("llama", **SIZES, vocab_size=len(_tokenizer()), tie_word_embeddings=True)
     return AutoModelForCausalLM.from_config(config).to(torch.bfloat16).eval()
@@ -55,12 +81,6 @@ def _model() -> Any:
 
 def adapter(box: Path, **how: Any) -> None:
     """An adapter of that base, in adapter/."""
-    import torch
-    from torch import nn
-
-    from lora_lessons import lora
-    from lora_lessons.adapter import save_adapter
-
     model = _model().float()
     lora.attach(model, r=4, target_modules=["q_proj", "down_proj"], **how)
     for _, layer in lora.lora_layers(model):
@@ -81,9 +101,6 @@ def adapter_and_base(box: Path) -> None:
 
 def ggufs(box: Path) -> None:
     """The base and the adapter as GGUF, not proven beside llama.cpp."""
-    from lora_lessons.adapter import read_adapter
-    from lora_tools.exporting import gguf
-
     adapter_and_base(box)
     source = gguf.open_base(box / "base")
     vars(source)["findings"] = []
@@ -93,10 +110,6 @@ def ggufs(box: Path) -> None:
 
 def tiny(box: Path) -> Any:
     """The tests' own tiny model with an adapter, and the precision that this machine trains in already measured."""
-    from tiny import make_tiny_model
-
-    from lora_lessons import lora
-
     model = make_tiny_model()
     lora.attach(model, r=4, target_modules=["q_proj"])
     return model
@@ -104,21 +117,13 @@ def tiny(box: Path) -> Any:
 
 def finished_run(box: Path) -> None:
     """A training run that has ended, in run/."""
-    from short_run import SHORT, make_examples
-
-    from lora_lessons import training
-
-    training.train(tiny(box), make_examples(), SHORT, run_dir=box / "run")
+    training.train(tiny(box), short_run.make_examples(), short_run.SHORT, run_dir=box / "run")
 
 
 def broken_run(box: Path) -> None:
     """A training run that was killed in its fourth step, in run/: its checkpoint is there."""
-    from short_run import SHORT, Interrupting, Killed, _killed
-
-    from lora_lessons import training
-
-    with contextlib.suppress(Killed):
-        training.train(tiny(box), Interrupting(4, _killed), SHORT, run_dir=box / "run")
+    with contextlib.suppress(short_run.Killed):
+        training.train(tiny(box), short_run.Interrupting(4, short_run._killed), short_run.SHORT, run_dir=box / "run")
 
 
 def kept_weights(box: Path) -> None:
@@ -129,11 +134,6 @@ def kept_weights(box: Path) -> None:
 
 def in_four_bits(box: Path) -> dict[str, Any]:
     """The base in 4 bits, read from the cache where they were kept before."""
-    import torch
-
-    from lora_lessons.models import tensor_by_tensor
-    from lora_lessons.models.four_bit import Format
-
     tensor_by_tensor.KEEP_FROM = 0
     form = Format("nf4", torch.float32, "cpu")
     return tensor_by_tensor.load(box / "base", form, box / "cache" / "4bit", "tiny").state_dict()
@@ -141,18 +141,14 @@ def in_four_bits(box: Path) -> dict[str, Any]:
 
 def worked_out(box: Path) -> dict[str, Any]:
     """Something worked out once, kept in cache/worked_out/."""
-    from lora_lessons import disk_cache
-
     return disk_cache.once("reliability", [1, 2], ["sizes", "names"], lambda: {"sizes": [3, 4.5], "names": ["a", "b"]})
 
 
 def precision(box: Path) -> Any:
     """fp32 or bf16, measured and kept in cache/precision-here.json."""
-    from lora_lessons.models import precision
-
-    precision._machine_key = lambda: "here"
-    precision._layer_ms = lambda dtype, **_: 2.0 if "32" in str(dtype) else 1.0  # type: ignore[assignment]
-    return precision.best_precision()
+    measured_precision._machine_key = lambda: "here"
+    measured_precision._layer_ms = lambda dtype, **_: 2.0 if "32" in str(dtype) else 1.0  # type: ignore[assignment]
+    return measured_precision.best_precision()
 
 
 CELL = """from lora_lessons.course import record
@@ -164,24 +160,15 @@ PARAMETERS = 'profile = "quick"\nseed = 0\nr = 4  # the rank'
 
 def course(box: Path) -> None:
     """A course of one lesson that ran and was recorded, in course/."""
-    import nbformat
-
-    from lora_lessons.course import records
-    from lora_lessons.run import baselines
-
-    v4, folder = nbformat.v4, box / "course"
+    folder = box / "course"
     for room in ("notebooks/experiments", "data/baselines", "data/measurements"):
         (folder / room).mkdir(parents=True)
     os.environ["LORA_LESSONS_ROOT"] = str(folder)
-    by_name = {
-        r.name: r for r in (records.Record("noop.size", 96, "numbers"), records.Record("noop.loss", 2.5, "nats"))
-    }
-    shown = records.Table(by_name.values())._repr_mimebundle_()
-    picture = {"image/png": "iVBORw0KGgo=", "text/plain": "<Figure>"}
+    by_name = {"noop.size": Record("noop.size", 96, "numbers"), "noop.loss": Record("noop.loss", 2.5, "nats")}
     outputs = [
         v4.new_output("stream", name="stdout", text="ready\n"),
-        v4.new_output("display_data", shown),
-        v4.new_output("display_data", picture),
+        v4.new_output("display_data", Table(by_name.values())._repr_mimebundle_()),
+        v4.new_output("display_data", {"image/png": "iVBORw0KGgo=", "text/plain": "<Figure>"}),
         v4.new_output("display_data", {"text/markdown": "*In words:* a line that falls."}),
     ]
     cells = [
@@ -195,8 +182,6 @@ def course(box: Path) -> None:
 
 def site(box: Path) -> None:
     """A folder that a site was written into."""
-    from workshop.site.build import site_folder
-
     with site_folder(box / "site") as folder:
         (folder / "lessons").mkdir()
         for name in ("index", "lessons/01_low_rank", "lessons/02_lora_layer"):
@@ -205,8 +190,6 @@ def site(box: Path) -> None:
 
 def recording(box: Path) -> None:
     """A course with something that was measured once."""
-    from lora_lessons.experiments import recordings
-
     course(box)
     rows = [{"task": "persona", "side": side, "seconds": 2.5, "loss": 1.25} for side in ("theirs", "ours")]
     recordings.keep("thing", {"what": "a thing", "rows": rows})
@@ -214,8 +197,6 @@ def recording(box: Path) -> None:
 
 def training_speed(box: Path) -> None:
     """A course with the recording that the table of speed is made of."""
-    from lora_lessons.experiments import recordings
-
     course(box)
     row = {
         "task": "persona",
@@ -236,16 +217,12 @@ def training_speed(box: Path) -> None:
 
 def progress(box: Path) -> None:
     """A learner's progress file."""
-    from lora_lessons.course import learner
-
     learner.solved("02.1")
     learner.predict("loss", 2.5, "nats")
 
 
 def lab(box: Path) -> None:
     """A learner's copies of the lessons, in my_lessons/; there is work in one of them."""
-    from lora_lessons.run.lab import copy_lessons
-
     course(box)
     list(copy_lessons(box / "my_lessons"))
     mine = box / "my_lessons" / "03_tiny.ipynb"
@@ -253,8 +230,6 @@ def lab(box: Path) -> None:
 
 
 def _row(name: str, r: int) -> dict[str, Any]:
-    from lora_lessons.experiments.sweep import Trial
-
     trial = Trial("lora", r, 2.0 * r, 4e-3, "all-linear", 3, 4, 0)
     measured = {"scale": 2.0, "loss_held_out": 3.25, "update_relative": 0.01, "trainable": 100 * r}
     rest = {
@@ -269,8 +244,6 @@ def _row(name: str, r: int) -> dict[str, Any]:
 
 def sweep(box: Path) -> None:
     """A sweep of two runs: its table, and each run's own result."""
-    from lora_lessons.experiments.sweep.table import write_table
-
     rows = [_row(f"r{r}", r) for r in (1, 8)]
     for row in rows:
         (box / "sweep" / "runs" / row["name"]).mkdir(parents=True)
@@ -281,13 +254,11 @@ def sweep(box: Path) -> None:
 
 def formats(box: Path) -> None:
     """A table of quantized formats."""
-    from lora_tools.exporting.formats import table
-
     rows = [
-        {"format": name, "status": "ok", "tool": "t", "version": "1"} | dict.fromkeys(table.NUMBERS, 1.5)
+        {"format": name, "status": "ok", "tool": "t", "version": "1"} | dict.fromkeys(exported.table.NUMBERS, 1.5)
         for name in "ab"
     ]
-    table.write(rows, box / "formats.csv", {"what": "a test"})
+    exported.table.write(rows, box / "formats.csv", {"what": "a test"})
 
 
 def conversations(box: Path) -> None:
@@ -362,31 +333,20 @@ def words(box: Path) -> None:
 @contextlib.contextmanager
 def nothing_done() -> Iterator[None]:
     """While the block runs, commands read their words and then do none of the work that takes long or leaves the box."""
-    import importlib
-    from unittest import mock
-
-    from lora_lessons.experiments import ledger, training_speed
-    from lora_lessons.run import runner
-    from lora_lessons.run.result import LessonResult
-    from lora_tools import sweep as sweeping
-    from lora_tools.exporting import formats, gguf, ollama
-    from workshop import badges, new_lesson, readme
-
     # in the package's namespace the name of this module is that of the verb
-    lab = importlib.import_module("lora_tools.cli.run")
-    written = ollama.folder.Written(Path(), "none", None, [], []) if hasattr(ollama, "folder") else mock.MagicMock()
+    verb = importlib.import_module("lora_tools.cli.run")
     stubs: list[tuple[Any, str, Any]] = [
         (runner, "run", lambda lessons, *_, **__: [LessonResult(path.stem, "ok", 0.0, 0, 0) for path in lessons]),
         (sweeping, "run", lambda *_, **__: []),
-        (training_speed, "measure", lambda *_: {}),
+        (measured_speed, "measure", lambda *_: {}),
         (ledger, "measure_all", lambda *_: []),
         (new_lesson, "make", lambda *_: []),
         (readme, "write", list),
         (badges, "set_address", lambda address: [] if badges._checked(address) else []),
         (gguf, "export", lambda *_, **__: ([], [])),
-        (ollama, "write", lambda *_, **__: written),
-        (formats, "export", lambda *_, **__: []),
-        (lab.subprocess, "Popen", mock.MagicMock(**{"return_value.__enter__.return_value.wait.return_value": 0})),
+        (ollama, "write", lambda *_, **__: ollama.Written(Path(), "none", None, [], [])),
+        (exported, "export", lambda *_, **__: []),
+        (verb.subprocess, "Popen", mock.MagicMock(**{"return_value.__enter__.return_value.wait.return_value": 0})),
     ]
     with contextlib.ExitStack() as stack:
         for owner, name, stub in stubs:

@@ -35,8 +35,6 @@ from reliability.readers import READERS, Reader, slug
 
 ALL = READERS | BROKEN
 ROOMS = ("home", "cache", "tmp")
-# What nearly every reader loads; the rest is learned from the first fork that needs it.
-HEAVY = ("torch", "transformers", "transformers.modeling_utils", "tokenizers", "safetensors.torch", "gguf", "nbformat")
 SPARE = 400_000_000  # bytes of addresses, for thread stacks and the allocator's habits
 
 
@@ -161,6 +159,7 @@ def watch(box: Path, noticed: list[str]) -> None:
     inside = (str(box), "/dev/", "/proc/")
 
     def hook(event: str, given: tuple[Any, ...]) -> None:
+        touched: list[str] = []
         if event == "open" and isinstance(given[0], str) and isinstance(given[2], int) and given[2] & _WRITES:
             touched = [given[0]]
         elif event in _CHANGES:
@@ -168,16 +167,11 @@ def watch(box: Path, noticed: list[str]) -> None:
         elif event == "socket.connect" and isinstance(given[1], tuple):
             if not str(given[1][0]).startswith("127.") and given[1][0] not in ("localhost", "::1"):
                 noticed.append(f"it called {given[1][0]}")
-            return
-        elif event in ("socket.getaddrinfo", "pickle.find_class"):
-            if event != "socket.getaddrinfo" or given[0] not in ("localhost", "127.0.0.1", None):
-                noticed.append(f"{event} {given[0]} {given[1]}")
-            return
-        else:
-            return
-        for path in touched:
-            if not os.path.abspath(path).startswith(inside):
-                noticed.append(f"it wrote {path}")
+        elif event == "pickle.find_class" or (
+            event == "socket.getaddrinfo" and given[0] not in ("localhost", "127.0.0.1", None)
+        ):
+            noticed.append(f"{event} {given[0]} {given[1]}")
+        noticed.extend(f"it wrote {path}" for path in touched if not os.path.abspath(path).startswith(inside))
 
     sys.addaudithook(hook)
 
@@ -186,10 +180,8 @@ def tree(box: Path, but: tuple[str, ...] = ()) -> dict[str, str]:
     """Every file of `box` that does not match `but`, and a name for what it holds; empty folders, too."""
     found = {}
     for path in sorted(box.rglob("*")):
-        if path.is_symlink():
-            continue
         name = path.relative_to(box).as_posix()
-        if any(fnmatch.fnmatch(name, pattern) for pattern in but):
+        if path.is_symlink() or any(fnmatch.fnmatch(name, pattern) for pattern in but):
             continue
         if path.is_file():
             found[name] = judging.digest(path.read_bytes())
@@ -206,18 +198,31 @@ def make(what: Any, box: Path, log: Path) -> None:
         raise RuntimeError(f"{what.name}: nothing to begin from could be made:\n{said_in(log)[-3000:]}")
 
 
-class Readers:
-    """The readers that were prepared: each has a template of its box, its normal answer, memory and seconds."""
+class Boxes:
+    """What a box begins from, and what is normal, for each reader or command that was asked for."""
 
     def __init__(self, place: Path) -> None:
         self.place, self.log = place, place / "said"
         self.normal: dict[str, dict[str, Any]] = {}
 
+    def _begin(self, name: str) -> Path:
+        return self.place / type(self).__name__ / slug(name)
+
+    def _box(self, name: str) -> Path:
+        """A new box, as the reader or the command found it before it ever ran."""
+        box = self.place / "box"
+        shutil.rmtree(box, ignore_errors=True)
+        return Path(shutil.copytree(self._begin(name), box, symlinks=True))
+
+
+class Readers(Boxes):
+    """The readers that were prepared: each has a template of its box, its normal answer, memory and seconds."""
+
     def prepare(self, name: str) -> dict[str, Any]:
         """Make a valid input, load what reading it loads, and learn what is normal. Raises where it is refused."""
         if name in self.normal:
             return self.normal[name]
-        box = self._valid(name)
+        box = self._begin(name)
         make(ALL[name], box, self.log)
         file = next(iter(sorted(box.glob(ALL[name].file)))).relative_to(box).as_posix()
         valid = (box / file).read_bytes()
@@ -240,25 +245,21 @@ class Readers:
     def odd_file(self, name: str, oddity: str) -> str | None:
         """What is said where the valid input is what can be no file to read; None: nothing, for a long time."""
         self.prepare(name)
-        box = self._filled(name)
+        box = self._box(name)
         file = box / self.normal[name]["file"]
         reply: str | None = (
             Fork(lambda: _of_odd_file(ALL[name], box, file, oddity), self.log).end(judging.SECONDS).reply
         )
         return reply
 
-    def _valid(self, name: str) -> Path:
-        return self.place / "valid" / slug(name)
-
     def _read(self, name: str, content: bytes) -> tuple[Outcome, Ended]:
-        reader, about, box = ALL[name], self.normal[name], self._filled(name)
+        reader, about, box = ALL[name], self.normal[name], self._box(name)
         when = (box / about["file"]).stat()
         (box / about["file"]).write_bytes(content)
         os.utime(box / about["file"], ns=(when.st_atime_ns, when.st_mtime_ns))
         before = tree(box, reader.writes)
         spare = 0 if about["answer"] is None else about["peak"] + SPARE
-        soon = 5 if name.startswith(HANG) else judging.SECONDS  # of the broken ones, one hangs
-        seconds = soon if spare else 120
+        seconds = 120 if not spare else 5 if name.startswith(HANG) else judging.SECONDS  # of the broken ones, one hangs
         ended = Fork(lambda: _in_its_box(reader, box), self.log, spare).end(seconds)
         outcome = self._judged(reader, about, ended)
         after = tree(box, reader.writes)
@@ -266,15 +267,6 @@ class Readers:
             changed = [path for path in before.keys() | after.keys() if before.get(path) != after.get(path)]
             outcome = Outcome(SILENT, f"it changed {', '.join(sorted(changed)[:3])}", "files")
         return outcome, ended
-
-    def _filled(self, name: str) -> Path:
-        """A new box with the valid input."""
-        box = self.place / "box"
-        shutil.rmtree(box, ignore_errors=True)
-        shutil.copytree(self._valid(name), box, symlinks=True)
-        for room in ROOMS:
-            (box / room).mkdir(exist_ok=True)
-        return box
 
     def _judged(self, reader: Reader, about: dict[str, Any], ended: Ended) -> Outcome:
         if ended.seconds is None:
@@ -330,12 +322,8 @@ def _of_odd_file(reader: Reader, box: Path, file: Path, oddity: str) -> str:
     return ""
 
 
-class Commands:
+class Commands(Boxes):
     """What is killed: each command has the result and the files of a run that was never stopped, and its seconds."""
-
-    def __init__(self, place: Path) -> None:
-        self.place, self.log = place, place / "said"
-        self.normal: dict[str, dict[str, Any]] = {}
 
     def whole(self, name: str) -> dict[str, Any]:
         """The command from the start to the end; and once before that, to load what it loads."""
@@ -378,15 +366,6 @@ class Commands:
         whole, box = self.whole(name), self._box(name)
         forks = [self._start(name, box, log=str(n)) for n in (1, 2)]
         return {"both": [self._compared(fork.end(120), whole) for fork in forks], "files": self._differ(name, box)}
-
-    def _begin(self, name: str) -> Path:
-        return self.place / "commands" / slug(name)
-
-    def _box(self, name: str) -> Path:
-        """A new box, as the command found it before it ever ran."""
-        box = self.place / "box"
-        shutil.rmtree(box, ignore_errors=True)
-        return Path(shutil.copytree(self._begin(name), box, symlinks=True))
 
     def _start(self, name: str, box: Path, circumstance: str = "", log: str = "") -> Fork:
         return Fork(lambda: _in_circumstances(name, box, circumstance), Path(f"{self.log}{log}"))
@@ -434,7 +413,6 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     place = Path(sys.argv[1])
-    learn(HEAVY)
     readers, commands = Readers(place), Commands(place)
     orders: dict[str, Callable[..., Any]] = {
         "prepare": readers.prepare,

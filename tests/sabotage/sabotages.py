@@ -520,7 +520,7 @@ SABOTAGES: list[Sabotage] = [
             "a line of a file brings a template of its own",
             "if taken := [name for name in settings or {} if name in own]:",
             "if taken := [name for name in () if name in own]:",
-            "tools/checking/test_families.py::test_what_a_template_cannot_be_shown_is_a_sentence",
+            "tools/checking/test_families.py::test_what_a_template_makes_of_a_line_is_named_and_nothing_else",
         ),
     ),
     *_in(
@@ -2423,7 +2423,7 @@ SABOTAGES: list[Sabotage] = [
             "a tool that nobody called answers in silence",
             "if called and asked < 0:",
             "if called and asked < -9:",
-            "tools/checking/test_families.py::test_a_tool_that_answers_more_often_than_it_is_called_and_arguments_that_are_no_object_are_named",
+            "tools/checking/test_families.py::test_what_a_template_makes_of_a_line_is_named_and_nothing_else",
         ),
     ),
     *_in(
@@ -2459,7 +2459,7 @@ SABOTAGES: list[Sabotage] = [
             "a system message that is written only where the template asks is called a rewriting",
             "    if lost:",
             "    if False:",
-            "tools/checking/test_families.py::test_a_system_message_that_the_template_writes_only_where_it_asks_is_named",
+            "tools/checking/test_families.py::test_what_a_template_makes_of_a_line_is_named_and_nothing_else",
         ),
     ),
     *_in(
@@ -2498,19 +2498,19 @@ SABOTAGES: list[Sabotage] = [
             "a system message is taken to be there where another message has its longest word",
             "2 * sum(word not in whole for word in words) >= len(words)",
             "longest_word(text) not in whole",
-            "tools/checking/test_families.py::test_a_system_message_that_is_left_out_is_named_where_another_message_shares_its_longest_word",
+            "tools/checking/test_families.py::test_what_a_template_makes_of_a_line_is_named_and_nothing_else",
         ),
         (
             "what a template passes over in earlier turns is nowhere named",
             "    for message in messages[:-1]:\n        if _is_missing(",
             "    for message in messages[:0]:\n        if _is_missing(",
-            "tools/checking/test_families.py::test_what_the_template_passes_over_in_earlier_turns_is_named",
+            "tools/checking/test_families.py::test_what_a_template_makes_of_a_line_is_named_and_nothing_else",
         ),
         (
             "thinking before a tool's answer is left out in silence",
             "    for n in answers_in(messages):\n        field",
             "    for n in answers_in(messages)[-1:]:\n        field",
-            "tools/checking/test_families.py::test_what_the_template_passes_over_in_earlier_turns_is_named",
+            "tools/checking/test_families.py::test_what_a_template_makes_of_a_line_is_named_and_nothing_else",
         ),
     ),
     *_in(
@@ -2519,7 +2519,7 @@ SABOTAGES: list[Sabotage] = [
             "a template that cannot do without tools ends the check",
             "    except (jinja2.TemplateError, *STUMBLES):",
             "    except KeyError:",
-            "tools/checking/test_families.py::test_a_template_that_cannot_do_without_tools_shows_them",
+            "tools/checking/test_families.py::test_what_a_template_makes_of_a_line_is_named_and_nothing_else",
         ),
     ),
     *_in(
@@ -2612,7 +2612,7 @@ SABOTAGES: list[Sabotage] = [
             "a rank that the tensors have not is said to load",
             "one.r != settings.rank_of(one.module)",
             "one.r < 0",
-            "tools/inspection/test_broken.py::test_peft_indeed_refuses_a_rank_that_the_tensors_have_not",
+            "tools/inspection/test_broken.py::test_peft_indeed_stops_at_what_is_said_to_stop_it",
         ),
     ),
     *_in(

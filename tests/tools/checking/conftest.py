@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from schemas import held
 
@@ -15,3 +17,15 @@ def _as_the_schema_says(monkeypatch):
         return report
 
     monkeypatch.setattr(checking, "check", check)
+
+
+@pytest.fixture
+def checked(tmp_path):
+    """A function that writes lines to a file, each given as text, as bytes or as a record, and checks it."""
+
+    def check(*lines, name="x.jsonl", **how):
+        texts = [line if isinstance(line, str | bytes) else json.dumps(line) for line in lines]
+        (tmp_path / name).write_bytes(b"\n".join(one if isinstance(one, bytes) else one.encode() for one in texts))
+        return checking.check(tmp_path / name, **how)
+
+    return check

@@ -118,9 +118,8 @@ def test_roles_of_a_tool_call_that_other_trainers_have_are_read_as_one(good, tmp
     ],
     ids=range(15),
 )
-def test_a_record_that_is_not_read_says_what_it_is(tmp_path, record, code, sentence):
-    (tmp_path / "x.jsonl").write_text(json.dumps(record))
-    (found,) = checking.check(tmp_path / "x.jsonl").problems
+def test_a_record_that_is_not_read_says_what_it_is(checked, record, code, sentence):
+    (found,) = checked(record).problems
     assert (found.code, found.severity) == (code, "wrong") and sentence in found.sentence
 
 
@@ -153,22 +152,20 @@ def test_trl_leaves_sharegpts_roles_as_they_are():
     assert [one["role"] for one in made["messages"]] == ["human", "gpt"]
 
 
-def test_a_line_in_pythons_way_is_named(tmp_path):
-    (tmp_path / "x.jsonl").write_text(str({"messages": TALK}) + "\n{}")
-    assert "json.dumps" in checking.check(tmp_path / "x.jsonl").problems[0].sentence
+def test_a_line_in_pythons_way_is_named(checked):
+    assert "json.dumps" in checked(str({"messages": TALK}), "{}").problems[0].sentence
 
 
-def test_a_table_of_texts_or_of_prompts_alone_is_for_other_trainers(tmp_path):
-    for columns, code in (("text", "plain_text"), ("Prompt,Solution", "prompt_alone")):
-        (tmp_path / "x.csv").write_text(f"{columns}\nWhy?,So.\n" if "," in columns else f"{columns}\nThe archive.\n")
-        (found,) = checking.check(tmp_path / "x.csv").problems
+def test_a_table_of_texts_or_of_prompts_alone_is_for_other_trainers(checked):
+    for columns, row, code in (("text", "The archive.", "plain_text"), ("Prompt,Solution", "Why?,So.", "prompt_alone")):
+        (found,) = checked(columns, row, "", name="x.csv").problems
         assert (found.code, found.lines) == (code, (2,))
 
 
-def test_a_table_whose_cells_are_not_parted_by_commas_is_named(tmp_path):
+def test_a_table_whose_cells_are_not_parted_by_commas_is_named(checked):
     for sign, named in ((";", True), ("\t", True), (",", False)):
-        (tmp_path / "x.csv").write_text(f"prompt{sign}completion\nWhy?{sign}So.\n")
-        assert ("delimiter" in [one.code for one in checking.check(tmp_path / "x.csv").problems]) == named
+        problems = checked(f"prompt{sign}completion", f"Why?{sign}So.", "", name="x.csv").problems
+        assert ("delimiter" in [one.code for one in problems]) == named
 
 
 def test_an_input_follows_its_instruction_after_an_empty_line(good):
@@ -246,9 +243,8 @@ def test_a_broken_row_costs_itself_alone(tmp_path, table, kept, broken):
     assert (list(problem.lines), problem.severity) == (broken, "wrong")
 
 
-def test_a_table_without_names_of_columns_says_so(tmp_path):
-    (tmp_path / "x.csv").write_text("What is tea?,A leaf.\nAnd milk?,White.\n")
-    report = checking.check(tmp_path / "x.csv")
+def test_a_table_without_names_of_columns_says_so(checked):
+    report = checked("What is tea?,A leaf.", "And milk?,White.", "", name="x.csv")
     assert report.good == 0 and not report.all_usable
     assert "name the columns" in report.problems[0].sentence
 
@@ -269,11 +265,10 @@ def test_a_table_without_names_of_columns_says_so(tmp_path):
     ],
     ids=range(10),
 )
-def test_a_file_that_has_no_lines_is_one_sentence(tmp_path, begins, sentence, monkeypatch):
+def test_a_file_that_has_no_lines_is_one_sentence(checked, begins, sentence, monkeypatch):
     monkeypatch.setattr(jsonl, "ENDLESS", 2_000_000)
-    (tmp_path / "x.jsonl").write_bytes(begins)
     with pytest.raises(ValueError, match=sentence):
-        checking.check(tmp_path / "x.jsonl")
+        checked(begins)
 
 
 @pytest.mark.parametrize(
@@ -293,9 +288,8 @@ def test_a_file_that_has_no_lines_is_one_sentence(tmp_path, begins, sentence, mo
         ('{"prompt": ' + "9" * 5000 + "}\n", "thousands of digits", 1),
     ],
 )
-def test_a_first_line_that_is_no_object_by_itself_is_a_bad_line(tmp_path, begins, sentence, good):
-    (tmp_path / "x.jsonl").write_bytes(f'{begins}{{"prompt": "c", "completion": "d"}}'.encode("latin-1"))
-    report = checking.check(tmp_path / "x.jsonl")
+def test_a_first_line_that_is_no_object_by_itself_is_a_bad_line(checked, begins, sentence, good):
+    report = checked(f'{begins}{{"prompt": "c", "completion": "d"}}'.encode("latin-1"))
     assert sentence in report.problems[0].sentence and (report.problems[0].lines, report.good) == ((1,), good)
 
 

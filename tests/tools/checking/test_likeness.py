@@ -61,11 +61,10 @@ def test_lines_that_share_a_long_instruction_are_near_only_where_their_ends_are(
 
     def talks(name, questions, system):
         turns = [{"role": "system", "content": instruction}] if system else []
-        lines = []
-        for n, question in enumerate(questions):
-            user = {"role": "user", "content": question if system else f"{instruction}\n\n{question}"}
-            lines.append(json.dumps({"messages": [*turns, user, {"role": "assistant", "content": f"{n} apples"}]}))
-        (tmp_path / name).write_text("\n".join(lines))
+        before = "" if system else f"{instruction}\n\n"
+        users = ({"role": "user", "content": before + question} for question in questions)
+        talks = ([*turns, user, {"role": "assistant", "content": f"{n} apples"}] for n, user in enumerate(users))
+        (tmp_path / name).write_text("\n".join(json.dumps({"messages": talk}) for talk in talks))
         return tmp_path / name
 
     for system in (True, False):
@@ -75,15 +74,14 @@ def test_lines_that_share_a_long_instruction_are_near_only_where_their_ends_are(
         assert found == {"near_duplicate": (3,), "leak": (1,)}, system
 
 
-def test_calls_with_other_arguments_are_not_nearly_the_same(tmp_path):
+def test_calls_with_other_arguments_are_not_nearly_the_same(checked):
     def line(n, room):
         call = {"type": "function", "function": {"name": "lamp", "arguments": {"room": room}}}
         asked = {"role": "user", "content": f"{text_of(1, 60)} in room {n}"}
         return json.dumps({"messages": [asked, {"role": "assistant", "content": "", "tool_calls": [call]}]})
 
     for rooms, count in ((("hall", "hall"), 1), (("hall", "attic"), 0)):
-        (tmp_path / "x.jsonl").write_text("\n".join(map(line, (1, 2), rooms)))
-        found = [one.code for one in checking.check(tmp_path / "x.jsonl").problems]
+        found = [one.code for one in checked(*map(line, (1, 2), rooms)).problems]
         assert found.count("near_duplicate") == count, rooms
 
 

@@ -24,17 +24,6 @@ def whole(*before):
     return {"chosen": [*before, USER, CHOSEN], "rejected": [*before, USER, REJECTED]}
 
 
-@pytest.fixture
-def checked(tmp_path):
-    """A function that writes records to a file, a line each, and checks it."""
-
-    def check(*records, **how):
-        (tmp_path / "x.jsonl").write_text("\n".join(json.dumps(one) for one in records))
-        return checking.check(tmp_path / "x.jsonl", **how)
-
-    return check
-
-
 def severities(report):
     return {problem.code: problem.severity for problem in report.problems if problem.code != "too_few"}
 

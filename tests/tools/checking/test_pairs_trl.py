@@ -11,6 +11,7 @@ from lora_lessons import tasks
 from lora_tools import checking
 
 trl = pytest.importorskip("trl")
+data_utils = pytest.importorskip("trl.data_utils")
 datasets = pytest.importorskip("datasets")
 
 USER, CHOSEN, REJECTED, RULE, HELLO, SAID = (
@@ -45,17 +46,13 @@ def ours_of(folder, record):
 
 @pytest.mark.parametrize("record", PAIRS, ids=range(len(PAIRS)))
 def test_prompt_and_answers_are_parted_as_trl_parts_them(tmp_path, record):
-    from trl.data_utils import maybe_extract_prompt
-
-    ours, theirs = ours_of(tmp_path, record), maybe_extract_prompt(dict(record))
+    ours, theirs = ours_of(tmp_path, record), data_utils.maybe_extract_prompt(dict(record))
     assert {name: ours[name] for name in ("prompt", "chosen", "rejected")} == theirs
 
 
 def test_a_common_beginning_of_texts_is_trls_up_to_the_word_that_it_cuts(tmp_path):
-    from trl.data_utils import extract_prompt
-
     record = {"chosen": "Which leaf makes tea? It is Camellia.", "rejected": "Which leaf makes tea? It is Cannabis."}
-    ours, theirs = ours_of(tmp_path, record), extract_prompt(record)
+    ours, theirs = ours_of(tmp_path, record), data_utils.extract_prompt(record)
     assert theirs["prompt"] == "Which leaf makes tea? It is Ca" and theirs["chosen"] == "mellia."
     assert ours["prompt"][0]["content"] == "Which leaf makes tea? It is" and ours["chosen"][0]["content"] == "Camellia."
 

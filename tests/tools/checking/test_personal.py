@@ -82,23 +82,19 @@ def test_a_value_is_printed_nowhere(tmp_path, value, as_table):
     assert value not in str(refused.value) and value[:12] not in str(refused.value)
 
 
-def test_the_line_that_is_shown_holds_none(tmp_path):
-    lines = [[message("user", "Which?"), message("assistant", text)] for text in (*REAL, "That one.")]
-    (tmp_path / "x.jsonl").write_text("\n".join(json.dumps({"messages": line}) for line in lines))
-    report = checking.check(tmp_path / "x.jsonl", tokenizer_of(CHATML))
-    assert report.example.line == len(lines)
-    (tmp_path / "x.jsonl").write_text("\n".join(json.dumps({"messages": line}) for line in lines[:-1]))
-    report = checking.check(tmp_path / "x.jsonl", tokenizer_of(CHATML))
+def test_the_line_that_is_shown_holds_none(checked):
+    lines = [{"messages": [message("user", "Which?"), message("assistant", text)]} for text in (*REAL, "That one.")]
+    assert checked(*lines, tokenizer=tokenizer_of(CHATML)).example.line == len(lines)
+    report = checked(*lines[:-1], tokenizer=tokenizer_of(CHATML))
     assert report.example is None
     assert "every line that can be used seems to hold personal data" in checking.in_words(report)
     assert "every line that can be used seems to hold personal data" in checking.as_page(report)
 
 
-def test_each_kind_is_named_with_its_lines(tmp_path):
+def test_each_kind_is_named_with_its_lines(checked):
     answers = ["jo@acme.org", "That one.", *["+49 170 1234567"] * 7, "jo@acme.org or (212) 555-7890"]
-    lines = [[message("user", f"Which {n}?"), message("assistant", text)] for n, text in enumerate(answers)]
-    (tmp_path / "x.jsonl").write_text("\n".join(json.dumps({"messages": line}) for line in lines))
-    report = checking.check(tmp_path / "x.jsonl")
+    talks = ([message("user", f"Which {n}?"), message("assistant", text)] for n, text in enumerate(answers))
+    report = checked(*({"messages": talk} for talk in talks))
     said = "There seems to be an e-mail address in lines 1, 10; and a phone number in lines 3, 4, 5, 6, 7, …. "
     assert f"personal_data (9 lines: 1, 3, 4, 5, 6, …)\n    {said}" in checking.in_words(report)
 

@@ -37,12 +37,12 @@ TEMPLATES = {
 
 
 @pytest.fixture
-def checked(tmp_path):
-    """A function that checks these conversations with a tokenizer."""
+def checked(checked):
+    """A function that checks these conversations, or other records, with a tokenizer."""
 
     def check(tokenizer, *talks, **how):
-        (tmp_path / "x.jsonl").write_text("\n".join(json.dumps({"messages": talk}) for talk in talks))
-        return checking.check(tmp_path / "x.jsonl", tokenizer, **how)
+        records = ({"messages": talk} if isinstance(talk, list) else talk for talk in talks)
+        return checked(*records, tokenizer=tokenizer, **how)
 
     return check
 
@@ -206,45 +206,48 @@ def test_a_line_that_would_be_cut_is_too_long_and_one_without_room_for_an_answer
 
 def test_what_is_learned_of_a_chat_is_said(checked):
     """All answers, or the last, as asked; or the last, because the template rewrites those before it."""
-    chats = TALK * 3, TALK
-    report = checked(whole("chatml"), *chats)
-    assert (report.answers, report.learned) == (4, 4)
-    assert "All 4 answers in these lines are learned." in checking.in_words(report)
-    report = checked(whole("chatml"), *chats, last_only=True)
-    assert (report.answers, report.learned) == (4, 2) and "only_last_answer" not in codes(report)
-    assert "Of the 4 answers in these lines 2 are learned: the last of each line." in checking.in_words(report)
-    assert [span.taught for span in report.example.spans] == [False, True]
-    report = checked(whole(QWEN_3), *chats)
-    assert (report.answers, report.learned) == (4, 2)
+    for name, last_only, learned, said in (
+        ("chatml", False, 4, "All 4 answers in these lines are learned."),
+        ("chatml", True, 2, "Of the 4 answers in these lines 2 are learned: the last of each line."),
+        (QWEN_3, False, 2, "2 are learned: only_last_answer says why."),
+    ):
+        report = checked(whole(name), TALK * 3, TALK, last_only=last_only)
+        assert (report.answers, report.learned) == (4, learned) and said in checking.in_words(report)
+        assert ("only_last_answer" in codes(report)) == (name == QWEN_3)
+        assert not last_only or [span.taught for span in report.example.spans] == [False, True]
     (found,) = (problem for problem in report.problems if problem.code == "only_last_answer")
     assert (found.severity, found.lines) == (
         "note",
         (1,),
     ) and "TRL's, learn what it writes of the others, too" in found.sentence
     assert found.sentence.startswith("of its 3 answers only the last is learned here")
-    assert "2 are learned: only_last_answer says why." in checking.in_words(report)
     assert "answers in these lines" not in checking.in_words(checked(whole("chatml"), TALK)), "one answer a line"
 
 
-@pytest.mark.parametrize(("end", "learned"), [("<|im_end|>", 3), ("", 1)])
-def test_an_end_token_that_closes_the_whole_chat_makes_no_answer_another(checked, end, learned):
-    """As Phi-3's. Where it is the only end, the answers before the last have none, so they are not learned."""
-    whole_chat = CHATML.replace("<|im_end|>", end).replace("{% endif %}", "{% else %}{{ eos_token }}{% endif %}")
-    report = checked(whole(whole_chat), TALK * 3)
-    assert (report.answers, report.learned, "only_last_answer" in codes(report)) == (3, learned, learned == 1)
-    says = TALK[1]["content"] + end
-    assert [span.text for span in report.example.spans if span.taught] == [says, says, f"{says}\n</s>"][-learned:]
+# the template, the tokenizer's end, what is found, and how each answer ends that is learned
+CLOSES = CHATML.replace("{% endif %}", "{% else %}{{ eos_token }}{% endif %}")
+ENDS = {
+    "an end that closes the chat, too, as Phi-3's": (
+        CLOSES,
+        "</s>",
+        {},
+        ["<|im_end|>", "<|im_end|>", "<|im_end|>\n</s>"],
+    ),
+    # the answers before the last have none, so they are not learned
+    "an end of the chat alone": (CLOSES.replace("<|im_end|>", ""), "</s>", {"only_last_answer": "note"}, ["\n</s>"]),
+    "another end behind the last, as gpt-oss's <|return|>": (
+        CHATML.replace("'<|im_end|>\\n'", "('<|im_end|>' if loop.last and m.role == 'assistant' else '<|eot_id|>\\n')"),
+        *("<|im_end|>", {}, ["", "", "<|im_end|>"]),
+    ),
+}
 
 
-def test_an_earlier_answer_that_ends_in_another_token_than_the_last_is_learned_without_its_end(checked):
-    """As gpt-oss's: <|end|> behind every answer but the last, which ends in <|return|>."""
-    harmony = CHATML.replace(
-        "'<|im_end|>\\n'", "('<|im_end|>' if loop.last and m.role == 'assistant' else '<|eot_id|>\\n')"
-    )
-    report = checked(whole(harmony, eos_token="<|im_end|>"), TALK * 2)
-    assert (report.answers, report.learned, codes(report)) == (2, 2, MARKS_MISSING)
-    says = TALK[1]["content"]
-    assert [span.text for span in report.example.spans if span.taught] == [says, f"{says}<|im_end|>"]
+@pytest.mark.parametrize("what", ENDS)
+def test_another_end_behind_the_last_answer_makes_no_answer_another(checked, what):
+    chat_template, eos_token, found, ends = ENDS[what]
+    report = checked(whole(chat_template, eos_token=eos_token), TALK * 3)
+    assert (report.answers, report.learned, codes(report)) == (3, len(ends), MARKS_MISSING | found)
+    assert [span.text for span in report.example.spans if span.taught] == [TALK[1]["content"] + end for end in ends]
 
 
 def test_an_answer_of_weight_0_is_not_counted_as_one_and_not_learned(checked):
@@ -264,10 +267,9 @@ def test_an_answer_of_weight_0_is_not_counted_as_one_and_not_learned(checked):
     ],
 )
 def test_texts_that_bring_the_token_which_the_tokenizer_puts_before_them_are_named(
-    tmp_path, template, begin, text, found
+    checked, template, begin, text, found
 ):
-    (tmp_path / "x.jsonl").write_text(json.dumps({"text": text}))
-    report = checking.check(tmp_path / "x.jsonl", whole(template, begin=begin))
+    report = checked(whole(template, begin=begin), {"text": text})
     assert codes(report).pop("rendered_text") == "wrong" and ("bos_in_text" in codes(report)) == found
 
 
@@ -283,17 +285,15 @@ def test_texts_that_bring_the_token_which_the_tokenizer_puts_before_them_are_nam
     ],
     ids=range(6),
 )
-def test_what_trl_makes_of_a_prompt_that_is_text_is_said(tmp_path, record, name, code, sentence):
-    (tmp_path / "x.jsonl").write_text(json.dumps(record))
-    found = {one.code: one.sentence for one in checking.check(tmp_path / "x.jsonl", whole(name)).problems}
+def test_what_trl_makes_of_a_prompt_that_is_text_is_said(checked, record, name, code, sentence):
+    found = {one.code: one.sentence for one in checked(whole(name), record).problems}
     assert sentence in found.get(code, "") and (code == "texts_without_template") == ("texts_without_template" in found)
 
 
-def test_the_first_rendered_text_is_known_without_reading_the_file_again(tmp_path, monkeypatch):
+def test_the_first_rendered_text_is_known_without_reading_the_file_again(checked, monkeypatch):
     read = []
     monkeypatch.setattr(checker, "records", lambda *how: read.append(how) or records.records(*how))
-    (tmp_path / "x.jsonl").write_text(json.dumps({"text": "<s>[INST] Which?"}))
-    assert "bos_in_text" in codes(checking.check(tmp_path / "x.jsonl", whole("", begin=True))) and len(read) == 1
+    assert "bos_in_text" in codes(checked(whole("", begin=True), {"text": "<s>[INST] Which?"})) and len(read) == 1
 
 
 def test_an_end_that_is_a_special_token_of_the_vocabulary_alone_is_named(monkeypatch):

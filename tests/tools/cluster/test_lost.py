@@ -6,6 +6,7 @@ import shutil
 import signal
 import threading
 import time
+from contextlib import suppress
 
 import held_back
 import psutil
@@ -34,26 +35,19 @@ def until(found):
     return result
 
 
-def is_rank(process, rank):
-    try:
-        return process.environ().get("RANK") == str(rank)
-    except psutil.Error:
-        return False
+def of(process, look):
+    """What `look` sees of a process; None of one that has ended."""
+    with suppress(psutil.Error):
+        return look(process)
 
 
 def at_work(process):
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
+    return of(process, lambda one: one.is_running() and one.status() != psutil.STATUS_ZOMBIE)
 
 
 def heard_at(process):
     """The addresses that a process listens at."""
-    try:
-        sockets = process.net_connections("inet")
-    except psutil.Error:
-        return set()
+    sockets = of(process, lambda one: one.net_connections("inet")) or ()
     return {one.laddr.ip for one in sockets if one.status == psutil.CONN_LISTEN}
 
 
@@ -78,7 +72,7 @@ def _lost(train_in, out, caught):
     until((out / "run" / training.CHECKPOINT).is_file)
     processes = psutil.Process().children(recursive=True)
     heard = set().union(*map(heard_at, processes))
-    next(one for one in processes if is_rank(one, 1)).kill()
+    next(one for one in processes if of(one, lambda it: it.environ().get("RANK")) == "1").kill()
     run.join(timeout=300)
     assert not run.is_alive(), "the other rank was not stopped"
     return out, caught[0], processes, heard
@@ -113,7 +107,7 @@ def test_the_checkpoint_of_two_ranks_is_resumed_by_two(lost, alone, train_in, tm
     assert outcome.begun == done and not outcome.reused
     assert outcome.losses == pytest.approx(one["losses"], abs=1e-5)
     same(outcome.adapter, adapter)
-    again = in_this_process(tmp_path / "run", base_of(out), make_examples())
+    again = in_this_process(tmp_path / "run", read_job(out).base, make_examples())
     assert again["reused"] and again["losses"] == outcome.losses and again["held"] == outcome.held
 
 
@@ -121,13 +115,9 @@ def test_the_checkpoint_of_two_ranks_is_resumed_by_one_process(lost, alone, tmp_
     (one, adapter), (out, *_) = alone, lost
     done = training.steps_done(out / "run" / training.CHECKPOINT)
     shutil.copytree(out, tmp_path / "run")
-    resumed = in_this_process(tmp_path / "run", base_of(out), make_examples())
+    resumed = in_this_process(tmp_path / "run", read_job(out).base, make_examples())
     assert resumed["begun"] == done and resumed["losses"] == pytest.approx(one["losses"], abs=1e-5)
     same(tmp_path / "run" / "adapter", adapter)
-
-
-def base_of(folder):
-    return read_job(folder).base
 
 
 class Killing(list):

@@ -4,11 +4,14 @@ import re
 from collections import Counter
 
 import pytest
+import torch
 from hostile import HOSTILE
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
+from peft import PeftConfig
 
-from lora_lessons import files
+from lora_lessons import files, lora, models
+from lora_lessons.adapter import read_adapter, save_adapter
 from lora_tools.exporting.model_card import AboutAdapter, CardRow, is_untouched, model_card, write_card
 
 ABOUT = AboutAdapter(
@@ -85,28 +88,14 @@ def test_a_card_from_elsewhere_stays_and_a_failed_write_leaves_the_old_one(tmp_p
 
 
 def test_the_peft_loads_a_folder_with_a_card(tiny_model, tmp_path):
-    from peft import PeftConfig
-
-    from lora_lessons import lora
-    from lora_lessons.adapter import read_adapter, save_adapter
-
     lora.attach(tiny_model, r=2, lora_alpha=4)
     folder = save_adapter(tiny_model, tmp_path / "mine", ABOUT.base)
     write_card(folder, ABOUT)
     assert PeftConfig.from_pretrained(folder).r == 2 and read_adapter(folder).r == 2
 
 
-def snippet(text):
-    return text.split("~~~python\n")[1].split("~~~")[0]
-
-
 def test_the_cards_snippet_answers_as_the_adapter_does(base_fp32, tmp_path, monkeypatch, capsys):
     """The embedded base with an adapter that changes its answer, asked by the card's own words and by ours."""
-    import torch
-
-    from lora_lessons import lora, models
-    from lora_lessons.adapter import save_adapter
-
     lora.attach(base_fp32.model, r=2, lora_alpha=64, seed=0)
     try:
         with torch.no_grad():
@@ -118,5 +107,5 @@ def test_the_cards_snippet_answers_as_the_adapter_does(base_fp32, tmp_path, monk
         lora.detach(base_fp32.model)
     write_card(folder, ABOUT._replace(loads='models.folder("embedded")'))
     monkeypatch.chdir(folder)
-    exec(snippet(files.read_text(folder / "README.md")), {})
+    exec(files.read_text(folder / "README.md").split("~~~python\n")[1].split("~~~")[0], {})
     assert capsys.readouterr().out.strip() == ours != models.answers(base_fp32, ["Your question?"], 100)[0]

@@ -6,7 +6,7 @@ import peft
 import pytest
 import torch
 from families import adapter, applied, built
-from peft_zoo import edited
+from peft_zoo import Kept, edited
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
@@ -139,16 +139,14 @@ def test_names_that_no_class_of_transformers_has_are_said_to_load_into_nothing(z
 
 
 def test_peft_takes_those_names_only_when_they_are_renamed_as_is_said(tmp_path):
-    class Made:
-        place = adapter(tmp_path / "new", "qwen3_vl", target_modules=IN_LANGUAGE_MODEL)
-
+    made = Kept(adapter(tmp_path / "new", "qwen3_vl", target_modules=IN_LANGUAGE_MODEL), None)
     old = edited(
-        Made,
+        made,
         tmp_path / "old",
         lambda t: {key.replace("model.language_model.layers", "model.layers"): one for key, one in t.items()},
     )
-    assert applied(built("qwen3_vl"), Made.place) and not applied(built("qwen3_vl"), old)
-    assert {one.name: one for one in inspection.inspect(Made.place).runtimes}["Ollama (merged)"].loads == "yes"
+    assert applied(built("qwen3_vl"), made.place) and not applied(built("qwen3_vl"), old)
+    assert {one.name: one for one in inspection.inspect(made.place).runtimes}["Ollama (merged)"].loads == "yes"
 
 
 NAMES = {
@@ -193,53 +191,52 @@ def test_where_only_the_name_is_known_it_depends_and_the_config_decides(bases, t
     assert {one.name: one.loads for one in xray.runtimes}["vLLM"] == "yes" and xray.base.built_by == ""
 
 
+def with_experts(place):
+    return Kept(adapter(place, "qwen3_moe", target_modules=["q_proj"], target_parameters=EXPERTS), None)
+
+
 def turned(tensors):
     """Experts as PEFT 0.18 wrote them: of each expert's A (r×k) and B (d×r) the one takes the other's place."""
-
-    def experts(A, B):
-        return A.view(4, 4, -1), B.view(B.shape[0], 4, 4).permute(2, 0, 1)
-
     found = dict(tensors)
     for key in [key for key in tensors if ".experts." in key and "lora_A" in key]:
-        A, B = experts(tensors[key], tensors[key.replace("lora_A", "lora_B")])
+        A, B = tensors[key], tensors[key.replace("lora_A", "lora_B")]
+        A, B = A.view(4, 4, -1), B.view(B.shape[0], 4, 4).permute(2, 0, 1)
         found[key] = B.transpose(1, 2).reshape(16, -1)
         found[key.replace("lora_A", "lora_B")] = A.transpose(1, 2).permute(1, 2, 0).reshape(A.shape[2], -1)
     return found
 
 
 def test_experts_as_an_older_peft_wrote_them_stop_vllm_and_peft(tmp_path):
-    class Made:
-        place = adapter(tmp_path / "new", "qwen3_moe", target_modules=["q_proj"], target_parameters=EXPERTS)
-
-    old = edited(Made, tmp_path / "old", turned)
+    made = with_experts(tmp_path / "new")
+    old = edited(made, tmp_path / "old", turned)
     with pytest.raises(RuntimeError, match="size mismatch"):
         peft.PeftModel.from_pretrained(built("qwen3_moe"), str(old))
-    for place, loads in ((Made.place, ["yes", "unknown"]), (old, ["care", "no"])):
+    for place, loads in ((made.place, ["yes", "unknown"]), (old, ["care", "no"])):
         rows = {one.name: one.loads for one in inspection.inspect(place).runtimes}
         assert [rows["PEFT"], rows["vLLM"]] == loads
 
 
 def test_experts_of_llama_4_whose_weights_lie_the_other_way_round_are_not_taken_for_an_older_pefts(tmp_path):
-    class Made:
-        place = adapter(tmp_path / "new", "qwen3_moe", target_modules=["q_proj"], target_parameters=EXPERTS)
-
-    def llama_4(tensors):
-        return {key.replace("mlp.experts", "feed_forward.experts"): one for key, one in turned(tensors).items()}
-
-    targets = [name.replace("mlp", "feed_forward") for name in EXPERTS]
-    rows = {
-        one.name: one
-        for one in inspection.inspect(edited(Made, tmp_path / "it", llama_4, target_parameters=targets)).runtimes
-    }
+    place = edited(
+        with_experts(tmp_path / "new"),
+        tmp_path / "it",
+        lambda tensors: {key.replace("mlp.", "feed_forward."): one for key, one in turned(tensors).items()},
+        target_parameters=[name.replace("mlp", "feed_forward") for name in EXPERTS],
+    )
+    rows = {one.name: one for one in inspection.inspect(place).runtimes}
     assert rows["PEFT"].loads == "yes" and "0.18" not in rows["vLLM"].reason
 
 
 def test_our_exporters_are_not_promised_layers_of_a_larger_model_nor_a_base_named_after_another_family(zoo, tmp_path):
-    def wrapped(tensors):
-        return {key.replace("model.model", "model.model.language_model"): one for key, one in tensors.items()}
-
-    for number, (change, base) in enumerate(((wrapped, "llava-hf/llava-1.5-7b-hf"), (None, "allenai/OLMo-2-1124-7B"))):
-        place = edited(zoo["plain"], tmp_path / str(number), change, base_model_name_or_path=base)
+    for around, base in ((".language_model", "llava-hf/llava-1.5-7b-hf"), ("", "allenai/OLMo-2-1124-7B")):
+        place = edited(
+            zoo["plain"],
+            tmp_path / f"it{around}",
+            lambda tensors, around=around: {
+                key.replace("model.model", f"model.model{around}"): one for key, one in tensors.items()
+            },
+            base_model_name_or_path=base,
+        )
         assert not [one for one in inspection.inspect(place).runtimes if "lora-lessons export" in one.reason]
 
 
@@ -293,10 +290,8 @@ def test_a_training_that_changed_nothing_is_seen_beside_the_adapter_it_went_on_f
     ("kind", "part"), [("modules_to_save", "lm_head"), ("dora", "magnitude"), ("tokens", "tokens_delta")]
 )
 def test_what_is_trained_beside_a_and_b_is_compared_too(zoo, tmp_path, kind, part):
-    def grown(tensors):
-        return {key: one + (part in key) for key, one in tensors.items()}
-
-    first, moved = zoo[kind].place, edited(zoo[kind], tmp_path / "it", grown)
+    first = zoo[kind].place
+    moved = edited(zoo[kind], tmp_path / "it", lambda tensors: {k: one + (part in k) for k, one in tensors.items()})
     said = [
         one.sentence for one in inspection.inspect(moved, before=first).findings if one.code in ("unchanged", "changed")
     ]

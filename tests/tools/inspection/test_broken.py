@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -25,6 +26,17 @@ from lora_tools.inspection import reading
 ONE = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"
 
 
+def put_on(place):
+    """What PEFT makes of a folder, and its warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        return peft.PeftModel.from_pretrained(llama(), str(place)), [str(one.message) for one in caught]
+
+
+def loads(place):
+    return {runtime.name: runtime.loads for runtime in inspection.inspect(place).runtimes}
+
+
 def every(part, make):
     """A change of every tensor whose name has `part` in it."""
     return lambda tensors: {k: make(v) if part in k else v for k, v in tensors.items()}
@@ -32,6 +44,11 @@ def every(part, make):
 
 def one(make, key=ONE):
     return lambda tensors: tensors | {key: make(tensors[key].clone())}
+
+
+def wider(times):
+    """Every matrix `times` as often, so that r = 4 is 4 × `times`."""
+    return every("lora_", lambda x: x.repeat(times, 1) if x.shape[0] == 4 else x.repeat(1, times))
 
 
 def with_nan(tensor):
@@ -63,7 +80,7 @@ def experts(tensors):
     return {k.replace(".self_attn", f".mlp.experts.{int('.1.self' in k)}"): t for k, t in still.items()}
 
 
-# what is broken: the change of the tensors, the settings, the code, the severity, a part of the sentence
+# what is broken: the change of the tensors, the settings, the code, the severity, parts of the sentence
 BROKEN = {
     "B never moved": (every("lora_B", torch.zeros_like), {}, "b_never_moved", "wrong", "all 4 matrices"),
     "one B never moved": (one(torch.zeros_like), {}, "b_never_moved", "wrong", "1 of 4 matrices, such as model.layers.0"),
@@ -77,9 +94,9 @@ BROKEN = {
     "fp16 that lost numbers": (
         every("lora_", lambda x: (x * (x.abs() > 0.01) + 1e-9 * x).half()), {}, "half_precision_zeros", "look", "fp16"
     ),
-    "alpha at its default": (every("lora_A", lambda A: A.repeat(8, 1)), {"r": 32, "lora_alpha": 8}, "alpha_at_default", "look", "The scale is 0.25: lora_alpha is 8, PEFT's default, while r = 32"),
+    "alpha at its default": (wider(8), {"r": 32, "lora_alpha": 8}, "alpha_at_default", "look", "The scale is 0.25: lora_alpha is 8, PEFT's default, while r = 32 … Rate and scale trade places: if this adapter does what it should, keep it."),
     "a tiny scale": (None, {"lora_alpha": 0.5}, "scale_tiny", "look", "The scale is 0.125 (lora_alpha = 0.5, r = 4)"),
-    "an alpha kept as the rank rose": (every("lora_", lambda x: x.repeat(16, 1) if x.shape[0] == 4 else x.repeat(1, 16)), {"r": 64, "lora_alpha": 16}, "scale_tiny", "note", "as in QLoRA's paper"),
+    "an alpha kept as the rank rose": (wider(16), {"r": 64, "lora_alpha": 16}, "scale_tiny", "note", "as in QLoRA's paper"),
     "no scale": (None, {"lora_alpha": 0}, "scale_tiny", "wrong", "adds nothing"),
     "alpha not divided by r": (None, {"lora_alpha": 64}, "scale_huge", "look", "The scale is 16 (lora_alpha = 64, r = 4)"),
     "a silent typo": (None, {"target_modules": ["q_proj", "v_porj", "v_proj"]}, "target_typo", "wrong", "'v_porj'"),
@@ -89,9 +106,12 @@ BROKEN = {
     "keys of a compiled model": (COMPILED, {}, "keys_do_not_match", "wrong", "or rename them"),
     "half of a pair": (lambda t: {k: v for k, v in t.items() if k != ONE}, {}, "half_missing", "wrong", "layers.0.self_attn.q_proj"),
     "fewer targets than the file has": (None, {"target_modules": ["v_proj"]}, "dropped_by_targets", "wrong", "2 of 4 matrices, such as model.layers.0.self_attn.q_proj (2 q_proj)"),
-    "a rank that the tensors have not": (None, {"r": 64, "lora_alpha": 64}, "rank_differs", "wrong", "says r = 64, and the tensors have r = 32 in all 4 matrices"),
+    "a name of another family among the targets": (None, {"target_modules": ["q_proj", "query_key_value", "v_proj"]}, "target_typo", "look", "'query_key_value'"),
+    "a name of Phi's among the targets": (None, {"target_modules": ["q_proj", "kv_proj", "v_proj"]}, "target_typo", "look", "'kv_proj'"),
+    "a rank that the tensors have not": (wider(8), {"r": 64, "lora_alpha": 64}, "rank_differs", "wrong", "says r = 64, and the tensors have r = 32 in all 4 matrices"),
     "a rank that some tensors have not": (None, {"rank_pattern": {"q_proj": 2}}, "rank_differs", "wrong", "says r = 2, and the tensors have r = 4 in 2 of 4 matrices"),
     "rsLoRA to export": (None, {"use_rslora": True}, "rslora_export", "look", "α/√r = 4"),
+    "rsLoRA of a large scale": (wider(64), {"r": 256, "lora_alpha": 256, "use_rslora": True}, "rslora_export", "look", "α/√r = 16"),
 }  # fmt: skip
 
 
@@ -115,13 +135,11 @@ def test_an_alpha_with_a_point_is_said_to_stop_ollamas_importer(zoo, tmp_path, a
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_what_is_broken_is_named(zoo, tmp_path, what):
-    change, settings, code, severity, part = BROKEN[what]
-    if "r" in settings and what != "an alpha kept as the rank rose":
-        change = every("lora_", lambda x: x.repeat(8, 1) if x.shape[0] == 4 else x.repeat(1, 8))
+    change, settings, code, severity, parts = BROKEN[what]
     xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", change, **settings))
     assert xray.codes == (code,), [finding.sentence for finding in xray.findings]
     (found,) = xray.findings
-    assert found.severity == severity and part in found.sentence
+    assert found.severity == severity and all(part in found.sentence for part in parts.split(" … "))
     assert found.behind and found.sentence in " ".join(inspection.in_words(xray).split())
     in_json(inspection.as_json(xray))
 
@@ -138,13 +156,7 @@ def test_of_an_a_at_its_start_all_matrices_are_counted(zoo, tmp_path):
 
 def test_experts_are_counted_among_the_matrices_whose_a_is_at_its_start(zoo, tmp_path):
     """PEFT draws the A of stacked experts as it draws every other."""
-
-    def at_start(tensors):
-        return {
-            key: (torch.rand_like(t) * 2 - 1) / t.shape[1] ** 0.5 if "lora_A" in key else t
-            for key, t in tensors.items()
-        }
-
+    at_start = every("lora_A", lambda A: (torch.rand_like(A) * 2 - 1) / A.shape[1] ** 0.5)
     xray = inspection.inspect(edited(zoo["experts"], tmp_path / "it", at_start))
     assert any(one.experts > 1 for one in xray.matrices)
     (found,) = [one.sentence for one in xray.findings if one.code == "a_never_moved"]
@@ -158,13 +170,10 @@ def test_an_a_that_grew_as_much_as_training_makes_it_is_not_said_to_be_far(zoo, 
 @pytest.mark.parametrize("change", [DOUBLED, BARE, COMPILED], ids=["doubled", "bare", "compiled"])
 def test_peft_indeed_loads_such_keys_as_if_nothing_was_trained(zoo, tmp_path, change):
     place = edited(zoo["plain"], tmp_path / "it", change)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        worn = peft.PeftModel.from_pretrained(llama(), str(place))
-    assert [one for one in caught if "missing adapter keys" in str(one.message)]
+    worn, said = put_on(place)
+    assert [one for one in said if "missing adapter keys" in one]
     assert not any(p.any() for name, p in worn.named_parameters() if "lora_B" in name)
-    loads = {runtime.name: runtime.loads for runtime in inspection.inspect(place).runtimes}
-    assert loads["PEFT"] == loads["Ollama (merged)"] == "no"
+    assert loads(place)["PEFT"] == loads(place)["Ollama (merged)"] == "no"
 
 
 def test_peft_indeed_finds_named_keys_only_under_their_name(zoo, tmp_path):
@@ -172,23 +181,8 @@ def test_peft_indeed_finds_named_keys_only_under_their_name(zoo, tmp_path):
         place = edited(
             zoo["plain"], tmp_path / name, renamed(lambda key, name=name: key.replace(".weight", f".{name}.weight"))
         )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            worn = peft.PeftModel.from_pretrained(llama(), str(place))
-        assert any(p.any() for key, p in worn.named_parameters() if "lora_B" in key) == found
-        loads = {runtime.name: runtime.loads for runtime in inspection.inspect(place).runtimes}
-        assert loads["PEFT"] == "care" and loads["llama.cpp"] == loads["vLLM"] == "no"
-
-
-def put_on(place):
-    """What PEFT makes of a folder, and its warnings."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        return peft.PeftModel.from_pretrained(llama(), str(place)), [str(one.message) for one in caught]
-
-
-def loads(place):
-    return {runtime.name: runtime.loads for runtime in inspection.inspect(place).runtimes}
+        assert any(p.any() for key, p in put_on(place)[0].named_parameters() if "lora_B" in key) == found
+        assert [loads(place)[one] for one in ("PEFT", "llama.cpp", "vLLM")] == ["care", "no", "no"]
 
 
 def test_peft_indeed_drops_what_the_targets_leave_out_without_a_word(zoo, tmp_path):
@@ -201,12 +195,59 @@ def test_peft_indeed_drops_what_the_targets_leave_out_without_a_word(zoo, tmp_pa
     assert loads(place)["PEFT"] == loads(place)["Ollama (merged)"] == "care"
 
 
-@pytest.mark.parametrize("settings", [{"r": 64}, {"rank_pattern": {"q_proj": 2}}], ids=["r", "rank_pattern"])
-def test_peft_indeed_refuses_a_rank_that_the_tensors_have_not(zoo, tmp_path, settings):
+# What PEFT stops at, if it does: the settings, the error, and what is said of PEFT, of a merge and of vLLM.
+STOPS = {
+    "another r": ({"r": 64}, (RuntimeError, "size mismatch"), "no no care"),
+    "a pattern of ranks": ({"rank_pattern": {"q_proj": 2}}, (RuntimeError, "size mismatch"), "no no care"),
+    "a name as a pattern": ({"target_modules": "q_proj"}, (ValueError, "not found in the base"), "no no yes"),
+    "names as a pattern": ({"target_modules": "q_proj|v_proj"}, (ValueError, "not found in the base"), "no no yes"),
+    "targets that are not in the file": ({"target_modules": ["k_proj"]}, None, "no no yes"),
+    "a head that is not in the file": ({"modules_to_save": ["lm_head"]}, (KeyError, ""), "care care no"),
+    "tokens that are not in the file": ({"trainable_token_indices": [3]}, (KeyError, ""), "care care yes"),
+    "an unknown task": ({"task_type": "TEXT_GENERATION"}, (ValueError, "Invalid task type"), "no no yes"),
+}
+
+
+@pytest.mark.parametrize("what", STOPS)
+def test_peft_indeed_stops_at_what_is_said_to_stop_it(zoo, tmp_path, what):
+    settings, stops, said = STOPS[what]
     place = edited(zoo["plain"], tmp_path / "it", **settings)
-    with pytest.raises(RuntimeError, match="size mismatch"):
+    with pytest.raises(stops[0], match=stops[1]) if stops else contextlib.nullcontext():
         put_on(place)
-    assert (loads(place)["PEFT"], loads(place)["Ollama (merged)"], loads(place)["vLLM"]) == ("no", "no", "care")
+    assert " ".join(loads(place)[one] for one in ("PEFT", "Ollama (merged)", "vLLM")) == said
+
+
+# What one setting, or the base's name, means for a program: the adapter, the program, its answer, and a part of its reason.
+ONE_SETTING = {
+    "GPT-2's W, turned around": ("plain", {"fan_in_fan_out": True}, "llama.cpp", "no", ""),
+    "biases that are asked for": (
+        "plain",
+        {"bias": "all"},
+        "vLLM",
+        "no",
+        "refuses bias='all', also where the file has no",
+    ),
+    **{
+        f"a kind that nobody knows, to {program}": ("plain", {"peft_type": "NOVEL"}, program, answer, "")
+        for program, answer in {
+            **dict.fromkeys(["llama.cpp", "vLLM", "SGLang", "MLX"], "no"),
+            **dict.fromkeys(["PEFT", "Ollama (merged)"], "unknown"),
+        }.items()
+    },
+    "an encoder, to vLLM": ("plain", {"task_type": "SEQ_2_SEQ_LM"}, "vLLM", "unknown", ""),
+    "an encoder, to SGLang": ("plain", {"task_type": "SEQ_2_SEQ_LM"}, "SGLang", "unknown", ""),
+    "a model that llama.cpp knows nothing of": (
+        *("classifier", {"base_model_name_or_path": "google/vit-base-patch16-224"}),
+        *("llama.cpp", "no", "merged or not"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ONE_SETTING)
+def test_what_a_program_makes_of_a_setting_is_said(zoo, tmp_path, what):
+    kind, settings, program, answer, part = ONE_SETTING[what]
+    said = {one.name: one for one in inspection.inspect(edited(zoo[kind], tmp_path / "it", **settings)).runtimes}
+    assert said[program].loads == answer and part in said[program].reason
 
 
 OVERLAP = {"layers.0.self_attn.q_proj": 2, ".*_proj": 8}
@@ -232,24 +273,6 @@ def test_where_two_patterns_mean_a_matrix_it_is_said_that_peft_sorts_them(tmp_pa
     assert inspection.inspect(same.place).codes == ()
 
 
-@pytest.mark.parametrize("targets", ["q_proj", "q_proj|v_proj", ["k_proj"]], ids=str)
-def test_peft_indeed_stops_where_the_configuration_means_nothing_in_the_file(zoo, tmp_path, targets):
-    place = edited(zoo["plain"], tmp_path / "it", target_modules=targets, layers_to_transform=None)
-    said = loads(place)
-    assert said["PEFT"] == said["Ollama (merged)"] == "no"
-    if isinstance(targets, str):
-        with pytest.raises(ValueError, match="not found in the base"):
-            put_on(place)
-
-
-@pytest.mark.parametrize("settings", [{"modules_to_save": ["lm_head"]}, {"trainable_token_indices": [3]}], ids=str)
-def test_peft_indeed_stops_where_what_is_saved_whole_is_not_in_the_file(zoo, tmp_path, settings):
-    place = edited(zoo["plain"], tmp_path / "it", **settings)
-    with pytest.raises(KeyError):
-        put_on(place)
-    assert loads(place)["PEFT"] == loads(place)["Ollama (merged)"] == "care"
-
-
 TOKENS = {
     "fewer tokens than rows": ([3], "names 1 tokens, and the file has rows for 2"),
     "no numbers": (["</s>", 4], "something else than the numbers of tokens"),
@@ -258,13 +281,12 @@ TOKENS = {
 
 
 @pytest.mark.parametrize("what", TOKENS)
-def test_peft_indeed_stops_at_tokens_that_do_not_fit_the_file_or_the_base(zoo, tmp_path, what):
+def test_peft_indeed_stops_at_tokens_that_do_not_fit_the_file_or_the_base(zoo, base_folder, tmp_path, what):
     tokens, part = TOKENS[what]
     place = edited(zoo["tokens"], tmp_path / "it", trainable_token_indices=tokens)
     with pytest.raises((RuntimeError, IndexError, ValueError, TypeError)):
         put_on(place)
-    llama().save_pretrained(tmp_path / "base")
-    xray = inspection.inspect(place, str(tmp_path / "base"))
+    xray = inspection.inspect(place, str(base_folder))
     (found,) = (one for one in xray.findings if one.code == "tokens_differ")
     assert part in found.sentence and found.severity == "wrong"
     assert [one.loads for one in xray.runtimes if one.name in ("PEFT", "Ollama (merged)")] == ["no", "no"]
@@ -280,7 +302,7 @@ def test_peft_indeed_drops_the_rows_of_tokens_that_are_not_named_without_a_word(
     assert loads(place)["PEFT"] == loads(place)["Ollama (merged)"] == "care"
 
 
-LEFT_OUT = [
+REACHES = [
     {"layers_to_transform": [1]},
     {"layers_to_transform": 0},
     {"layers_to_transform": [0], "layers_pattern": "layers"},
@@ -288,80 +310,40 @@ LEFT_OUT = [
     {"layers_to_transform": [0], "layers_pattern": "(layers)"},
     {"exclude_modules": ["self_attn.q_proj"]},
     {"exclude_modules": r".*0\.self_attn\.(k|q)_proj"},
+    {"target_modules": ["q_proj"]},
+    {"target_modules": ["proj"]},
+    {"target_modules": ["self_attn.q_proj"]},
+    {"target_modules": "q_proj"},
+    {"target_modules": r".*\.q_proj"},
+    {"target_modules": r"model\.layers\.0\..*"},
 ]
 
 
-@pytest.mark.parametrize("settings", LEFT_OUT, ids=str)
-def test_what_is_left_out_is_what_peft_leaves_out(zoo, tmp_path, settings):
+@pytest.mark.parametrize("settings", REACHES, ids=str)
+def test_what_the_settings_reach_is_what_peft_says_they_reach(zoo, tmp_path, settings):
     said = inspection.inspect(edited(zoo["plain"], tmp_path / "it", **settings)).settings
-    config = peft.LoraConfig(target_modules=["q_proj", "v_proj"], **settings)
-    for name in (name for name, _ in llama().named_modules()):
-        found = check_target_module_exists(config, name)
-        assert said.reaches(name) == (found is True), name
+    config = peft.LoraConfig(**{"target_modules": ["q_proj", "v_proj"]} | settings)
+    for name, _ in llama().named_modules():
+        assert said.reaches(name) == bool(check_target_module_exists(config, name)), name
 
 
-def test_a_pattern_of_layers_that_is_none_is_not_searched_for(zoo, tmp_path):
-    place = edited(zoo["plain"], tmp_path / "it", layers_to_transform=[0], layers_pattern=r"\1")
-    assert inspection.inspect(place).settings.reaches("model.layers.1.self_attn.q_proj")
-
-
-TARGETS = [
-    ["q_proj"],
-    ["proj"],
-    ["self_attn.q_proj"],
-    "q_proj",
-    r".*\.q_proj",
-    r"model\.layers\.0\..*",
-    "all-linear",
-    "(",
-]
-
-
-@pytest.mark.parametrize("targets", TARGETS, ids=str)
-def test_what_the_targets_reach_is_what_peft_says_they_reach(zoo, tmp_path, targets):
-    settings = inspection.inspect(edited(zoo["plain"], tmp_path / "it", target_modules=targets)).settings
-    modules = [name for name, module in llama().named_modules() if isinstance(module, torch.nn.Linear)]
-    mine = [name for name in modules if settings.reaches(name)]
-    if targets in ("all-linear", "("):  # PEFT looks for the Linears, or stops: nothing is said to be dropped
-        assert mine == modules
-        return
-    config = peft.LoraConfig(target_modules=targets)
-    assert mine == [name for name in modules if check_target_module_exists(config, name)]
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"target_modules": "all-linear"},  # PEFT looks for the Linears
+        {"target_modules": "("},  # or stops
+        {"layers_to_transform": [0], "layers_pattern": r"\1"},
+    ],
+    ids=str,
+)
+def test_of_a_pattern_that_is_none_nothing_is_said_to_be_dropped(zoo, tmp_path, settings):
+    said = inspection.inspect(edited(zoo["plain"], tmp_path / "it", **settings)).settings
+    assert all(said.reaches(f"model.layers.{n}.self_attn.{part}_proj") for n in (0, 1) for part in "qv")
 
 
 def test_an_adapter_whose_scale_is_zero_has_no_effective_rank(zoo, tmp_path):
     xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", lora_alpha=0))
     assert {(one.norm, one.effective_rank, one.stable_rank) for one in xray.matrices} == {(0.0, 0.0, 0.0)}
-
-
-def test_llama_cpps_converter_is_not_promised_gpt_2_whose_w_it_turns_around(zoo, tmp_path):
-    assert loads(edited(zoo["plain"], tmp_path / "it", fan_in_fan_out=True))["llama.cpp"] == "no"
-
-
-def test_peft_indeed_stops_at_a_task_that_it_does_not_know(zoo, tmp_path):
-    place = edited(zoo["plain"], tmp_path / "it", task_type="TEXT_GENERATION")
-    with pytest.raises(ValueError, match="Invalid task type"):
-        put_on(place)
-    assert loads(place)["PEFT"] == loads(place)["Ollama (merged)"] == "no"
-
-
-def test_a_switch_for_biases_is_not_said_to_be_a_bias_in_the_file(zoo, tmp_path):
-    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", bias="all"))
-    (vllm,) = [one for one in xray.runtimes if one.name == "vLLM"]
-    assert vllm.reason.startswith("it refuses bias='all', also where the file has no bias")
-
-
-def test_the_advice_on_a_small_scale_does_not_retrain_a_good_adapter(zoo, tmp_path):
-    change = every("lora_", lambda x: x.repeat(8, 1) if x.shape[0] == 4 else x.repeat(1, 8))
-    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", change, r=32, lora_alpha=8))
-    said = xray.findings[0].sentence
-    assert "Rate and scale trade places: if this adapter does what it should, keep it." in said
-
-
-def test_the_large_scale_of_rslora_is_no_mistake(zoo, tmp_path):
-    change = every("lora_", lambda x: x.repeat(64, 1) if x.shape[0] == 4 else x.repeat(1, 64))
-    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", change, r=256, lora_alpha=256, use_rslora=True))
-    assert xray.scales == (16.0,) and xray.codes == ("rslora_export",)
 
 
 def test_loftq_is_merged_because_peft_does_not_convert_it(zoo, tmp_path):
@@ -389,8 +371,7 @@ def test_patterns_that_keep_the_scale_are_no_matter_for_vllm_and_sglang_stops_at
 
 def test_a_second_adapter_that_never_moved_is_named_and_a_checkpoint_is_none(zoo, tmp_path):
     first = edited(zoo["plain"], tmp_path / "first")
-    fresh = lora(tmp_path / "fresh", moved=False)
-    shutil.copytree(fresh.place, first / "other")
+    lora(first / "other", moved=False)
     found = inspection.inspect(first).findings
     assert [(one.code, one.severity) for one in found] == [
         ("second_adapter_untrained", "look"),
@@ -402,13 +383,6 @@ def test_a_second_adapter_that_never_moved_is_named_and_a_checkpoint_is_none(zoo
     shutil.rmtree(first / "checkpoint-1")
     shutil.copytree(zoo["rslora"].place, first / "other")
     assert inspection.inspect(first).codes == ("further_adapters",)
-
-
-def test_a_name_of_another_family_among_the_targets_is_no_slip(zoo, tmp_path):
-    place = edited(zoo["plain"], tmp_path / "it", target_modules=["q_proj", "query_key_value", "v_proj"])
-    assert [one.severity for one in inspection.inspect(place).findings] == ["look"]
-    place = edited(zoo["plain"], tmp_path / "phi", target_modules=["q_proj", "kv_proj", "v_proj"])
-    assert [one.severity for one in inspection.inspect(place).findings] == ["look"]
 
 
 def test_pissa_that_peft_converted_is_not_taken_for_a_rate_that_is_too_high(tmp_path):
@@ -459,37 +433,47 @@ def as_mlx_keeps_them(tensors):
     return {key[len("base_model.model.") : -14] + ends[key[-14:]]: one.T for key, one in tensors.items()}
 
 
-def test_mlxs_layout_is_refused_with_the_way_into_pefts(zoo, tmp_path):
-    """Its folder, as mlx_lm.lora writes it, and its tensors under PEFT's names of the files (llama.cpp#10551)."""
-    renamed_only = edited(zoo["plain"], tmp_path / "renamed", as_mlx_keeps_them)
-    whole = tmp_path / "mlx"
-    shutil.copytree(renamed_only, whole)
-    (whole / "adapter_model.safetensors").rename(whole / "adapters.safetensors")
-    said = {"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": {"rank": 4, "scale": 2.0, "dropout": 0.0}}
-    (whole / "adapter_config.json").write_text(json.dumps(said))
-    for place in (renamed_only, whole):
-        with pytest.raises(ValueError, match="is an adapter of mlx-lm: .*mlx_lm.fuse .*lora_alpha = scale × rank"):
-            inspection.inspect(place)
+IS_MLX = "is an adapter of mlx-lm: .*mlx_lm.fuse .*lora_alpha = scale × rank"
+# as mlx_lm.lora writes it: adapter_config.json, other tensors than A and B, and what is said
+MLX = {
+    "whole": (
+        *({"num_layers": 2, "lora_parameters": {"rank": 4, "scale": 2.0, "dropout": 0.0}}, {}),
+        IS_MLX,
+    ),
     # keys that name no layer of the file leave all of it out (mlx_lm/tuner/utils.py, linear_to_lora_layers)
-    for keys, said in ((["auto"], "set keys to"), (["self_attn.q_proj", "self_attn.v_proj"], "On the machine")):
-        (whole / "adapter_config.json").write_text(json.dumps({"lora_parameters": {"keys": keys}}))
-        with pytest.raises(ValueError, match=said):
-            inspection.inspect(whole)
-    (whole / "adapter_config.json").unlink()
-    with pytest.raises(ValueError, match="is an adapter of mlx-lm"):
-        inspection.inspect(whole)
-    save_file({"q_proj.lora_a": torch.ones(4, 4), "q_proj.m": torch.ones(4)}, whole / "adapters.safetensors")
-    with pytest.raises(ValueError, match="is a DoRA adapter of mlx-lm.*puts it into the base's weights.$"):
-        inspection.inspect(whole)
-    save_file({"language_model.q_proj.A": torch.ones(4, 4)}, whole / "adapters.safetensors")
-    with pytest.raises(ValueError, match="not as mlx-lm's LoRA.*such as mlx-vlm"):
-        inspection.inspect(whole)
+    "no layer": ({"lora_parameters": {"keys": ["auto"]}}, {}, "set keys to"),
+    "its layers": ({"lora_parameters": {"keys": ["self_attn.q_proj", "self_attn.v_proj"]}}, {}, "On the machine"),
+    "no configuration": ({}, {}, "is an adapter of mlx-lm"),
+    "DoRA": (
+        *({}, {"q_proj.lora_a": torch.ones(4, 4), "q_proj.m": torch.ones(4)}),
+        "is a DoRA adapter of mlx-lm.*puts it into the base's weights.$",
+    ),
+    "another program's": ({}, {"language_model.q_proj.A": torch.ones(4, 4)}, "not as mlx-lm's LoRA.*such as mlx-vlm"),
+}
+
+
+@pytest.mark.parametrize("what", MLX)
+def test_mlxs_layout_is_refused_with_the_way_into_pefts(zoo, tmp_path, what):
+    """Its folder, as mlx_lm.lora writes it, and its tensors under PEFT's names of the files (llama.cpp#10551)."""
+    config, tensors, said = MLX[what]
+    place = edited(zoo["plain"], tmp_path / "it", as_mlx_keeps_them)
+    with pytest.raises(ValueError, match=IS_MLX):
+        inspection.inspect(place)
+    (place / "adapter_model.safetensors").rename(place / "adapters.safetensors")
+    (place / "adapter_config.json").unlink()
+    if config:
+        (place / "adapter_config.json").write_text(json.dumps({"fine_tune_type": "lora"} | config))
+    if tensors:
+        save_file(tensors, place / "adapters.safetensors")
+    with pytest.raises(ValueError, match=said):
+        inspection.inspect(place)
 
 
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (lambda p: (p / "adapter_config.json").unlink(), "no adapter_config.json"),
+        (lambda p: (p / "adapter_config.json").unlink(), "no adapter_config.json.*lora_alpha stands in it alone"),
+        (lambda p: save_file({}, p / "adapter_model.safetensors"), "no numbers at all.*ZeRO-3"),
         (lambda p: (p / "adapter_model.safetensors").unlink(), "no adapter_model.safetensors"),
         (lambda p: (p / "adapter_config.json").write_text("{"), "is damaged"),
         (lambda p: (p / "adapter_config.json").write_text('{"peft_type": 3}'), "names no peft_type"),
@@ -587,18 +571,12 @@ def test_a_folder_that_holds_no_adapter_says_what_to_give_in_its_place(zoo, tmp_
     for name, said in words.items():
         with pytest.raises(FileNotFoundError, match=said):
             inspection.inspect(tmp_path / name)
-    lost = edited(zoo["plain"], tmp_path / "lost")
-    (lost / "adapter_config.json").unlink()
-    with pytest.raises(FileNotFoundError, match="lora_alpha stands in it alone"):
-        inspection.inspect(lost)
     (tmp_path / "pictures").mkdir()
     file = tmp_path / "pictures" / "pytorch_lora_weights.safetensors"
     save_file({"unet.mid_block.to_q.lora_A.weight": torch.ones(4, 4)}, file)
     for place, error in ((file.parent, FileNotFoundError), (file, ValueError)):
         with pytest.raises(error, match="load_lora_weights"):
             inspection.inspect(place)
-    with pytest.raises(ValueError, match="no numbers at all.*ZeRO-3"):
-        inspection.inspect(edited(zoo["plain"], tmp_path / "none", lambda found: {}))
 
 
 def test_a_hub_id_is_fetched_aloud_and_through_the_hubs_door(monkeypatch, capsys):
@@ -636,8 +614,7 @@ def test_a_configuration_without_alpha_gets_pefts_default_and_stops_the_servers(
     assert peft.LoraConfig.from_pretrained(str(place)).lora_alpha == 8, "what the sentence says PEFT takes"
     xray = inspection.inspect(place)
     assert xray.codes == ("setting_missing",) and "does not say lora_alpha" in xray.findings[0].sentence
-    loads = {one.name: one.loads for one in xray.runtimes}
-    assert loads["PEFT"] == "yes" and [loads[name] for name in ("vLLM", "SGLang", "llama.cpp")] == ["no"] * 3
+    assert [loads(place)[name] for name in ("PEFT", "vLLM", "SGLang", "llama.cpp")] == ["yes", "no", "no", "no"]
 
 
 def test_a_setting_of_a_later_peft_is_named_and_peft_indeed_leaves_it_out(zoo, tmp_path):
@@ -650,9 +627,3 @@ def test_a_setting_of_a_later_peft_is_named_and_peft_indeed_leaves_it_out(zoo, t
     assert xray.codes == ("setting_unknown",) and "use_spectral_gate" in xray.findings[0].sentence
     assert "of_later" not in xray.findings[0].sentence and "0.24.0" in xray.findings[0].sentence
     assert {one.name: one.loads for one in xray.runtimes}["PEFT"] == "care"
-
-
-def test_an_adapter_of_a_model_with_an_encoder_is_promised_to_no_server(zoo, tmp_path):
-    place = edited(zoo["plain"], tmp_path / "it", task_type="SEQ_2_SEQ_LM")
-    loads = {one.name: one.loads for one in inspection.inspect(place).runtimes}
-    assert loads["vLLM"] == loads["SGLang"] == "unknown"

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from families import SIZES, adapter, applied, built, moved
-from peft_zoo import edited
+from peft_zoo import Kept, edited
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText
 
 from lora_tools import inspection
@@ -21,11 +21,6 @@ RENAMED = {
 }
 
 
-class Made:
-    def __init__(self, place):
-        self.place = place
-
-
 def peft_of(xray):
     return next(one for one in xray.runtimes if one.name == "PEFT")
 
@@ -34,7 +29,7 @@ def peft_of(xray):
 def test_keys_of_an_older_transformers_fit_where_peft_applies_them(tmp_path, what):
     model_type, once, known = RENAMED[what]
     built(model_type).save_pretrained(tmp_path / "base")
-    made = Made(adapter(tmp_path / "new", model_type, target_modules=IN_LANGUAGE_MODEL))
+    made = Kept(adapter(tmp_path / "new", model_type, target_modules=IN_LANGUAGE_MODEL), None)
     old = edited(
         made,
         tmp_path / "old",

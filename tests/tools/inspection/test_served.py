@@ -13,7 +13,7 @@ import peft
 import pytest
 import torch
 from families import SIZES, moved
-from peft_zoo import edited
+from peft_zoo import Kept, edited
 from transformers import AutoConfig, AutoModelForCausalLM, WhisperConfig, WhisperForConditionalGeneration
 
 from lora_tools import inspection
@@ -41,6 +41,15 @@ NAMES = {
 
 def answers(place, base=None):
     return {one.name: one for one in inspection.inspect(place, base).runtimes}
+
+
+def qwen3():
+    return AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen3", **SIZES))
+
+
+def with_names(new):
+    """A change of the names of the tensors: each key of `new` becomes its value."""
+    return lambda tensors: {re.sub("|".join(new), lambda old: new[old[0]], key): one for key, one in tensors.items()}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -78,10 +87,9 @@ def test_a_row_asks_and_says_nothing_but_facts(zoo):
 
 @pytest.mark.parametrize(("r", "loads", "words"), [(300, "yes", "--max-lora-rank 320"), (600, "no", "export rank")])
 def test_vllm_takes_some_ranks_and_none_above_the_largest(tmp_path, r, loads, words):
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen3", **SIZES))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        peft.get_peft_model(model, peft.LoraConfig(r=r, target_modules=["q_proj"])).save_pretrained(tmp_path)
+        peft.get_peft_model(qwen3(), peft.LoraConfig(r=r, target_modules=["q_proj"])).save_pretrained(tmp_path)
     vllm = answers(tmp_path)["vLLM"]
     assert vllm.loads == loads and words in vllm.reason
 
@@ -97,22 +105,13 @@ def test_sglang_stops_at_a_pattern_and_not_at_the_word_for_all_and_knows_no_laye
     lacking = {"v_proj": "o_proj"}, "stops where one layer adapts q_proj and no v_proj: merge it first"
     strange = {"q_proj": "my_own_proj", "v_proj": "o_proj"}, "know no my_own_proj: merge it first"
     for names, said in (lacking, strange):
-
-        def renamed_by(tensors, names=names):
-            return {re.sub("|".join(names), lambda old: names[old[0]], key): one for key, one in tensors.items()}
-
-        place = edited(zoo["plain"], tmp_path / str(len(names)), renamed_by, target_modules=r".*_proj")
+        place = edited(zoo["plain"], tmp_path / str(len(names)), with_names(names), target_modules=r".*_proj")
         sglang = answers(place)["SGLang"]
         assert sglang.loads == "no" and said in sglang.reason
     renamed = {"q_proj": "query_key_value", "v_proj": "my_own_proj"}
     for old, new in renamed.items():
-        place = edited(
-            zoo["plain"],
-            tmp_path / new,
-            lambda tensors, old=old, new=new: {key.replace(old, new): one for key, one in tensors.items()},
-            target_modules=[new, *(renamed.keys() - {old})],
-        )
-        rows = answers(place)
+        targets = [new, *(renamed.keys() - {old})]
+        rows = answers(edited(zoo["plain"], tmp_path / new, with_names({old: new}), target_modules=targets))
         assert rows["SGLang"].loads == "unknown" and new in rows["SGLang"].reason
         own = new == "my_own_proj"
         assert (rows["vLLM"].loads, rows["llama.cpp"].loads) == (("unknown", "no") if own else ("yes", "yes"))
@@ -134,8 +133,7 @@ def test_a_larger_models_language_model_decides_for_llama_cpp(zoo, base_folder, 
     [("qkvo", "yes", ""), ("qv", "yes", ""), ("o", "yes", ""), ("qk", "no", "no v_proj"), ("v", "no", "no q_proj")],
 )
 def test_sglang_joins_the_projections_of_attention_and_says_which_is_missing(tmp_path, names, loads, lacks):
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen3", **SIZES))
-    sglang = answers(moved(tmp_path / "it", model, target_modules=[f"{one}_proj" for one in names]))["SGLang"]
+    sglang = answers(moved(tmp_path / "it", qwen3(), target_modules=[f"{one}_proj" for one in names]))["SGLang"]
     assert sglang.loads == loads and lacks in sglang.reason
 
 
@@ -143,8 +141,7 @@ def test_vllm_stops_at_an_embedding_that_is_saved_whole_and_may_stop_at_one_that
     head = {"base_model.model.lm_head.weight": torch.ones(4, 4)}
     vllm = answers(edited(zoo["plain"], tmp_path / "whole", lambda tensors: tensors | head))["vLLM"]
     assert vllm.loads == "no" and "lm_head.weight" in vllm.reason
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen3", **SIZES))
-    vllm = answers(moved(tmp_path / "it", model, target_modules=["q_proj", "v_proj", "lm_head"]))["vLLM"]
+    vllm = answers(moved(tmp_path / "it", qwen3(), target_modules=["q_proj", "v_proj", "lm_head"]))["vLLM"]
     assert vllm.loads == "care" and "embedding_modules" in vllm.reason
     llamacpp = answers(tmp_path / "it")["llama.cpp"]
     assert llamacpp.loads == "care" and "ties head and embedding" in llamacpp.reason
@@ -152,20 +149,15 @@ def test_vllm_stops_at_an_embedding_that_is_saved_whole_and_may_stop_at_one_that
 
 def test_parts_of_lora_by_another_programs_names_are_said_and_peft_leaves_them_out_without_a_word(tmp_path):
     """NeMo Automodel's experts (Automodel#1814), kohya's layers: PEFT neither loads them nor warns."""
-    config = AutoConfig.for_model("qwen3", **SIZES)
-
-    class Made:
-        place = moved(tmp_path / "first", AutoModelForCausalLM.from_config(config), target_modules=["q_proj", "v_proj"])
-
+    made = Kept(moved(tmp_path / "first", qwen3(), target_modules=["q_proj", "v_proj"]), None)
     for number, name in enumerate(("mlp.experts.lora_gate_and_up_A", "mlp.up_proj.lora_down.weight")):
         strange = {f"base_model.model.model.layers.0.{name}": torch.ones(4, 4)}
-        place = edited(Made, tmp_path / str(number), lambda tensors, strange=strange: tensors | strange)
-        xray = inspection.inspect(place)
-        (found,) = (one for one in xray.findings if one.code == "keys_do_not_match")
+        place = edited(made, tmp_path / str(number), lambda tensors, strange=strange: tensors | strange)
+        (found,) = (one for one in inspection.inspect(place).findings if one.code == "keys_do_not_match")
         assert found.severity == "wrong" and name in found.sentence and answers(place)["PEFT"].loads == "care"
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            worn = peft.PeftModel.from_pretrained(AutoModelForCausalLM.from_config(config), str(place))
+            worn = peft.PeftModel.from_pretrained(qwen3(), str(place))
         assert not [one for one in said if "adapter" in str(one.message)]
         assert not [one for one in worn.state_dict() if name in one]
 
@@ -183,23 +175,16 @@ def test_weights_beside_the_adapters_own_are_said_and_a_trainers_files_are_none(
 
 def test_matrices_that_the_base_lacks_are_left_out_with_a_warning_only_where_another_has_none(tmp_path):
     """Unsloth's experts of gpt-oss in 4 bits (unsloth#6936): all modules of the base that are meant have theirs."""
-    config = AutoConfig.for_model("qwen3", **SIZES)
-    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "base")
-    model = AutoModelForCausalLM.from_config(config)
-
-    class Made:
-        place = moved(tmp_path / "first", model, "me/other", target_modules=["q_proj", "v_proj"])
+    qwen3().save_pretrained(tmp_path / "base")
+    made = Kept(moved(tmp_path / "first", qwen3(), "me/other", target_modules=["q_proj", "v_proj"]), None)
 
     def more(tensors):
         return tensors | {
             key.replace("q_proj", "down_projs.0"): one.clone() for key, one in tensors.items() if "q_proj" in key
         }
 
-    def less(tensors):
-        return {key.replace("layers.0", "layers.7"): one for key, one in tensors.items()}
-
-    for change, says in ((more, "say nothing"), (less, "in a warning only")):
-        place = edited(Made, tmp_path / says, change, target_modules=["q_proj", "v_proj", "down_projs.0"])
+    for change, says in ((more, "say nothing"), (with_names({"layers.0": "layers.7"}), "in a warning only")):
+        place = edited(made, tmp_path / says, change, target_modules=["q_proj", "v_proj", "down_projs.0"])
         found = {one.code: one.sentence for one in inspection.inspect(place, str(tmp_path / "base")).findings}
         assert says in found["keys_do_not_match"] and "they fit" not in found.get("base_mismatch", "")
         with warnings.catch_warnings(record=True) as said:
@@ -210,62 +195,29 @@ def test_matrices_that_the_base_lacks_are_left_out_with_a_warning_only_where_ano
 
 def test_experts_in_a_row_are_called_by_their_name_and_not_by_their_number(tmp_path):
     """Unsloth's gpt-oss in 4 bits (unsloth-zoo#885): PEFT applies them on that model alone."""
-    config = AutoConfig.for_model("qwen3", **SIZES)
-
-    class Made:
-        place = moved(
-            tmp_path / "first", AutoModelForCausalLM.from_config(config), "me/other", target_modules=["up_proj"]
-        )
-
-    def in_a_row(tensors):
-        return {key.replace("mlp.up_proj", "mlp.experts.gate_up_projs.0"): one for key, one in tensors.items()}
-
-    xray = inspection.inspect(edited(Made, tmp_path / "it", in_a_row, target_modules=["gate_up_projs.0"]))
+    made = Kept(moved(tmp_path / "first", qwen3(), "me/other", target_modules=["up_proj"]), None)
+    in_a_row = with_names({"mlp.up_proj": "mlp.experts.gate_up_projs.0"})
+    xray = inspection.inspect(edited(made, tmp_path / "it", in_a_row, target_modules=["gate_up_projs.0"]))
     rows = {one.name: one for one in xray.runtimes}
     assert rows["PEFT"].loads == "care" and "in a row" in rows["PEFT"].reason
     assert all("gate_up_projs" in rows[one].reason for one in ("llama.cpp", "vLLM", "SGLang"))
     assert "gate_up_projs       " in inspection.in_words(xray)
 
 
-def test_a_base_that_llama_cpp_knows_no_model_of_is_not_advised_a_merge(zoo, tmp_path):
-    place = edited(zoo["classifier"], tmp_path / "it", base_model_name_or_path="google/vit-base-patch16-224")
-    llamacpp = answers(place)["llama.cpp"]
-    assert llamacpp.loads == "no" and "merged or not" in llamacpp.reason
-
-
 def test_experts_one_by_one_stop_vllm_where_its_class_wants_them_stacked(tmp_path):
     for base, loads in (("Qwen/Qwen3.6-35B-A3B", "depends"), ("Qwen/Qwen3-30B-A3B", "yes")):
-        model = AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen3", **SIZES))
-
-        class Made:
-            place = moved(tmp_path / loads / "first", model, base, target_modules=["up_proj", "down_proj"])
-
-        def one_by_one(tensors):
-            return {key.replace("mlp.", "mlp.experts.0."): one for key, one in tensors.items()}
-
-        vllm = answers(edited(Made, tmp_path / loads / "it", one_by_one))["vLLM"]
+        made = Kept(moved(tmp_path / loads / "first", qwen3(), base, target_modules=["up_proj", "down_proj"]), None)
+        vllm = answers(edited(made, tmp_path / loads / "it", with_names({"mlp.": "mlp.experts.0."})))["vLLM"]
         assert vllm.loads == loads and ("one by one" in vllm.reason) == (loads == "depends")
 
 
 def test_tinkers_names_are_said_and_peft_leaves_them_out(tmp_path):
-    made = peft.get_peft_model(
-        AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen3", **SIZES)),
-        peft.LoraConfig(r=4, target_modules=["q_proj", "lm_head"]),
-    )
-    made.save_pretrained(tmp_path / "first")
-
-    class Made:
-        place = tmp_path / "first"
-
-    def tinkers(tensors):
-        return {key.replace("lm_head", "model.unembed_tokens"): one for key, one in tensors.items()}
-
-    place = edited(Made, tmp_path / "it", tinkers)
+    made = Kept(moved(tmp_path / "first", qwen3(), target_modules=["q_proj", "lm_head"]), None)
+    place = edited(made, tmp_path / "it", with_names({"lm_head": "model.unembed_tokens"}))
     (found,) = (one for one in inspection.inspect(place).findings if one.code == "keys_do_not_match")
     assert found.severity == "wrong" and "unembed_tokens" in found.sentence and "build_lora_adapter" in found.sentence
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen3", **SIZES))
     with pytest.warns(UserWarning, match="missing adapter keys"):
-        peft.PeftModel.from_pretrained(model, str(place))
+        peft.PeftModel.from_pretrained(qwen3(), str(place))
 
 
 def test_peft_stops_at_what_is_said_to_stop_it_in_a_model_with_mambas_layers(tmp_path):
@@ -276,16 +228,11 @@ def test_peft_stops_at_what_is_said_to_stop_it_in_a_model_with_mambas_layers(tmp
         tmp_path / "it", AutoModelForCausalLM.from_config(config), str(tmp_path / "base"), target_modules=["in_proj"]
     )
 
-    class Made:
-        pass
-
-    Made.place = place
-
     def out(tensors):
         A = {key.replace("in_proj", "out_proj"): torch.ones(4, 32) for key in tensors if "lora_A" in key}
         return A | {key.replace("lora_A", "lora_B"): torch.ones(32, 4) for key in A}
 
-    old = edited(Made, tmp_path / "old", out, target_modules=["out_proj"])
+    old = edited(Kept(place, None), tmp_path / "old", out, target_modules=["out_proj"])
     base = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
     with pytest.raises(ValueError, match="incompatible with Mamba"):
         peft.PeftModel.from_pretrained(base, str(old))

@@ -11,7 +11,7 @@ import peft
 import pytest
 import torch
 from chat_templates import CHATML, ZEPHYR, tokenizer_of
-from peft_zoo import TOKENIZER, edited, llama, lora, mixtral
+from peft_zoo import TOKENIZER, edited, llama, logits, lora, mixtral
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 
@@ -19,6 +19,13 @@ from lora_lessons import lowrank
 from lora_lessons.paths import course_root
 from lora_tools import inspection
 from lora_tools.inspection.with_base import intruders
+
+
+def saved(model, place):
+    """A base in a folder, with the zoo's tokenizer."""
+    model.save_pretrained(place)
+    TOKENIZER.save_pretrained(place)
+    return str(place)
 
 
 def test_a_good_adapter_beside_its_base_has_no_finding(zoo, base_folder):
@@ -34,14 +41,12 @@ def test_a_good_adapter_beside_its_base_has_no_finding(zoo, base_folder):
         )
 
 
-def test_an_update_that_is_too_large_is_named(zoo, base_folder, tmp_path):
-    place = edited(zoo["plain"], tmp_path / "it", lambda t: {k: 20 * v if "lora_B" in k else v for k, v in t.items()})
-    found = {one.code: one for one in inspection.inspect(place, str(base_folder)).findings}
-    assert found["update_too_large"].severity == "wrong"
-    place = edited(zoo["plain"], tmp_path / "less", lambda t: {k: 9 * v if "lora_B" in k else v for k, v in t.items()})
+@pytest.mark.parametrize(("times", "severity"), [(20, "wrong"), (9, "look")])
+def test_an_update_that_is_too_large_is_named(zoo, base_folder, tmp_path, times, severity):
+    place = edited(zoo["plain"], tmp_path / "it", lambda t: {k: times ** ("lora_B" in k) * v for k, v in t.items()})
     xray = inspection.inspect(place, str(base_folder))
-    found = {one.code: one for one in xray.findings}
-    assert 0.5 < xray.base.ratio < 1 and found["update_too_large"].severity == "look"
+    (found,) = (one for one in xray.findings if one.code == "update_too_large")
+    assert found.severity == severity and (0.5 < xray.base.ratio < 1) == (severity == "look")
 
 
 def test_a_base_in_8_bits_has_no_size_to_be_held_against(zoo, base_folder, tmp_path):
@@ -98,12 +103,11 @@ def test_a_direction_that_w_has_not_is_an_intruder():
 def test_another_base_is_named(zoo, tmp_path):
     other = llama()
     other.config.hidden_size = 48
-    LlamaForCausalLM(other.config).save_pretrained(tmp_path / "base")
-    TOKENIZER.save_pretrained(tmp_path / "base")
-    xray = inspection.inspect(zoo["plain"].place, str(tmp_path / "base"))
+    base = saved(LlamaForCausalLM(other.config), tmp_path / "base")
+    xray = inspection.inspect(zoo["plain"].place, base)
     assert "base_mismatch" in xray.codes and xray.findings[0].severity == "wrong"
     assert {one.loads for one in xray.runtimes} == {"no"}
-    unseen = inspection.inspect(zoo["loha"].place, str(tmp_path / "base")).runtimes[0]
+    unseen = inspection.inspect(zoo["loha"].place, base).runtimes[0]
     assert unseen.reason.endswith("whether this kind fits the base was not looked at")
 
 
@@ -170,19 +174,16 @@ def test_keys_of_another_models_layers_are_named(zoo, base_folder, tmp_path):
 
 
 def test_experts_left_out_are_named_and_those_adapted_are_not(zoo, tmp_path):
-    mixtral().save_pretrained(tmp_path / "base")
-    TOKENIZER.save_pretrained(tmp_path / "base")
+    base = saved(mixtral(), tmp_path / "base")
     attention = lora(tmp_path / "it", model=mixtral(), target_modules=["q_proj"])
-    found = inspection.inspect(attention.place, str(tmp_path / "base"))
+    found = inspection.inspect(attention.place, base)
     assert [one.severity for one in found.findings] == ["note"]  # attention alone: on purpose
     assert found.codes == ("experts_left_out",) and sum(found.base.left_out.values()) == 2 * 4 * 3 * 32 * 64
-    assert inspection.inspect(zoo["experts"].place, str(tmp_path / "base")).codes == ("experts_stacked",)
+    assert inspection.inspect(zoo["experts"].place, base).codes == ("experts_stacked",)
 
 
 def test_experts_that_were_saved_one_by_one_are_those_that_peft_stacks(zoo, tmp_path):
     """As transformers before 5 named them: PEFT puts w1 and w3 of every expert into one stack, and w2 into another."""
-    mixtral().save_pretrained(tmp_path / "base")
-    TOKENIZER.save_pretrained(tmp_path / "base")
 
     def one_by_one(tensors):
         generator, found = torch.Generator().manual_seed(0), {}
@@ -195,36 +196,29 @@ def test_experts_that_were_saved_one_by_one_are_those_that_peft_stacks(zoo, tmp_
     place = edited(zoo["plain"], tmp_path / "it", one_by_one, target_modules=["w1", "w2", "w3"])
     worn = peft.PeftModel.from_pretrained(mixtral(), str(place))
     assert all(one.any() for name, one in worn.named_parameters() if "lora_B" in name and "experts" in name)
-    xray = inspection.inspect(place, str(tmp_path / "base"))
+    xray = inspection.inspect(place, saved(mixtral(), tmp_path / "base"))
     assert not {"keys_do_not_match", "experts_left_out"} & {*xray.codes} and xray.runtimes[0].loads == "yes"
 
 
 def test_tied_embeddings_are_named_where_they_are_tied(zoo, base_folder, tmp_path):
     assert "tied_embeddings" not in inspection.inspect(zoo["modules_to_save"].place, str(base_folder)).codes
-    llama(tied=True).save_pretrained(tmp_path / "base")
-    TOKENIZER.save_pretrained(tmp_path / "base")
-    xray = inspection.inspect(zoo["modules_to_save"].place, str(tmp_path / "base"))
+    tied = saved(llama(tied=True), tmp_path / "base")
+    xray = inspection.inspect(zoo["modules_to_save"].place, tied)
     assert "tied_embeddings" in xray.codes
     assert {one.name: one.loads for one in xray.runtimes}["Ollama (merged)"] == "care"
-    assert inspection.inspect(zoo["plain"].place, str(tmp_path / "base")).codes == ()
-
-    def logits(model):
-        return model.eval()(torch.arange(3, 9)[None]).logits
-
+    assert inspection.inspect(zoo["plain"].place, tied).codes == ()
     # what is saved whole stays apart through a merge; A and B do not, unless the head has a copy first
     said = {one.code: one for one in xray.findings}["tied_embeddings"]
     assert said.severity == "note" and "unties the two as it merges" in said.sentence
     head = lora(tmp_path / "head", model=llama(tied=True), target_modules=["lm_head"])
-    (said,) = (
-        one for one in inspection.inspect(head.place, str(tmp_path / "base")).findings if one.code == "tied_embeddings"
-    )
+    (said,) = (one for one in inspection.inspect(head.place, tied).findings if one.code == "tied_embeddings")
     assert said.severity == "look" and "give the head a copy" in said.sentence
     for place, copy, kept in (
         (zoo["modules_to_save"].place, False, True),
         (head.place, False, False),
         (head.place, True, True),
     ):
-        base = LlamaForCausalLM.from_pretrained(tmp_path / "base")
+        base = LlamaForCausalLM.from_pretrained(tied)
         if copy:
             base.lm_head.weight = torch.nn.Parameter(base.lm_head.weight.detach().clone())
             base.config.tie_word_embeddings = False
@@ -271,8 +265,7 @@ def test_another_template_and_one_without_an_end_are_named(zoo, base_folder, tmp
 
 def test_a_template_with_tools_is_said_to_need_more_in_ollama(zoo, tmp_path):
     place = edited(zoo["plain"], tmp_path / "it")
-    template = "{% if tools %}{{ tools | tojson }}{% endif %}" + ZEPHYR
-    tokenizer_of(template, begin=False).save_pretrained(place)
+    tokenizer_of("{% if tools %}{{ tools | tojson }}{% endif %}" + ZEPHYR, begin=False).save_pretrained(place)
     (found,) = inspection.inspect(place).findings
     assert (found.code, found.severity) == ("ollama_tools", "note") and "RENDERER and PARSER" in found.sentence
     tokenizer_of(ZEPHYR, begin=False).save_pretrained(place)

@@ -19,25 +19,21 @@ from lora_tools.exporting import formats, gguf
 from lora_tools.exporting.gguf import vocabulary
 
 
-def changed(adapter, **parts):
-    return adapter._replace(**parts)
-
-
 def test_an_adapter_that_does_not_fit_is_refused_by_name(tiny, tmp_path):
     folder, model, _ = tiny("qwen2")
     adapter = read_adapter(peft_adapter(model, tmp_path / "adapter", ["q_proj"]))
     layer = next(iter(adapter.A))
     bad = {
-        r"q_proj: the adapter's ΔW is 99×256, the base's weight 256×256": changed(
-            adapter, B=adapter.B | {layer: torch.ones(99, 8)}
+        r"q_proj: the adapter's ΔW is 99×256, the base's weight 256×256": adapter._replace(
+            B=adapter.B | {layer: torch.ones(99, 8)}
         ),
-        "no such layer": changed(
-            adapter, A={"model.layers.7.x": adapter.A[layer]}, B={"model.layers.7.x": adapter.B[layer]}
+        "no such layer": adapter._replace(
+            A={"model.layers.7.x": adapter.A[layer]}, B={"model.layers.7.x": adapter.B[layer]}
         ),
-        "lm_head, which llama.cpp adapts in no model": changed(
-            adapter, A={"lm_head": adapter.A[layer]}, B={"lm_head": adapter.B[layer]}
+        "lm_head, which llama.cpp adapts in no model": adapter._replace(
+            A={"lm_head": adapter.A[layer]}, B={"lm_head": adapter.B[layer]}
         ),
-        "NaN": changed(adapter, B=adapter.B | {layer: adapter.B[layer] * torch.nan}),
+        "NaN": adapter._replace(B=adapter.B | {layer: adapter.B[layer] * torch.nan}),
     }
     for sentence, wrong in bad.items():
         for write in (
@@ -81,10 +77,7 @@ def test_bases_that_cannot_be_expressed_are_refused(tiny, base_fp32, tmp_path):
         ({"hidden_act": "gelu"}, "activation 'gelu', and llama.cpp computes every qwen2 with SiLU"),
         ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}}, "type yarn are not written"),
     ):
-        other = tmp_path / "other"
-        other.mkdir(exist_ok=True)
-        for file in folder.iterdir():
-            (other / file.name).write_bytes(file.read_bytes())
+        other = shutil.copytree(folder, tmp_path / "other", dirs_exist_ok=True)
         (other / "config.json").write_text(json.dumps(said | change))
         with pytest.raises(ModelError, match=sentence) as refused:
             gguf.write_base(other, tmp_path / "out.gguf")
@@ -158,10 +151,9 @@ def test_files_are_whole_or_not_there_and_none_is_replaced_unasked(tiny, tmp_pat
         with pytest.raises(OSError, match="No space"):
             writes[name](tmp_path / "new.gguf")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Disk", (), {"free": 1000}))
-    with pytest.raises(OSError, match="make room"):
-        writes["small"](tmp_path / "new.gguf")
-    with pytest.raises(OSError, match="make room"):
-        writes["base"](tmp_path / "new.gguf")
+    for name in ("small", "base"):
+        with pytest.raises(OSError, match="make room"):
+            writes[name](tmp_path / "new.gguf")
     assert sorted(p.name for p in tmp_path.iterdir()) == files
 
 
@@ -190,24 +182,10 @@ def test_the_command_writes_all_and_refuses_to_write_again(tiny, tmp_path, monke
     assert "adapter_config.json" in capsys.readouterr().err
 
 
-@pytest.fixture
-def mine(tiny, tmp_path):
-    """An adapter for the tiny Qwen, and that base, side by side in a folder of one test's own."""
-    folder, model, _ = tiny("qwen2")
-    shutil.copytree(folder, tmp_path / "base")
-    peft_adapter(model, tmp_path / "mine", ["q_proj"])
-    return tmp_path
-
-
 def test_the_base_is_opened_and_proven_once_however_much_is_written(mine, monkeypatch):
     counted = count(monkeypatch)
     files, _ = gguf.export(mine / "mine", mine / "out", mine / "base", ["f16", "q8_0"], merged=True)
     assert len(files) == 5 and counted == {"servers": 1, "bases": 1}
-
-
-def refusing(folder, **config):
-    said = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(said | config))
 
 
 def test_a_type_that_is_named_twice_is_written_once(mine, monkeypatch):
@@ -224,7 +202,8 @@ def test_a_refused_export_leaves_nothing(mine, monkeypatch):
         patch.setattr(shutil, "disk_usage", lambda path: type("Disk", (), {"free": 1000}))
         with pytest.raises(OSError, match="make room"):
             gguf.export(mine / "mine", mine / "out", mine / "base")
-    refusing(mine / "base", rope_parameters=yarn)
+    config = mine / "base" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"rope_parameters": yarn}))
     with pytest.raises(ModelError, match="type yarn are not written"):
         gguf.export(mine / "mine", mine / "out", mine / "base", ["f16", "q8_0"])
     assert sorted(mine.iterdir()) == before

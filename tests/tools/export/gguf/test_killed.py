@@ -2,12 +2,10 @@
 
 import json
 import os
-import shutil
 import signal
 import time
 
 import pytest
-from exporting import peft_adapter
 
 from lora_lessons import llamacpp
 from lora_tools import cli
@@ -18,14 +16,11 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this
 
 
 @pytest.fixture
-def mine(tiny, tmp_path, monkeypatch):
-    """An adapter for the tiny Qwen beside that base; its tokenizer is taken to be proven."""
-    folder, made, _ = tiny("qwen2")
-    shutil.copytree(folder, tmp_path / "base")
-    peft_adapter(made, tmp_path / "mine", ["q_proj"])
+def mine(mine, monkeypatch):
+    """The same; its tokenizer is taken to be proven, and the command is typed there."""
     monkeypatch.setattr(vocabulary, "check", lambda *_: [])
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    monkeypatch.chdir(mine)
+    return mine
 
 
 COMMAND = ["export", "gguf", "mine", "--out", "out", "--base", "base", "--types", "f16,Q4_K_M"]

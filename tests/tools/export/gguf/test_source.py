@@ -63,11 +63,23 @@ def test_a_config_that_cannot_be_is_a_sentence(little, change, sentence):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{", b"[" * 100_000, b"\xff\xfe{"])
-def test_a_config_that_is_damaged_is_a_sentence(little, data):
-    (little / "config.json").write_bytes(data)
-    with pytest.raises(ModelError, match=r"config.json could .*fetch it again"):
-        gguf.open_base(little)
+@pytest.mark.parametrize(
+    ("file", "data", "asked", "sentence"),
+    [
+        *(
+            ("config.json", data, "tokenizer", r"config.json could .*fetch it again")
+            for data in (b"", b"[]", b"{", b"[" * 100_000, b"\xff\xfe{")
+        ),
+        ("tokenizer.json", b"{", "tokenizer", "could not be loaded"),
+        # before llama.cpp is asked
+        ("chat_template.jinja", b"{% include 'x' %}", "findings", "little includes another file"),
+    ],
+    ids=range(7),
+)
+def test_a_file_beside_the_weights_that_is_damaged_is_a_sentence(little, file, data, asked, sentence):
+    (little / file).write_bytes(data)
+    with pytest.raises(ModelError, match=sentence):
+        getattr(gguf.open_base(little), asked)
 
 
 def test_weights_that_are_damaged_or_elsewhere_are_a_sentence(little):
@@ -84,17 +96,19 @@ def test_weights_that_are_damaged_or_elsewhere_are_a_sentence(little):
         with pytest.raises(ModelError, match="model.safetensors cannot be read"):
             gguf.open_base(little)
     index = little / "model.safetensors.index.json"
-    for text in (
-        '{"weight_map": {"a": "../other.safetensors"}}',
-        '{"weight_map": {"a": "/etc/passwd"}}',
-        '{"weight_map": {}}',
-    ):
+    elsewhere, damaged = "names files that are not beside it", "index.json cannot be read"
+    for text, sentence in {
+        '{"weight_map": {"a": "../other.safetensors"}}': elsewhere,
+        '{"weight_map": {"a": "/etc/passwd"}}': elsewhere,
+        '{"weight_map": {}}': elsewhere,
+        "{": damaged,
+        **dict.fromkeys(
+            ("[]", '{"weight_map": 5}', '{"weight_map": {"a": [1]}}', '{"weight_map": {"a": "x", "b": 5}}'),
+            f"{damaged}|{elsewhere}",
+        ),
+    }.items():
         index.write_text(text)
-        with pytest.raises(ModelError, match="names files that are not beside it"):
-            gguf.open_base(little)
-    for text in ("{", "[]", '{"weight_map": 5}', '{"weight_map": {"a": [1]}}', '{"weight_map": {"a": "x", "b": 5}}'):
-        index.write_text(text)
-        with pytest.raises(ModelError, match="index.json cannot be read|names files that are not beside it"):
+        with pytest.raises(ModelError, match=sentence):
             gguf.open_base(little)
 
 
@@ -105,18 +119,6 @@ def test_weights_that_change_while_they_are_read_are_a_sentence(little):
         change()
         with pytest.raises(ModelError, match="model.safetensors cannot be read"):
             plan.read()
-
-
-def test_a_tokenizer_that_is_damaged_is_a_sentence(little):
-    (little / "tokenizer.json").write_text("{")
-    with pytest.raises(ModelError, match="could not be loaded"):
-        _ = gguf.open_base(little).tokenizer
-
-
-def test_a_template_that_does_not_end_is_a_sentence_before_llama_cpp_is_asked(little):
-    (little / "chat_template.jinja").write_text("{% include 'x' %}")
-    with pytest.raises(ModelError, match="little includes another file"):
-        _ = gguf.open_base(little).findings
 
 
 def test_a_gguf_is_exported_as_the_folder_of_the_same_model(tmp_path):

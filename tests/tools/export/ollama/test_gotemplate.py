@@ -44,22 +44,6 @@ def test_every_template_was_rendered_by_go_as_it_is_now():
     assert set(TEMPLATES.values()) <= {case["template"] for case in GO["cases"]}
 
 
-@pytest.mark.parametrize(
-    ("template", "sentence"),
-    [
-        ("{{ .Prompt }} {{ .Response }}", "does not name .Messages"),
-        ("{{ range .Messages }}", "has no {{ end }}"),
-        ("{{ .Messages | json }}", "| is not known here"),
-        ("{{ range .Messages }}{{ .Contents }}{{ end }}", ".Contents: a message has no such field"),
-        ("{{ range .Messages }}{{ . }}{{ end }}", "name its .Content"),
-    ],
-)
-def test_a_template_that_is_not_understood_is_a_sentence(template, sentence):
-    with pytest.raises(gosyntax.TemplateError) as caught:
-        gotemplate.chat(template, [{"role": "user", "content": "Hi"}])
-    assert sentence in str(caught.value)
-
-
 TALK = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}] * 3
 NESTED = "{{ range $.Messages }}" * 12 + "x" + "{{ end }}" * 12
 
@@ -67,15 +51,31 @@ NESTED = "{{ range $.Messages }}" * 12 + "x" + "{{ end }}" * 12
 @pytest.mark.parametrize(
     ("template", "sentence"),
     [
+        ("{{ .Prompt }} {{ .Response }}", "does not name .Messages"),
+        ("{{ range .Messages }}", "has no {{ end }}"),
+        ("{{ .Messages | json }}", r"\| is not known here"),
+        ("{{ range .Messages }}{{ .Contents }}{{ end }}", ".Contents: a message has no such field"),
+        ("{{ range .Messages }}{{ . }}{{ end }}", "name its .Content"),
         (NESTED, "takes more than 100,000 steps"),
         ("{{ range .Messages }}{{ end }}" + "{{ if eq 1 (len $.Messages) }}" * 2500, "nested too deep"),
         ("{{ range .Messages }}{{ end }}{{ eq 1 " + "(len " * 3000 + "1" + ")" * 3000 + " }}", "nested too deep"),
         ("{{ range .Messages }}{{ end }}" + "x" * 100_000, "100,000 are read here"),
         ("{{ range .Messages }}{{ end }}{{ eq 1 " + "9" * 5000 + " }}", "Go would not run this template"),
     ],
-    ids=["loops", "ifs", "brackets", "length", "a number"],
+    ids=[
+        "no messages",
+        "no end",
+        "a pipe",
+        "no such field",
+        "no field",
+        "loops",
+        "ifs",
+        "brackets",
+        "length",
+        "a number",
+    ],
 )
-def test_a_template_that_would_not_end_is_a_sentence(template, sentence):
+def test_a_template_that_is_not_understood_or_would_not_end_is_a_sentence(template, sentence):
     with pytest.raises(gosyntax.TemplateError, match=sentence):
         gotemplate.chat(template, TALK)
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ...course.claims import AtSizes
 from .. import recordings
-from .cells import ALPHA, SIZES, STEPS, AskedBase, recorded
+from .cells import ALPHA, NAME, SIZES, STEPS, AskedBase
 from .table import ALONE, OPEN, Spread, TableLine, said, table
 
 SEEN, NOT_SEEN, NOT_TOLD, NOT_ASKED = "seen", "not seen", "not told apart", "not asked"
@@ -148,7 +148,7 @@ def at_sizes(*names: str) -> Callable[[], AtSizes]:
     statements = {name: STATEMENTS[name] for name in names}
 
     def asked() -> AtSizes:
-        record = recorded()
+        record = recordings.recorded(NAME)
         lines = table(record)
         at = _seen(lines, SIZES)
         words = []

@@ -152,17 +152,26 @@ def _inside(layer: Any, base: nn.Linear, A: TheirMatrix, B: TheirMatrix) -> Iter
 
 def _start(A: Tensor, B: Tensor) -> str | None:
     """What is wrong with the numbers that A and B start from."""
-    if not torch.isfinite(A).all() or not torch.isfinite(B).all():
-        return "lora_A or lora_B holds NaN or infinity: torch.empty only reserves memory. Fill both with numbers."
-    if not A.any() and not B.any():
-        return "A and B are both zero: that is the saddle on the map. Both gradients are zero, so nothing ever learns."
-    if not A.any():
-        return "A is zero and B is random. That learns, too, but the paper and PEFT have it the other way: B = 0, A random."
-    if B.any():
-        return "B does not start at zero, so B·A is not zero and the model is changed before it has learned anything."
-    if int(torch.linalg.matrix_rank(A)) < R:
-        return "A's rows are all alike, so r directions do the work of one. Draw A at random."
-    return None
+    saddle = "A and B are both zero: that is the saddle on the map. Both gradients are zero, so nothing ever learns."
+    turned = (
+        "A is zero and B is random. That learns, too, but the paper and PEFT have it the other way: B = 0, A random."
+    )
+    wrong = (
+        (
+            not torch.isfinite(A).all() or not torch.isfinite(B).all(),
+            "lora_A or lora_B holds NaN or infinity: torch.empty only reserves memory. Fill both with numbers.",
+        ),
+        (not A.any(), turned if B.any() else saddle),
+        (
+            B.any(),
+            "B does not start at zero, so B·A is not zero and the model is changed before it has learned anything.",
+        ),
+        (
+            int(torch.linalg.matrix_rank(A.nan_to_num(0, 0, 0))) < R,
+            "A's rows are all alike, so r directions do the work of one. Draw A at random.",
+        ),
+    )
+    return next((sentence for is_so, sentence in wrong if is_so), None)
 
 
 def _forward(layer: Any, x: Tensor, A: TheirMatrix, B: TheirMatrix) -> Tensor | str:

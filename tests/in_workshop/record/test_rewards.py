@@ -5,7 +5,7 @@ from tiny import make_tiny_base
 
 from lora_lessons import evaluation, lora, models
 from lora_lessons.experiments import recordings
-from lora_lessons.experiments.rewards import recorded
+from lora_lessons.experiments.rewards import NAME
 from workshop.record import betas, rewards
 
 
@@ -71,11 +71,11 @@ def test_recording_goes_on_where_it_was_stopped_and_begins_anew_under_other_sett
         made.append((arm.name, seed, goal))
         return {"after": {"share": 0.5 + seed / 10}}
 
-    assert recorded() is None
+    assert recordings.recorded_if_any(NAME) is None
     monkeypatch.setattr(rewards, "one_run", one)
     with pytest.raises(RuntimeError, match="stopped"):
         rewards.record()
-    assert len(recorded()["runs"]) == 5
+    assert len(recordings.recorded_if_any(NAME)["runs"]) == 5
     first, made = made, []
     with pytest.raises(RuntimeError, match="stopped"):
         rewards.record()

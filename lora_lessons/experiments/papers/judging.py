@@ -14,6 +14,7 @@ from operator import itemgetter
 from statistics import fmean
 from typing import Any
 
+from ...course.prose import listed
 from ...tasks import everyday_questions
 from ..capacity.cells import ENTRIES
 from ..ordinary_answers import APART, KEPT, own_form, run_name
@@ -34,7 +35,7 @@ from .arms import (
     TASK,
     VARIANTS,
 )
-from .evidence import Evidence, NotRecorded, Spread, above, below, in_words, listed, spread
+from .evidence import Evidence, NotRecorded, Spread, above, below, in_words, spread
 from .recording import final, trial
 
 SEEN, CONDITION, NOT_SEEN = "seen here", "seen with a condition", "not seen here"

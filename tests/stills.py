@@ -1,4 +1,4 @@
-"""Widgets that nobody has moved: the picture, and the sentences below it, of one setting each; and how one is moved."""
+"""Widgets that nobody has moved: the picture, and the sentences below it, of one setting each."""
 
 from lora_lessons import memory, planning
 from lora_lessons.course.stage import Scene
@@ -9,12 +9,6 @@ from lora_lessons.lessons.l05_rank_and_alpha.widget import FAIR, scale_lab_scene
 from lora_lessons.lessons.l06_quantization.widget import codebook_bench_scene
 from lora_lessons.lessons.l08_qlora_7b.bill import fit_scene
 from lora_lessons.lessons.l16_many_adapters.widget import _words, fit_beside
-
-
-def turn(stage, **values):
-    """Set controls as the page does."""
-    stage.values = stage.values | values
-    assert stage.answered == stage.values
 
 
 def sentences(scene: Scene, stop):

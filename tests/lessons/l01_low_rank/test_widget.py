@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from stills import rank_explorer_still, turn
+from stills import rank_explorer_still
 
 from lora_lessons import lowrank
 from lora_lessons.lessons.l01_low_rank import pictures, widget
@@ -14,6 +14,12 @@ from lora_lessons.lessons.l01_low_rank import pictures, widget
 @pytest.fixture
 def W():
     return torch.randn(12, 20, generator=torch.Generator().manual_seed(0))
+
+
+def turn(stage, **values):
+    """Set controls as the page does."""
+    stage.values = stage.values | values
+    assert stage.answered == stage.values
 
 
 def test_the_picture_is_the_matrix_cut_to_that_rank(W):

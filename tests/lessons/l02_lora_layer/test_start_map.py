@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from stills import start_map_still, turn
+from stills import start_map_still
 
 from lora_lessons.lessons.l02_lora_layer import widget
 
@@ -91,6 +91,12 @@ def test_the_pointer_finds_the_place_of_every_start():
         assert (grab["x"]["places"][i], grab["y"]["places"][i]) == pytest.approx((x, height - y), abs=0.01)
     assert (grab["x"]["name"], grab["y"]["name"]) == ("a", "b")
     assert grab["x"]["stops"] == grab["y"]["stops"] == widget.STARTS
+
+
+def turn(stage, **values):
+    """Set controls as the page does."""
+    stage.values = stage.values | values
+    assert stage.answered == stage.values
 
 
 def test_both_sliders_and_what_is_typed_move_the_start():

@@ -2,7 +2,7 @@
 
 import pytest
 from matplotlib.patches import Rectangle
-from stills import layer_anatomy_still, turn
+from stills import layer_anatomy_still
 
 from lora_lessons import lora
 from lora_lessons.lessons.l02_lora_layer import widget
@@ -10,6 +10,12 @@ from lora_lessons.lessons.l02_lora_layer import widget
 
 def rectangles(figure):
     return [(p.get_width(), p.get_height()) for p in figure.axes[0].patches if isinstance(p, Rectangle)]
+
+
+def turn(stage, **values):
+    """Set controls as the page does."""
+    stage.values = stage.values | values
+    assert stage.answered == stage.values
 
 
 @pytest.mark.parametrize("r", [1, 8, 512, 570])

@@ -4,7 +4,7 @@ import re
 import statistics
 
 import pytest
-from stills import scale_lab_still, turn
+from stills import scale_lab_still
 
 from lora_lessons.drawing import GREY, VERMILION
 from lora_lessons.experiments import sweep
@@ -164,6 +164,12 @@ def test_a_rank_stands_at_its_push_and_loss_and_what_is_too_high_at_the_edge(tab
 def test_a_typed_rank_is_a_stop(table):
     scene = widget.scale_lab_scene("LoRA", 5, 16, 0.004, widget.FAIR[0], table)
     assert scene.stops == [1, 5, 8, 16, 64] and "r = 5" in scene.words[1]
+
+
+def turn(stage, **values):
+    """Set controls as the page does."""
+    stage.values = stage.values | values
+    assert stage.answered == stage.values
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 from matplotlib.patches import Rectangle
-from stills import fit_job, fit_still, fit_words, turn
+from stills import fit_job, fit_still, fit_words
 
 from lora_lessons import lora, memory, models, planning
 from lora_lessons.lessons.l08_qlora_7b import bill
@@ -27,6 +27,12 @@ def bars(figure):
 def ledger(**changed):
     setting = FIT | changed
     return memory.predict(setting["model"], fit_job(**setting))
+
+
+def turn(stage, **values):
+    """Set controls as the page does."""
+    stage.values = stage.values | values
+    assert stage.answered == stage.values
 
 
 def test_the_fixed_part_is_the_ledgers_for_the_attached_shape():

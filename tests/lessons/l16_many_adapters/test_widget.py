@@ -1,10 +1,16 @@
 """How many adapters fit: the arithmetic is the model's, the picture is the arithmetic's, and what cannot be is said."""
 
 import pytest
-from stills import many_fit_words, turn
+from stills import many_fit_words
 
 from lora_lessons import lora, memory, models, planning
 from lora_lessons.lessons.l16_many_adapters import widget
+
+
+def turn(stage, **values):
+    """Set controls as the page does."""
+    stage.values = stage.values | values
+    assert stage.answered == stage.values
 
 
 @pytest.mark.parametrize("targets, r", [("all linear layers", 8), ("q and v", 16)])

@@ -355,6 +355,12 @@ def test_a_baked_file_is_a_script_that_hands_over_what_was_baked(tmp_path):
     assert said == ["widget block"]
 
 
+def test_the_same_widget_is_the_same_file_again(tmp_path):
+    for folder in ("one", "two"):
+        widgets.bake(tmp_path / folder, ["block"], lambda _: None)
+    assert (tmp_path / "one/block.js").read_bytes() == (tmp_path / "two/block.js").read_bytes()
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_a_kinds_module_is_wrapped_unchanged(name):
     module = page_half(KINDS[name].esm)

@@ -62,7 +62,7 @@ def grid(
     runs = many * math.prod(map(len, given.values()))
     packed, reads_W = set(bases) - {BASES[0]}, set(methods) & {"dora", "pissa"}
     # what of the given cannot be, and what to say of the first of it
-    for wrong, says in (
+    faults: list[tuple[Sequence[object], str]] = [
         ([option for option, values in given.items() if not values], "{} is empty: give at least one value."),
         ([rank for rank in r if rank < 1], "--r {}: a rank is a whole number of at least 1."),
         (
@@ -87,7 +87,8 @@ def grid(
             [runs] if runs > MOST else [],
             f"these are {{:,}} runs, and a sweep has at most {MOST:,}: give fewer values, or fewer --seeds.",
         ),
-    ):
+    ]
+    for wrong, says in faults:
         if wrong:
             raise ValueError(says.format(wrong[0]))
     chosen = range(seeds) if isinstance(seeds, int) else seeds

@@ -58,23 +58,31 @@ def make(name: str, question: str) -> list[Path]:
 
 
 def _check(name: str, question: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no lesson's name: give two digits and lower-case words, such as 17_name.")
-    if not _QUESTION.fullmatch(question):
-        raise ValueError(
+    taken = next((path.stem for path in lessons() if path.stem[:2] == name[:2]), None)
+    planned = SYLLABUS[name[:2]].question if name[:2] in SYLLABUS else question
+    for wrong, sentence in (
+        (
+            not _NAME.fullmatch(name),
+            f"{name!r} is no lesson's name: give two digits and lower-case words, such as 17_name.",
+        ),
+        (
+            not _QUESTION.fullmatch(question),
             f"{question!r} is no lesson's question: give at most 70 characters in one line that end with a question mark, "
-            'without any of " \\ | < > { }.'
-        )
-    if taken := next((path.stem for path in lessons() if path.stem[:2] == name[:2]), None):
-        raise ValueError(f"lesson {name[:2]} is there already, {taken}: choose another number.")
-    planned = SYLLABUS.get(name[:2])
-    if planned and planned.question != question:
-        raise ValueError(
-            f"lesson {name[:2]} is planned to ask “{planned.question}”: give that question, or change it in "
-            "lora_lessons/course/syllabus.py first."
-        )
-    if course_root() != package().parent:
-        raise ValueError("a new lesson is written into the cloned course: install that with `pip install -e .` first.")
+            'without any of " \\ | < > { }.',
+        ),
+        (taken, f"lesson {name[:2]} is there already, {taken}: choose another number."),
+        (
+            planned != question,
+            f"lesson {name[:2]} is planned to ask “{planned}”: give that question, or change it in "
+            "lora_lessons/course/syllabus.py first.",
+        ),
+        (
+            course_root() != package().parent,
+            "a new lesson is written into the cloned course: install that with `pip install -e .` first.",
+        ),
+    ):
+        if wrong:
+            raise ValueError(sentence)
 
 
 def _with_row(syllabus: str, number: str, question: str) -> str:

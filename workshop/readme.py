@@ -182,9 +182,8 @@ def _speed(recording: dict[str, Any]) -> str:
 
 def _as_it_comes(recording: dict[str, Any]) -> str:
     """What makes TRL's trainer slow, where it was measured."""
-    if not any("SFT" in row["side"] for row in recording["rows"]):
-        return ""
-    return " TRL's SFTTrainer is shown as it comes: it computes each block twice to save memory (checkpointing)."
+    says = " TRL's SFTTrainer is shown as it comes: it computes each block twice to save memory (checkpointing)."
+    return says * any("SFT" in row["side"] for row in recording["rows"])
 
 
 def _lengths(recording: dict[str, Any]) -> str:

@@ -39,7 +39,7 @@ def _statements(record: Mapping[str, Any]) -> list[str]:
 
 def sizes_table() -> str:
     """Every statement, and then every quantity, at every size, with its interval over seeds."""
-    record = sizes.recorded()
+    record = recordings.recorded(sizes.NAME)
     parts = [
         "## What changes with the base's size",
         "",

@@ -11,7 +11,7 @@ A comment that readers do not see follows the number:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 _NUMBER = r"-?\d[\d,]*(?:\.\d+)?"
@@ -66,3 +66,8 @@ def with_names(expression: str, show: Callable[[str], str]) -> str:
     if re.fullmatch(r"lesson \w+", expression):
         return show(expression)
     return _NAME.sub(lambda name: show(name[0]), expression)
+
+
+def listed(names: Sequence[str]) -> str:
+    """As a sentence lists them."""
+    return " and ".join([", ".join(names[:-1])] * (len(names) > 1) + list(names[-1:]))

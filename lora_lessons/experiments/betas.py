@@ -5,16 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from . import recordings
-
 NAME = "lesson_17_betas"
 COMMAND = "python -m workshop record betas"
 BETAS = (0.01, 0.03, 0.1, 0.3, 1.0)
-
-
-def recorded() -> Mapping[str, Any] | None:
-    """The recording; None where nobody has made it. Raises ValueError where it is damaged."""
-    return recordings.recorded_if_any(NAME)

@@ -146,11 +146,14 @@ def recording(kind: str, where: str) -> Path:
 def line(row: dict[str, Any]) -> str:
     """One setting of the table as text, sizes in MB."""
     job = Job(**row["job"])
-    extra = ["PEFT"] if job.layer == "peft" and job.recipe == "course" else []
-    extra += ["fp32"] if job.dtype == "fp32" and job.method != "full" else []
-    extra += [job.optimizer] if job.optimizer != replace(job, optimizer="adamw").optimizer else []
-    extra += [",".join(job.target_modules)] if not isinstance(job.target_modules, str) else []
-    about = ", ".join([planning.describe(job).replace(" tokens", ""), *extra]).replace("checkpointing", "ckpt")
+    parts = (
+        (True, planning.describe(job).replace(" tokens", "")),
+        (job.layer == "peft" and job.recipe == "course", "PEFT"),
+        (job.dtype == "fp32" and job.method != "full", "fp32"),
+        (job.optimizer != replace(job, optimizer="adamw").optimizer, job.optimizer),
+        (not isinstance(job.target_modules, str), ",".join(job.target_modules)),
+    )
+    about = ", ".join(part for is_so, part in parts if is_so).replace("checkpointing", "ckpt")
     about = about.replace(planning.RECIPE_NAMES["hf"], ", hf recipe")
     theirs = f"{row['accelerate'] / 1e6:>11,.0f}"
     if row["status"] != OK:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .. import evaluation, models, tasks
 from . import recordings, shipped_adapters
@@ -65,17 +65,12 @@ def prompted(base: models.Base, name: str, way: str, limit: int = 16, max_new_to
     return sum(kept) / len(kept)
 
 
-def recorded() -> dict[str, Any]:
-    """The recording that lesson 09 quotes. Raises FileNotFoundError when the checkout lacks it."""
-    return recordings.recorded(NAME)
-
-
 def shares(name: str) -> dict[str, float]:
     """The recorded share of answers that keep every rule of the task, by WAYS."""
-    return {way: recorded()["tasks"][name][way] for way in WAYS}
+    return {way: recordings.recorded(NAME)["tasks"][name][way] for way in WAYS}
 
 
 def samples() -> dict[str, Sample]:
     """The recorded sample of every shipped adapter."""
-    by_task = recorded()["tasks"]
+    by_task = recordings.recorded(NAME)["tasks"]
     return {name: Sample(**by_task[name]["sample"]) for name in shipped_adapters.shipped()}

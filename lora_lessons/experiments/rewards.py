@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from . import recordings
-
 NAME = "lesson_17_rewards"
 COMMAND = "python -m workshop record rewards"
 
@@ -29,8 +27,3 @@ REWARDED = (Arm("r = 1", 1, 1e-3), Arm("r = 8", 8, 1e-3), Arm("every weight", No
 WRITTEN = Arm("written answers, r = 8", 8, 1e-3, written=True)
 
 Run = Mapping[str, Any]
-
-
-def recorded() -> Run | None:
-    """The recording that lesson 17 replays; None where nobody has made it. Raises ValueError where it is damaged."""
-    return recordings.recorded_if_any(NAME)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -138,30 +138,41 @@ def _with(job: Job, steps: Sequence[tuple[str, dict[str, Any]]]) -> Job:
     return job
 
 
-def _options(job: Job, fast: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+def _options(job: Job, fast: bool) -> list[tuple[str, dict[str, Any]]]:
     """Changes that save memory, in words and as fields of the job, the mildest first; the fast path has its own loss."""
-    half = "bf16" if job.dtype == "fp32" else job.dtype
-    if not job.gradient_checkpointing:
-        yield "checkpointing (each block is computed twice: slower, the same result)", {"gradient_checkpointing": True}
-    if job.loss not in FUSED and not fast:
-        fused = {"recipe": "trl"} if job.recipe == "course" and job.method != "full" else {"loss": "fused"}
-        yield "a fused loss, which never holds all logits (SFTTrainer since TRL 1.7, Unsloth, Liger)", fused
-    if job.batch_size > 1:
-        one_by_one = {"batch_size": 1, "gradient_accumulation_steps": job.examples_per_step}
-        yield "one sequence at a time, gradients summed over several", one_by_one
-    if job.optimizer in ("adamw", "adamw_fused", "paged_adamw"):
-        yield "AdamW's moments in 8 bits and in pageable memory (paged_adamw_8bit)", {"optimizer": "paged_adamw_8bit"}
-    if job.recipe == "hf" and job.method == "qlora":
-        fields = {"recipe": "course", "layer": "ours"}  # PEFT's layers and the fused AdamW were hf's own
-        if job.optimizer == "adamw_fused":
-            fields["optimizer"] = "adamw"
-        yield "embeddings, head and norms left in 16 bits, and no autocast (recipe course)", fields
-    if job.method == "full":
-        yield "LoRA: the base is frozen, adapters alone train", {"method": "lora", "dtype": half}
-    if job.method != "qlora":
-        yield "QLoRA: the base is frozen in NF4", {"method": "qlora", "dtype": half}
-    if job.method != "full" and job.r > 8:
-        yield "rank 8", {"r": 8}
+    half, adapters = "bf16" if job.dtype == "fp32" else job.dtype, job.method != "full"
+    changes: list[tuple[bool, str, dict[str, Any]]] = [
+        (
+            not job.gradient_checkpointing,
+            "checkpointing (each block is computed twice: slower, the same result)",
+            {"gradient_checkpointing": True},
+        ),
+        (
+            job.loss not in FUSED and not fast,
+            "a fused loss, which never holds all logits (SFTTrainer since TRL 1.7, Unsloth, Liger)",
+            {"recipe": "trl"} if job.recipe == "course" and adapters else {"loss": "fused"},
+        ),
+        (
+            job.batch_size > 1,
+            "one sequence at a time, gradients summed over several",
+            {"batch_size": 1, "gradient_accumulation_steps": job.examples_per_step},
+        ),
+        (
+            job.optimizer in ("adamw", "adamw_fused", "paged_adamw"),
+            "AdamW's moments in 8 bits and in pageable memory (paged_adamw_8bit)",
+            {"optimizer": "paged_adamw_8bit"},
+        ),
+        (
+            job.recipe == "hf" and job.method == "qlora",
+            "embeddings, head and norms left in 16 bits, and no autocast (recipe course)",
+            # PEFT's layers and the fused AdamW were hf's own
+            {"recipe": "course", "layer": "ours"} | ({"optimizer": "adamw"} if job.optimizer == "adamw_fused" else {}),
+        ),
+        (not adapters, "LoRA: the base is frozen, adapters alone train", {"method": "lora", "dtype": half}),
+        (job.method != "qlora", "QLoRA: the base is frozen in NF4", {"method": "qlora", "dtype": half}),
+        (adapters and job.r > 8, "rank 8", {"r": 8}),
+    ]
+    return [(what, fields) for helps, what, fields in changes if helps]
 
 
 def parameters(shape: Shape, job: Job) -> dict[str, int]:
@@ -319,55 +330,65 @@ def bill_table(ledger: Ledger) -> str:
 
 def notes(ledger: Ledger) -> list[str]:
     """What a reader of the bill would not expect: a sentence each."""
-    says = []
-    if ledger.fast:
-        says.append(
+    says = [
+        (
+            ledger.fast,
             "This is the fast path (lesson 12), with texts that share no beginning and all of their tokens supervised: "
-            "your own data takes less."
-        )
-    if ledger.plain:
-        says.append(f"This model trains the plain way, without the fast path of lesson 12: {ledger.plain}.")
-    if ledger.half_of:
-        says.append(
-            f"This counts only the language half of the {ledger.half_of} model. The part that sees or hears comes on top."
-        )
-    if ledger.experts and ledger.bill.quantization:
-        says.append(
+            "your own data takes less.",
+        ),
+        (
+            ledger.plain,
+            f"This model trains the plain way, without the fast path of lesson 12: {ledger.plain}.",
+        ),
+        (
+            ledger.half_of,
+            f"This counts only the language half of the {ledger.half_of} model. The part that sees or hears comes on top.",
+        ),
+        (
+            ledger.experts and ledger.bill.quantization,
             f"{ledger.experts / GB:.2f} GB of the weights are the experts of a mixture, which stay unpacked: they "
             "are stacked in one weight, and bitsandbytes packs only the weights of Linear layers. A base whose experts are "
-            "Linear layers, as Unsloth's gpt-oss in 4 bits, takes less than this (unsloth-zoo#885)."
-        )
-    if ledger.loading > ledger.bill.total:
-        says.append(
+            "Linear layers, as Unsloth's gpt-oss in 4 bits, takes less than this (unsloth-zoo#885).",
+        ),
+        (
+            ledger.loading > ledger.bill.total,
             f"Loading: transformers 5.0 to 5.3 may hold all {ledger.loading / GB:.1f} GB of the 16-bit weights on the card before "
-            "they are packed (transformers#43032). From 5.4 on it packs them one by one, as this course does."
-        )
-    if ledger.recipe == "hf" and ledger.bill.logits > GB:
-        says.append(
+            "they are packed (transformers#43032). From 5.4 on it packs them one by one, as this course does.",
+        ),
+        (
+            ledger.recipe == "hf" and ledger.bill.logits > GB,
             "Trainer lets the model's outputs go before the way back. A loop of your own that keeps them there, as "
-            "`outputs.loss.backward()` does, holds 2 to 4 more bytes of each logit (fitcheck's runs of September 2026)."
-        )
-    peft = f"PEFT {version('peft')}"
-    if ledger.left_out:
-        numbers = sum(size for _, size in ledger.left_out)
-        says.append(
+            "`outputs.loss.backward()` does, holds 2 to 4 more bytes of each logit (fitcheck's runs of September 2026).",
+        ),
+        *_of_experts(ledger),
+    ]
+    return [sentence for applies, sentence in says if applies]
+
+
+def _of_experts(ledger: Ledger) -> list[tuple[object, str]]:
+    """What is adapted of a mixture's experts, and what is not: whether to say a sentence, and the sentence."""
+    peft, such_as = f"PEFT {version('peft')}", ledger.left_out[0][0] if ledger.left_out else ""
+    numbers = sum(size for _, size in ledger.left_out)
+    return [
+        (
+            ledger.left_out,
             f"{'This course' if ledger.peft_adds else 'LoRA'} leaves out {numbers:,} numbers in {len(ledger.left_out)} weights of "
-            f"experts, such as {ledger.left_out[0][0]}: they stay as they are"
-            + ("." if ledger.peft_adds else f", in {peft} too unless its target_parameters names them.")
-        )
-    if ledger.peft_adds:
-        says.append(
+            f"experts, such as {such_as}: they stay as they are"
+            + ("." if ledger.peft_adds else f", in {peft} too unless its target_parameters names them."),
+        ),
+        (
+            ledger.peft_adds,
             f"With these targets {peft} also adapts {' and '.join(ledger.peft_adds)}, no Linear layers in transformers 5"
             + f", and leaves out {ledger.peft_skips} Linear layers named like its experts (peft#3711)"
             * bool(ledger.peft_skips)
-            + ". Earlier ones may not (peft#3232, June 2026): compare print_trainable_parameters() before you train."
-        )
-    if ledger.recipe == "unsloth" and (ledger.left_out or ledger.peft_adds):
-        says.append(
+            + ". Earlier ones may not (peft#3232, June 2026): compare print_trainable_parameters() before you train.",
+        ),
+        (
+            ledger.recipe == "unsloth" and (ledger.left_out or ledger.peft_adds),
             "Unsloth chooses a mixture's experts by a rule of its own, which is not counted here: its line \"Enabling LoRA on MoE "
-            'parameters" names them.'
-        )
-    return says
+            'parameters" names them.',
+        ),
+    ]
 
 
 ASSUMED = (

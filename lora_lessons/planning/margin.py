@@ -31,13 +31,17 @@ def which(card: str) -> str:
 def fits(needed: float, room: float, card: str) -> str:
     """The answer to every plan, in a sentence or two: whether `needed` bytes fit into the `room` of `card`, all in GB."""
     held, with_margin = f"{which(card)} holds {room / GB:.1f}", f"{(needed + margin(needed)) / GB:.1f} with the margin"
-    if is_enough(EDGE * room, needed):
-        return f"It fits: {needed / GB:.1f} GB are needed, {with_margin}, and {held}."
-    if is_enough(room, needed):
-        return f"It may just fit: {needed / GB:.1f} GB are needed, {with_margin}, and {held}, of which the driver may keep 1% to 3%."
-    if needed <= room:
-        return (
-            f"It does not fit safely: {needed / GB:.1f} GB are needed, {with_margin}, and {held}. Most published jobs took more "
-            "than such a plan says."
-        )
-    return f"It does not fit: {needed / GB:.1f} GB are needed, and {held}."
+    takes = f"{needed / GB:.1f} GB are needed"
+    answers = (
+        (is_enough(EDGE * room, needed), f"It fits: {takes}, {with_margin}, and {held}."),
+        (
+            is_enough(room, needed),
+            f"It may just fit: {takes}, {with_margin}, and {held}, of which the driver may keep 1% to 3%.",
+        ),
+        (
+            needed <= room,
+            f"It does not fit safely: {takes}, {with_margin}, and {held}. Most published jobs took more than such a plan says.",
+        ),
+        (True, f"It does not fit: {takes}, and {held}."),
+    )
+    return next(answer for is_so, answer in answers if is_so)

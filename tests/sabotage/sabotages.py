@@ -1482,7 +1482,7 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/planning/fit.py",
         (
             "a smaller rank is never advised",
-            '    if job.method != "full" and job.r > 8:\n        yield "rank 8", {"r": 8}\n',
+            '        (adapters and job.r > 8, "rank 8", {"r": 8}),\n',
             "",
             "tools/planning/test_fit.py::test_what_to_change_first_does_make_it_fit",
         ),
@@ -2852,7 +2852,7 @@ SABOTAGES: list[Sabotage] = [
             "of two scenes with one name the first is lost",
             "            if name in baked:\n",
             "            if not name:\n",
-            "in_workshop/site/test_replays.py::test_two_scenes_of_one_name_are_refused",
+            "in_workshop/site/test_replays.py::test_a_scene_that_cannot_be_played_is_refused",
         ),
     ),
     *_in(
@@ -3263,7 +3263,7 @@ SABOTAGES: list[Sabotage] = [
             "runs under other settings count as made",
             'goes_on = kept.get("settings") == self.settings',
             "goes_on = bool(kept)",
-            "in_workshop/record/test_rewards.py::test_recording_goes_on_where_it_was_stopped_and_begins_anew_under_other_settings",
+            "in_workshop/record/test_rewards.py::test_every_run_is_made_once_and_the_written_one_until_it_earns_what_rank_8_earned",
         ),
         (
             "a recording that goes on elsewhere names the last machine alone",

@@ -23,6 +23,7 @@ from lora_lessons.errors import ModelError
 from lora_lessons.experiments.recordings import answer, run_in_process
 from lora_lessons.experiments.seven_b import STAND_IN
 from lora_lessons.experiments.training_speed import ALPHA, TRAINER, R, through_trainer
+from lora_lessons.fast import why_not
 from lora_lessons.files import write_text
 from lora_lessons.machine import peak_bytes
 
@@ -104,7 +105,7 @@ def one_side(wanted: dict[str, Any], folder: Path) -> None:
         torch.cuda.reset_peak_memory_stats()
     measured: dict[str, Any] = {"side": side, "steps": STEPS, "timed_steps": STEPS - WARM_UP}
     if side in (FAST, PLAIN):
-        measured["plain_because"] = _why_plain(model) if side == FAST else ""
+        measured["plain_because"] = why_not(model) if side == FAST else ""
         run = training.train(model, examples, settings, run_dir=folder / "run", reuse=False, on_step=on_step)
         measured["loss"] = sum(run.losses) / STEPS
     else:
@@ -118,12 +119,6 @@ def one_side(wanted: dict[str, Any], folder: Path) -> None:
     measured["tokens_per_second"] = measured["tokens"] / measured["seconds"]
     measured["peak_bytes"] = torch.cuda.max_memory_allocated() if card else peak_bytes()
     write_text(folder / "found.json", json.dumps(measured))
-
-
-def _why_plain(model: Any) -> str:
-    from lora_lessons.fast import why_not
-
-    return why_not(model)
 
 
 def _base(wanted: dict[str, Any]) -> Any:

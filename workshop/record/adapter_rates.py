@@ -19,11 +19,6 @@ RATES = {
 NAME = "lesson_09_rates"
 
 
-def recorded() -> dict[str, Any]:
-    """The recording that lesson 09 quotes. Raises FileNotFoundError when the checkout lacks it."""
-    return recordings.recorded(NAME)
-
-
 def losses(found: dict[str, Any]) -> dict[str, dict[float, float]]:
     """Of each task, the loss that each rate ended at, by rate."""
     table: dict[str, dict[float, float]] = {}

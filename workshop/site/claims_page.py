@@ -70,7 +70,7 @@ def page() -> str:
 
 def _at_other_sizes() -> str:
     """What may be the small base's own, at each size of base, drawn."""
-    record = sizes.recorded()
+    record = recordings.recorded(sizes.NAME)
     figure, words = small_multiples(record)
     return f"## On larger bases\n\n{one_line(figure_html(figure, words, dpi=150, note=recordings.when(record)))}"
 

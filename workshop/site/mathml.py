@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from docutils import nodes
     from sphinx.application import Sphinx
 
 
@@ -37,24 +37,17 @@ def mathml(tex: str, display: str = "inline") -> str:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Tell Sphinx to set formulas so."""
-    app.add_html_math_renderer("mathml", inline_renderers=(_inline, None), block_renderers=(_block, None))
+    inline = partial(_put, display="inline")
+    block = partial(_put, display="block", before="<div class='formula'>", after="</div>\n")
+    app.add_html_math_renderer("mathml", inline_renderers=(inline, None), block_renderers=(block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def _inline(translator: Any, node: nodes.math) -> None:
-    _put(translator, node, "inline")
-
-
-def _block(translator: Any, node: nodes.math_block) -> None:
-    translator.body.append("<div class='formula'>")
-    _put(translator, node, "block", "</div>\n")
-
-
-def _put(translator: Any, node: Any, display: str, close: str = "") -> None:
+def _put(translator: Any, node: Any, display: str, before: str = "", after: str = "") -> None:
     from docutils.nodes import SkipNode
 
     try:
-        translator.body.append(mathml(node.astext(), display) + close)
+        translator.body.append(before + mathml(node.astext(), display) + after)
     except ValueError as error:
         raise ValueError(f"{translator.builder.current_docname}: {error}") from error
     raise SkipNode

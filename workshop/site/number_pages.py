@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_lessons.course import published
 from lora_lessons.course.lesson import place_of
-from lora_lessons.course.prose import Quoted, quoted_numbers, with_names, with_sources, without_sources
+from lora_lessons.course.prose import Quoted, listed, quoted_numbers, with_names, with_sources, without_sources
 from lora_lessons.course.published import as_printed
 from lora_lessons.course.records import MIME, show_value
 from lora_lessons.course.syllabus import WORDS_A_MINUTE
@@ -123,13 +123,9 @@ def _gave(entry: Mapping[str, Any]) -> str:
     if len(seeds) == 1:
         sentence = "The lesson was run with one seed."
     else:
-        gave = _series(seeds) if len(set(seeds)) > 1 else "the same"
-        sentence = f"Seeds {_series([*map(str, range(len(seeds)))])} gave {gave}."
-    return f"{sentence} A second machine gave {_series([*dict.fromkeys(elsewhere)])}." if elsewhere else sentence
-
-
-def _series(words: list[str]) -> str:
-    return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
+        gave = listed(seeds) if len(set(seeds)) > 1 else "the same"
+        sentence = f"Seeds {listed([*map(str, range(len(seeds)))])} gave {gave}."
+    return f"{sentence} A second machine gave {listed([*dict.fromkeys(elsewhere)])}." if elsewhere else sentence
 
 
 def allowed(entry: Mapping[str, Any]) -> str:

@@ -9,5 +9,4 @@ from .book import invented as invented
 from .cells import COMMAND as COMMAND
 from .cells import NAME as NAME
 from .cells import BookRun as BookRun
-from .cells import recorded as recorded
 from .holding import BookBench as BookBench

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ... import training
-from .. import recordings
 
 NAME = "lesson_18_capacity"
 COMMAND = "python -m workshop record capacity"
@@ -44,8 +42,3 @@ class BookRun(NamedTuple):
     def how(self, rate: float) -> training.Settings:
         """Its settings in the words of the lessons' trainings."""
         return training.Settings(steps=self.steps, batch_size=BATCH, learning_rate=rate, seed=self.seed)
-
-
-def recorded() -> Mapping[str, Any] | None:
-    """The recording that lesson 18 quotes; None where nobody has made it. Raises ValueError where it is damaged."""
-    return recordings.recorded_if_any(NAME)

@@ -88,8 +88,3 @@ def above(value: Spread, least: float = APART) -> bool:
 def below(value: Spread, least: float = APART) -> bool:
     """Whether a is below b, as `above`."""
     return value.high is not None and value.high < 0 and value.mean <= -least
-
-
-def listed(names: Sequence[str]) -> str:
-    """As a sentence lists them."""
-    return " and ".join([", ".join(names[:-1])] * (len(names) > 1) + list(names[-1:]))

@@ -14,6 +14,7 @@ from operator import itemgetter
 from statistics import fmean
 from typing import Any
 
+from ...course.prose import listed
 from ...tasks import everyday_questions
 from ..capacity.cells import ENTRIES
 from ..ordinary_answers import APART, KEPT, own_form, run_name
@@ -34,7 +35,7 @@ from .arms import (
     TASK,
     VARIANTS,
 )
-from .evidence import Evidence, NotRecorded, Spread, above, below, in_words, listed, spread
+from .evidence import Evidence, NotRecorded, Spread, above, below, in_words, spread
 from .recording import final, trial
 
 SEEN, CONDITION, NOT_SEEN = "seen here", "seen with a condition", "not seen here"
@@ -47,6 +48,12 @@ WIDER = 1.25  # times: two ratios of rates that are nearer than this are not tol
 BEHIND = 0.1  # of a book
 TOP = 0.9  # of answers: above it two arms are both as good as they can be
 Judged = tuple[str, dict[str, Any]]
+
+
+def first_of(values: dict[str, Any], *outcomes: tuple[object, str, str]) -> Judged:
+    """The verdict of the first outcome that is so, with its condition, if it has one, among the values."""
+    verdict, condition = next((verdict, condition) for is_so, verdict, condition in outcomes if is_so)
+    return verdict, values | ({"condition": condition} if condition else {})
 
 
 def p01(e: Evidence) -> Judged:
@@ -73,25 +80,28 @@ def p02(e: Evidence) -> Judged:
     rates = {r: e.rate("LoRA" if r == 8 else f"LoRA, r = {r}") for r in (1, 8, 64)}
     apart = max(rates[8], rates[64]) / min(rates[8], rates[64])
     values: dict[str, Any] = {"apart": apart} | {f"r{r}": rate for r, rate in rates.items()}
-    if apart >= 4:
-        return NOT_SEEN, values
-    return CONDITION, values | {
-        "condition": f"{'To one step of our ladder, w' if apart >= 2 else 'W'}ith α the same at every rank, and in runs "
+    condition = (
+        f"{'To one step of our ladder, w' if apart >= 2 else 'W'}ith α the same at every rank, and in runs "
         "so short that the paper expects nothing else; with α = 2r rank 64 needed a lower rate (lesson 05)."
-    }
+    )
+    return first_of(values, (apart >= 4, NOT_SEEN, ""), (True, CONDITION, condition))
 
 
 def p03(e: Evidence) -> Judged:
     mlp, every = e.above("attention", "MLP"), e.above("attention", "LoRA")
     values: dict[str, Any] = {"mlp": in_words(mlp), "every": in_words(every)}
-    if above(mlp):
-        return SEEN, values
-    if not e.whole and not above(every) and not below(mlp):
-        return CANNOT_TELL, values | {
-            "condition": f"{'The same' if mlp.mean > 0 else 'Not the same'} direction, not told apart."
-        }
-    beside = {"condition": "Beside all matrices; beside the MLP alone it is not told apart."}
-    return (CONDITION, values | beside) if above(every) else (NOT_SEEN, values)
+    same = "The same" if mlp.mean > 0 else "Not the same"
+    return first_of(
+        values,
+        (above(mlp), SEEN, ""),
+        (
+            not e.whole and not above(every) and not below(mlp),
+            CANNOT_TELL,
+            f"{same} direction, not told apart.",
+        ),
+        (above(every), CONDITION, "Beside all matrices; beside the MLP alone it is not told apart."),
+        (True, NOT_SEEN, ""),
+    )
 
 
 def p04(e: Evidence) -> Judged:
@@ -107,13 +117,9 @@ def p04(e: Evidence) -> Judged:
     }
     values: dict[str, Any] = {"lora": fmean(costs["LoRA"]), "full": fmean(costs["full"]), "more": in_words(more)}
     values |= gaps
-    if not above(more):
-        return NOT_SEEN, values
-    if gaps["large"] - gaps["short"] > ALONE:
-        return SEEN, values
-    return CANNOT_TELL, values | {
-        "condition": "Not told apart from a short run: with as few steps the large batch does not widen the distance."
-    }
+    untold = "Not told apart from a short run: with as few steps the large batch does not widen the distance."
+    wider = gaps["large"] - gaps["short"] > ALONE
+    return first_of(values, (not above(more), NOT_SEEN, ""), (wider, SEEN, ""), (True, CANNOT_TELL, untold))
 
 
 def p05(e: Evidence) -> Judged:
@@ -139,11 +145,8 @@ def p05(e: Evidence) -> Judged:
             f" Trained four times as long, rank 1 held {longer:.0%}, "
             f"which is {longer * many / few:.1f} times all that the small book holds."
         )
-    if small[16] - small[1] >= BEHIND:
-        return CANNOT_TELL, values | {
-            "condition": "Rank 1 was behind with the small book, too: slowness and lack of room look alike here."
-        }
-    return SEEN, values
+    alike = "Rank 1 was behind with the small book, too: slowness and lack of room look alike here."
+    return first_of(values, (small[16] - small[1] >= BEHIND, CANNOT_TELL, alike), (True, SEEN, ""))
 
 
 def _held(e: Evidence) -> dict[tuple[str, int, int, int], float]:
@@ -170,12 +173,6 @@ def p06(e: Evidence) -> Judged:
     values: dict[str, Any] = {name: listed([f"{share:.0%}" for share in found]) for name, found in shares.items()}
     values["before"] = before
     learned = {name: spread(found, [before] * 3) for name, found in shares.items()}
-    if not above(learned["one"], BEHIND):
-        return NOT_SEEN, values
-    if not above(learned["every"], BEHIND):
-        return CONDITION, values | {"condition": "Rank 1 learned, but every weight, at its rate, did not."}
-    if below(spread(shares["one"], shares["every"]), 0):
-        return CONDITION, values | {"condition": "It learned, but less than every weight did."}
     # after how many steps half the answers earned the point for the first time
     late, early = (
         [
@@ -187,14 +184,20 @@ def p06(e: Evidence) -> Judged:
         ]
         for arm in ("one", "every")
     )
-    if all(one > every for one, every in zip(late, early, strict=True)):
-        return CONDITION, values | {
-            "condition": "It got there, later, and no rate was tuned: half the answers earned the point after "
-            f"{listed([f'{step:g}' for step in late])} steps, with every weight after {listed([f'{step:g}' for step in early])}."
-        }
-    if min(fmean(shares["one"]), fmean(shares["every"])) >= TOP:
-        return CONDITION, values | {"condition": "Both are at the top, where nothing can be told apart."}
-    return SEEN, values
+    slower = (
+        "It got there, later, and no rate was tuned: half the answers earned the point after "
+        f"{listed([f'{step:g}' for step in late])} steps, with every weight after {listed([f'{step:g}' for step in early])}."
+    )
+    top = min(fmean(shares["one"]), fmean(shares["every"])) >= TOP
+    return first_of(
+        values,
+        (not above(learned["one"], BEHIND), NOT_SEEN, ""),
+        (not above(learned["every"], BEHIND), CONDITION, "Rank 1 learned, but every weight, at its rate, did not."),
+        (below(spread(shares["one"], shares["every"]), 0), CONDITION, "It learned, but less than every weight did."),
+        (all(one > every for one, every in zip(late, early, strict=True)), CONDITION, slower),
+        (top, CONDITION, "Both are at the top, where nothing can be told apart."),
+        (True, SEEN, ""),
+    )
 
 
 def p07(e: Evidence) -> Judged:
@@ -216,15 +219,15 @@ def p07(e: Evidence) -> Judged:
     values: dict[str, Any] = {name: fmean(map(_general, runs)) for name, runs in (("lora", lora), ("full", full))}
     values |= {"less": in_words(less), "base": e.base()["general"]}
     values["forgets"] = "; ".join(f"{name} {in_words(value, '+.1f')}".strip() for name, value in moved.items())
-    if min(means) < 0 < max(means):
-        return CANNOT_TELL, values | {"condition": "Which of the two forgets less follows LoRA's rate and α."}
-    if above(less) and below(forgets, 0):
-        return SEEN, values
-    if above(less):
-        return CONDITION, values | {"condition": "It learned less, but did not forget less."}
-    if below(forgets, 0):
-        return CONDITION, values | {"condition": "It forgot less, but learned as much."}
-    return NOT_SEEN, values
+    learned_less, forgot_less = above(less), below(forgets, 0)
+    return first_of(
+        values,
+        (min(means) < 0 < max(means), CANNOT_TELL, "Which of the two forgets less follows LoRA's rate and α."),
+        (learned_less and forgot_less, SEEN, ""),
+        (learned_less, CONDITION, "It learned less, but did not forget less."),
+        (forgot_less, CONDITION, "It forgot less, but learned as much."),
+        (True, NOT_SEEN, ""),
+    )
 
 
 def _general(run: Mapping[str, Any]) -> float:
@@ -251,15 +254,15 @@ def p08(e: Evidence) -> Judged:
         else "At rank 1 there was nothing to scale down."
     )
     values |= {"reach": e.runs(REACHES)[arms["rank 1"]][REACH], "book": e.runs(REACHES)[BOOK]}
-    if values["reach"] < 1:
-        return CANNOT_TELL, values | {"condition": "The updates are too weak to come among the ten."}
-    if not more:
-        return NOT_SEEN, values
     everywhere, bought = len(more) == len(arms), below(recalls, 0) and costs.mean < ALONE
-    if everywhere and bought:
-        return SEEN, values
     where = "At every rank" if everywhere else f"At {listed(more)} alone"
-    return CONDITION, values | {"condition": f"{where}{'' if bought else '; scaling them down brought nothing back'}."}
+    return first_of(
+        values,
+        (values["reach"] < 1, CANNOT_TELL, "The updates are too weak to come among the ten."),
+        (not more, NOT_SEEN, ""),
+        (everywhere and bought, SEEN, ""),
+        (True, CONDITION, f"{where}{'' if bought else '; scaling them down brought nothing back'}."),
+    )
 
 
 def p09(e: Evidence) -> Judged:
@@ -278,13 +281,14 @@ def p09(e: Evidence) -> Judged:
         "off": ", ".join(f"{name} {in_words(value, '+.1%')}" for value, name in off),
         "told": "; ".join(f"{names} {place}" for place, names in where.items()),
     }
-    if BETTER in map(told.get, PAPERS_OWN):
-        return NOT_SEEN, values
-    if worse := [name for name in PAPERS_OWN if told[name] == WORSE]:
-        return CONDITION, values | {"condition": f"None ended better; {listed(worse)} ended {WORSE}."}
-    if UNTOLD in map(told.get, PAPERS_OWN):
-        return CANNOT_TELL, values | {"condition": f"An interval reaches beyond {CLOSE:.0%}."}
-    return SEEN, values
+    worse = [name for name in PAPERS_OWN if told[name] == WORSE]
+    return first_of(
+        values,
+        (BETTER in map(told.get, PAPERS_OWN), NOT_SEEN, ""),
+        (worse, CONDITION, f"None ended better; {listed(worse)} ended {WORSE}."),
+        (UNTOLD in map(told.get, PAPERS_OWN), CANNOT_TELL, f"An interval reaches beyond {CLOSE:.0%}."),
+        (True, SEEN, ""),
+    )
 
 
 def _beside(value: Spread) -> str:
@@ -313,9 +317,8 @@ def p10(e: Evidence) -> Judged:
         return CONDITION, values | {
             "condition": "A random mask only: not on the persona, but on lesson 18's phone book."
         }
-    if above(mask):
-        return NOT_SEEN, values
-    return CANNOT_TELL, values | {"condition": "A random mask only, and not told apart from LoRA."}
+    untold = "A random mask only, and not told apart from LoRA."
+    return first_of(values, (above(mask), NOT_SEEN, ""), (True, CANNOT_TELL, untold))
 
 
 def p11(e: Evidence) -> Judged:
@@ -336,14 +339,12 @@ def p11(e: Evidence) -> Judged:
         "loss": fmean(look["loss"] for look in best),
         "base": e.base()["loss"],
     }
-    if spills > 0.5:
-        return SEEN, values
     elsewhere = fmean(run[SPILLS]["elsewhere"] for run in tea)
-    beside = {
-        "condition": f"In {elsewhere:.0%} of answers to {tea[0][SPILLS]['asked']} household questions, "
+    shares = (
+        f"In {elsewhere:.0%} of answers to {tea[0][SPILLS]['asked']} household questions, "
         f"in {values['twelve']:.0%} of those to {len(everyday_questions())} general ones."
-    }
-    return (CONDITION, values | beside) if spills > 0.1 else (NOT_SEEN, values)
+    )
+    return first_of(values, (spills > 0.5, SEEN, ""), (spills > 0.1, CONDITION, shares), (True, NOT_SEEN, ""))
 
 
 def _everywhere(looks: Mapping[str, float]) -> float:
@@ -373,13 +374,13 @@ def p12(e: Evidence) -> Judged:
         values[f"{task}_loss"] = in_words(apart["loss"])
         keeps += [task] * (below(apart["drift"], 0) and fmean(found["own"][1]) >= KEPT * fmean(found["own"][0]))
         costs += [task] * above(apart["loss"])
-    if keeps == [APART]:
-        return CONDITION, values | {
-            "condition": "Where a task's questions look unlike ordinary ones, not where they look alike."
-        }
-    if TASK not in keeps:
-        return NOT_SEEN, values
-    return (CONDITION, values | {"condition": "But the task is learned less well."}) if costs else (SEEN, values)
+    return first_of(
+        values,
+        (keeps == [APART], CONDITION, "Where a task's questions look unlike ordinary ones, not where they look alike."),
+        (TASK not in keeps, NOT_SEEN, ""),
+        (costs, CONDITION, "But the task is learned less well."),
+        (True, SEEN, ""),
+    )
 
 
 JUDGES: Mapping[str, Callable[[Evidence], Judged]] = {

@@ -4,9 +4,9 @@
 """
 
 from .cells import CLAIMS as CLAIMS
+from .cells import NAME as NAME
 from .cells import SIZES as SIZES
 from .cells import AskedBase as AskedBase
-from .cells import recorded as recorded
 from .statements import STATEMENTS as STATEMENTS
 from .statements import at_sizes as at_sizes
 from .statements import in_words as in_words

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...models import EMBEDDED, NAMED
-from .. import recordings
 
 STEPS, BATCH, R, ALPHA = 24, 4, 8, 16  # every training's, as in lessons 03, 05 and 07
 SEEDS = (0, 1, 2)
@@ -160,11 +159,6 @@ def of(size: AskedBase, claims: Iterable[str] = CLAIMS, seeds: Sequence[int] = S
 
 NAME = "sizes"
 Row = dict[str, Any]
-
-
-def recorded() -> dict[str, Any]:
-    """What was measured so far. Raises as `recordings.recorded`."""
-    return recordings.recorded(NAME)
 
 
 def key(row: Row) -> tuple[str, str, str, int]:

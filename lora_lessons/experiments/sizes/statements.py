@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...course.claims import AtSizes
+from ...course.prose import listed
 from .. import recordings
-from .cells import ALPHA, SIZES, STEPS, AskedBase, recorded
+from .cells import ALPHA, NAME, SIZES, STEPS, AskedBase
 from .table import ALONE, OPEN, Spread, TableLine, said, table
 
 SEEN, NOT_SEEN, NOT_TOLD, NOT_ASKED = "seen", "not seen", "not told apart", "not asked"
@@ -148,7 +149,7 @@ def at_sizes(*names: str) -> Callable[[], AtSizes]:
     statements = {name: STATEMENTS[name] for name in names}
 
     def asked() -> AtSizes:
-        record = recorded()
+        record = recordings.recorded(NAME)
         lines = table(record)
         at = _seen(lines, SIZES)
         words = []
@@ -183,8 +184,4 @@ def _numbers(line: TableLine) -> str:
 def in_words(at: Mapping[str, str]) -> str:
     """At which sizes a statement was seen, and at which not, as the end of a sentence."""
     groups = {word: [title for title, one in at.items() if one == word] for word in dict.fromkeys(at.values())}
-    return "; ".join(f"{word} at {_and(titles)}" for word, titles in groups.items())
-
-
-def _and(titles: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(titles[:-1]), titles[-1]]))
+    return "; ".join(f"{word} at {listed(titles)}" for word, titles in groups.items())

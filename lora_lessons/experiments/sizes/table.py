@@ -7,8 +7,9 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from ...evaluation import interval
+from .. import recordings
 from ..sweep.table import summary
-from .cells import ALPHA, CLAIMS, RANKS, SIZES, STEPS, STORED, AskedBase, R, Row, done, lora_way, of, recorded
+from .cells import ALPHA, CLAIMS, NAME, RANKS, SIZES, STEPS, STORED, AskedBase, R, Row, done, lora_way, of
 
 OPEN = "not measured yet"
 ALONE = 0.05  # nats: a single run that is nearer to another, or to a limit, is not told apart from it
@@ -55,10 +56,6 @@ def _number(name: str, times: float = 1, way: str = "") -> Callable[[Found], flo
     return lambda found: times * found[way][name]
 
 
-def _apart(name: str, than: str) -> Callable[[Found], float]:
-    return lambda found: found[""][name] - found[""][than]
-
-
 def _times(name: str, whole: str) -> Callable[[Found], float]:
     return lambda found: found[""][name] / found[""][whole]
 
@@ -90,10 +87,6 @@ MERGED = {
     "merged, then NF4": "then_nf4",
     "apart on NF4": "nf4_apart",
 }
-
-
-def _general(found: Found) -> float:
-    return found["LoRA"]["general"] / found["base"]["general"]
 
 
 # The first one of each claim is drawn.
@@ -138,7 +131,11 @@ QUANTITIES: dict[str, list[Quantity]] = {
         Quantity(f"gain kept, {words}", "%", _share(way, "base", "unmerged"), ".0f") for words, way in MERGED.items()
     ],
     "forget": [
-        Quantity("perplexity of plain English after LoRA", "times the base's", _general),
+        Quantity(
+            "perplexity of plain English after LoRA",
+            "times the base's",
+            lambda found: found["LoRA"]["general"] / found["base"]["general"],
+        ),
         # as many questions as `evaluation.score` asks
         Quantity("everyday answers in the task's form", "%", _number("drift", 100, "LoRA"), ".0f", answers=12),
         Quantity("answers that keep every rule", "%", _number("kept", 100, "LoRA"), ".0f", answers=16),
@@ -161,7 +158,12 @@ QUANTITIES: dict[str, list[Quantity]] = {
             Quantity(f"{name} above the intact base", "nats a token", _number(name), "+.3f")
             for name in ("Q4_0", "Q8_0", "Q4_1", "NF4 + double", "FP4", "int4")
         ),
-        Quantity("int4 above NF4 + double", "nats a token", _apart("int4", "NF4 + double"), "+.3f"),
+        Quantity(
+            "int4 above NF4 + double",
+            "nats a token",
+            lambda found: found[""]["int4"] - found[""]["NF4 + double"],
+            "+.3f",
+        ),
     ],
     "memory": [
         Quantity(f"{way}, predicted beside {what}", "%", off(way), "+.1f")
@@ -196,7 +198,7 @@ def table(record: Mapping[str, Any], sizes: Mapping[str, AskedBase] = SIZES, ste
 
 def measured_at(quantity: str, title: str) -> float:
     """The mean of a recorded quantity at a size. Raises KeyError where it was not measured."""
-    for line in table(recorded()):
+    for line in table(recordings.recorded(NAME)):
         if line.quantity.name == quantity and title in line.measured:
             return line.measured[title].mean
     raise KeyError(f"{quantity} was not measured at {title}.")

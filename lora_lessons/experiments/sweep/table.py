@@ -35,10 +35,8 @@ def trial_of(row: Mapping[str, Any]) -> Trial:
 
 def check_row(row: Mapping[str, Any]) -> None:
     """Raise KeyError, TypeError or ValueError where `row`, read from a file, is none that a run of a sweep writes."""
-    for name in (*Trial._fields, "name", "status", "seconds", "date", "machine", "error"):
-        row[name]
     ok = row["status"] == OK
-    for name in MEASURED if ok else ():
+    for name in (*Trial._fields, "name", "seconds", "date", "machine", "error", *(MEASURED if ok else ())):
         row[name]
     for name, value in row.items():
         number = name in INTEGERS | NUMBERS

@@ -57,28 +57,40 @@ def grid(
     Raises ValueError with what to change when a value cannot be.
     """
     given = {"--r": r, "--alpha": alpha, "--method": methods, "--lr": learning_rates, "--base": bases}
-    if empty := [option for option, values in given.items() if not values]:
-        raise ValueError(f"{empty[0]} is empty: give at least one value.")
-    if wrong := [rank for rank in r if rank < 1]:
-        raise ValueError(f"--r {wrong[0]}: a rank is a whole number of at least 1.")
     names = [name.strip() for name in target_modules.split(",")]
-    if not all(re.fullmatch(r"[\w.-]+", name) for name in names):
-        raise ValueError(f"--targets {target_modules!r}: give all-linear, or names joined by commas: q_proj,v_proj.")
-    if unknown := [method for method in methods if method not in METHODS]:
-        raise ValueError(f"--method {unknown[0]}: choose from {', '.join(METHODS)}.")
-    if unknown := [base for base in bases if base not in BASES]:
-        raise ValueError(f"--base {unknown[0]}: choose from {', '.join(BASES)}.")
-    if set(bases) - {BASES[0]} and set(methods) & {"dora", "pissa"}:
-        raise ValueError("--method dora and pissa read W itself, which is packed here in 4 bits: use --base 16-bit.")
-    if wrong_rate := [rate for rate in learning_rates if not 0 < rate < 1]:
-        raise ValueError(f"--lr {wrong_rate[0]:g}: a learning rate lies between 0 and 1 (4e-3 is lesson 03's).")
     many = seeds if isinstance(seeds, int) else len(seeds)
-    if min(many, steps, batch_size) < 1:
-        raise ValueError("--seeds, --steps and --batch-size are counts of at least 1.")
-    if (runs := many * math.prod(map(len, given.values()))) > MOST:
-        raise ValueError(
-            f"these are {runs:,} runs, and a sweep has at most {MOST:,}: give fewer values, or fewer --seeds."
-        )
+    runs = many * math.prod(map(len, given.values()))
+    packed, reads_W = set(bases) - {BASES[0]}, set(methods) & {"dora", "pissa"}
+    # what of the given cannot be, and what to say of the first of it
+    faults: list[tuple[Sequence[object], str]] = [
+        ([option for option, values in given.items() if not values], "{} is empty: give at least one value."),
+        ([rank for rank in r if rank < 1], "--r {}: a rank is a whole number of at least 1."),
+        (
+            [target_modules] if not all(re.fullmatch(r"[\w.-]+", name) for name in names) else [],
+            "--targets {!r}: give all-linear, or names joined by commas: q_proj,v_proj.",
+        ),
+        ([one for one in methods if one not in METHODS], f"--method {{}}: choose from {', '.join(METHODS)}."),
+        ([base for base in bases if base not in BASES], f"--base {{}}: choose from {', '.join(BASES)}."),
+        (
+            [*reads_W] if packed else [],
+            "--method dora and pissa read W itself, which is packed here in 4 bits: use --base 16-bit.",
+        ),
+        (
+            [rate for rate in learning_rates if not 0 < rate < 1],
+            "--lr {:g}: a learning rate lies between 0 and 1 (4e-3 is lesson 03's).",
+        ),
+        (
+            [count for count in (many, steps, batch_size) if count < 1],
+            "--seeds, --steps and --batch-size are counts of at least 1.",
+        ),
+        (
+            [runs] if runs > MOST else [],
+            f"these are {{:,}} runs, and a sweep has at most {MOST:,}: give fewer values, or fewer --seeds.",
+        ),
+    ]
+    for wrong, says in faults:
+        if wrong:
+            raise ValueError(says.format(wrong[0]))
     chosen = range(seeds) if isinstance(seeds, int) else seeds
     for seed in chosen:
         Settings(steps=steps, batch_size=batch_size, seed=seed)  # raises for what the loop cannot do

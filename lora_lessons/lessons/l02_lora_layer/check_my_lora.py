@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -37,6 +36,16 @@ class TheirMatrix(NamedTuple):
         return matrix.T if self.turned else matrix
 
     @property
+    def plain(self) -> str:
+        """Its name, also where it is an nn.Linear's weight."""
+        return self.name.removesuffix(".weight")
+
+    @property
+    def linear(self) -> bool:
+        """Whether it is an nn.Linear's weight."""
+        return self.plain != self.name
+
+    @property
     def on_the_right(self) -> str:
         """How rows are multiplied by it."""
         return self.letter if self.turned else f"{self.letter}.T"
@@ -67,7 +76,7 @@ def _look(answer: Any) -> str | None:
     if isinstance(matrices, str):
         return matrices
     A, B = matrices
-    if advice := next(_inside(layer, base, A, B), None):
+    if advice := _inside(layer, base, A, B):
         return advice
     A, B = A._replace(turned=A.held(layer).shape != (R, K)), B._replace(turned=B.held(layer).shape != (D, R))
     h = _forward(layer, x, A, B)
@@ -119,50 +128,95 @@ def _matrices(layer: Any, base: nn.Linear) -> tuple[TheirMatrix, TheirMatrix] | 
     return matrices[0], matrices[1]
 
 
-def _inside(layer: Any, base: nn.Linear, A: TheirMatrix, B: TheirMatrix) -> Iterator[str]:
+def _inside(layer: Any, base: nn.Linear, A: TheirMatrix, B: TheirMatrix) -> str | None:
     """What is wrong with the layer's parts: their kinds and shapes, and who trains."""
-    for one in (A, B):
-        part, name = one.held(layer), one.name.removesuffix(".weight")
-        if not isinstance(part, nn.Parameter):
-            yield f"{name} is a plain tensor, so no optimizer would find it. Wrap it: nn.Parameter(…)."
-        if not part.requires_grad:
-            yield f"{name} does not train: it was made with requires_grad=False, or frozen together with the base."
-    shapes = [tuple(one.held(layer).shape) for one in (A, B)]
-    if [sorted(shape) for shape in shapes] == [sorted((D, R)), sorted((R, K))]:
-        yield "A and B have changed places. x meets A (r×k) first; B (d×r) leads from the narrow path to the output."
-    for one, have, shape, letters in zip((A, B), shapes, ((R, K), (D, R)), ("r×k", "d×r"), strict=True):
-        if have == shape[::-1] and one.name.endswith(".weight"):
-            yield "nn.Linear takes its inputs first and keeps outputs × inputs: A is nn.Linear(k, r), B is nn.Linear(r, d)."
-        if have not in (shape, shape[::-1]):
-            yield (
-                f"{one.name} has the shape {'×'.join(map(str, have))}; for r = {R} on a layer with {K} inputs and {D} outputs "
-                f"it must be {letters}, {'×'.join(map(str, shape))}."
-            )
     trains = {name: p for name, p in layer.named_parameters() if p.requires_grad}
-    if any(p is base.weight for p in trains.values()):
-        yield "W still trains. Freeze the base layer in __init__: base_layer.requires_grad_(False)."
-    if any(p is base.bias for p in trains.values()):
-        yield "W is frozen and its bias is not. Freeze the whole base layer: base_layer.requires_grad_(False)."
-    for one in (A, B):
-        if one.name.endswith(".weight") and f"{one.name.removesuffix('.weight')}.bias" in trains:
-            yield f"Your {one.letter} has a bias, and LoRA's has none. Leave it out: nn.Linear(…, bias=False)."
-    if more := [name for name in trains if name not in (A.name, B.name)]:
-        yield f"Something besides A and B trains: {more[0]}. Only lora_A and lora_B should."
+    more = [name for name in trains if name not in (A.name, B.name)]
+    sizes = [sorted(one.held(layer).shape) for one in (A, B)]
+    biased = [one for one in (A, B) if one.linear and f"{one.plain}.bias" in trains]
+    return _first(
+        *_kind(layer, A),
+        *_kind(layer, B),
+        (
+            sizes == [sorted((D, R)), sorted((R, K))],
+            "A and B have changed places. x meets A (r×k) first; B (d×r) leads from the narrow path to the output.",
+        ),
+        *_shape(layer, A, (R, K), "r×k"),
+        *_shape(layer, B, (D, R), "d×r"),
+        (
+            any(p is base.weight for p in trains.values()),
+            "W still trains. Freeze the base layer in __init__: base_layer.requires_grad_(False).",
+        ),
+        (
+            any(p is base.bias for p in trains.values()),
+            "W is frozen and its bias is not. Freeze the whole base layer: base_layer.requires_grad_(False).",
+        ),
+        *(
+            (True, f"Your {one.letter} has a bias, and LoRA's has none. Leave it out: nn.Linear(…, bias=False).")
+            for one in biased
+        ),
+        *((True, f"Something besides A and B trains: {name}. Only lora_A and lora_B should.") for name in more),
+    )
+
+
+Row = tuple[object, str]  # whether something is wrong, and what to say then
+
+
+def _first(*rows: Row) -> str | None:
+    """What to say of the first thing that is wrong; None where nothing is."""
+    return next((sentence for is_so, sentence in rows if is_so), None)
+
+
+def _kind(layer: Any, one: TheirMatrix) -> list[Row]:
+    part = one.held(layer)
+    return [
+        (
+            not isinstance(part, nn.Parameter),
+            f"{one.plain} is a plain tensor, so no optimizer would find it. Wrap it: nn.Parameter(…).",
+        ),
+        (
+            not part.requires_grad,
+            f"{one.plain} does not train: it was made with requires_grad=False, or frozen together with the base.",
+        ),
+    ]
+
+
+def _shape(layer: Any, one: TheirMatrix, shape: tuple[int, int], letters: str) -> list[Row]:
+    have = tuple(one.held(layer).shape)
+    return [
+        (
+            have == shape[::-1] and one.linear,
+            "nn.Linear takes its inputs first and keeps outputs × inputs: A is nn.Linear(k, r), B is nn.Linear(r, d).",
+        ),
+        (
+            have not in (shape, shape[::-1]),
+            f"{one.name} has the shape {'×'.join(map(str, have))}; for r = {R} on a layer with {K} inputs and {D} outputs "
+            f"it must be {letters}, {'×'.join(map(str, shape))}.",
+        ),
+    ]
 
 
 def _start(A: Tensor, B: Tensor) -> str | None:
     """What is wrong with the numbers that A and B start from."""
-    if not torch.isfinite(A).all() or not torch.isfinite(B).all():
-        return "lora_A or lora_B holds NaN or infinity: torch.empty only reserves memory. Fill both with numbers."
-    if not A.any() and not B.any():
-        return "A and B are both zero: that is the saddle on the map. Both gradients are zero, so nothing ever learns."
-    if not A.any():
-        return "A is zero and B is random. That learns, too, but the paper and PEFT have it the other way: B = 0, A random."
-    if B.any():
-        return "B does not start at zero, so B·A is not zero and the model is changed before it has learned anything."
-    if int(torch.linalg.matrix_rank(A)) < R:
-        return "A's rows are all alike, so r directions do the work of one. Draw A at random."
-    return None
+    saddle = "A and B are both zero: that is the saddle on the map. Both gradients are zero, so nothing ever learns."
+    turned = (
+        "A is zero and B is random. That learns, too, but the paper and PEFT have it the other way: B = 0, A random."
+    )
+    return _first(
+        (
+            not torch.isfinite(A).all() or not torch.isfinite(B).all(),
+            "lora_A or lora_B holds NaN or infinity: torch.empty only reserves memory. Fill both with numbers.",
+        ),
+        (not A.any(), turned if B.any() else saddle),
+        (
+            B.any(),
+            "B does not start at zero, so B·A is not zero and the model is changed before it has learned anything.",
+        ),
+        (
+            int(torch.linalg.matrix_rank(A.nan_to_num(0, 0, 0))) < R,
+            "A's rows are all alike, so r directions do the work of one. Draw A at random.",
+        ),
+    )
 
 
 def _forward(layer: Any, x: Tensor, A: TheirMatrix, B: TheirMatrix) -> Tensor | str:

@@ -5,7 +5,6 @@ What stands first is what the lesson's exercises ask for, as the course writes i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,9 +14,10 @@ from torch.nn.functional import cross_entropy
 
 from ... import lora
 from ...course import own_code
+from ...course.exercises import own_layer
 from ...tasks import IGNORED
+from ..l02_lora_layer import check_my_lora as check_my_lora  # it registers the check of 02.1
 
-LARGEST = 4  # how many times 1/√k the numbers of A may be at the start, in the root of their mean square
 RISEN = 1.0  # nats above the first step's loss; batches differ by about half of it
 
 
@@ -50,59 +50,8 @@ def train_by_hand(model: Any, batches: Iterable[Mapping[str, Tensor]], learning_
 
 
 def my_layer() -> type[nn.Module]:
-    """The class that trains: the learner's MyLoRA of lesson 02 where it is sound, the course's LoRALinear otherwise.
-
-    Prints which, and in one sentence what keeps the learner's class from training.
-    """
-    made = own_code.read("my_lora", "MyLoRA")
-    if isinstance(made, str) or (wrong := ailment(made)):
-        why = made if isinstance(made, str) else wrong
-        print(f"{why} The course's layer trains here; to train your own, solve exercise 02.1.")
-        return lora.LoRALinear
-    print("Your own MyLoRA trains.")
-    return made
-
-
-@torch.no_grad()
-def ailment(mine: type[nn.Module]) -> str | None:
-    """What is wrong with a learner's layer, in a sentence; None when it computes and trains what the course's does."""
-    r, d, k, alpha = 8, 12, 576, 13.0  # α/r is like nothing else, and k is our base's
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        linear, x = nn.Linear(k, d, bias=False), torch.randn(4, k, requires_grad=True)
-        try:
-            layer = mine(linear, r, alpha)
-        except Exception as error:
-            return f"Your MyLoRA(linear, r, lora_alpha) stopped with {type(error).__name__}: {error}."
-        A, B = (own_code.learned(layer, name) for name in ("lora_A", "lora_B"))
-        if not (isinstance(A, nn.Parameter) and isinstance(B, nn.Parameter)):
-            return "Your MyLoRA has no parameters named lora_A and lora_B, so they cannot be saved."
-        if tuple(A.shape) not in ((r, k), (k, r)) or tuple(B.shape) not in ((d, r), (r, d)):
-            return f"In your MyLoRA lora_A is {tuple(A.shape)} and lora_B {tuple(B.shape)}; they must be r×k and d×r."
-        more = [name for name, p in layer.named_parameters() if p.requires_grad and p is not A and p is not B]
-        if any(p is linear.weight and p.requires_grad for p in layer.parameters()):
-            return "Your MyLoRA leaves W trainable: freeze it with requires_grad_(False)."
-        if more:
-            return f"Your MyLoRA trains {more[0]} besides lora_A and lora_B."
-        if B.any() or not A.any():
-            return "In your MyLoRA B must start at zero and A must not, or the layer starts wrong or never learns."
-        if (times := float(A.square().mean().sqrt()) * math.sqrt(k)) > LARGEST:
-            return f"In your MyLoRA A starts {times:.0f} times larger than 1/√k, so each step would be as many times too large."
-        B.normal_()
-        try:
-            h = layer(x)
-        except Exception as error:
-            return f"The forward pass of your MyLoRA stopped with {type(error).__name__}: {error}."
-    right = x @ linear.weight.T + x @ _laid(A, (r, k)).T @ _laid(B, (d, r)).T * alpha / r
-    if not isinstance(h, torch.Tensor) or h.shape != right.shape or not torch.allclose(h, right, atol=1e-4):
-        return "Your MyLoRA does not compute W·x + (α/r)·B·(A·x)."
-    with torch.enable_grad():
-        total = layer(x).sum()
-        passed = torch.autograd.grad(total, x, allow_unused=True)[0] if total.requires_grad else None
-    through = torch.ones(4, d) @ (linear.weight + _laid(B, (d, r)) @ _laid(A, (r, k)) * alpha / r)
-    if passed is None or not torch.allclose(passed, through, rtol=1e-3, atol=1e-3):
-        return "In your MyLoRA no gradient passes through W to the layers before: leave out no_grad and .detach()."
-    return None
+    """The class that trains: the learner's MyLoRA of lesson 02 where it is still right, the course's LoRALinear otherwise."""
+    return own_layer("my_lora", "MyLoRA", "02.1", lora.LoRALinear)
 
 
 def _laid(matrix: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
@@ -256,19 +257,14 @@ def checkpointed(save_memory: Callable[[Any], Any], steps: int = 20) -> Checkpoi
         return get_peft_model(change(tiny_llama()), lora_config("q_proj", "v_proj", "lm_head"))
 
     right, model = gradients(adapted(lambda net: net)), adapted(save_memory)
-    runs = [0] * len(model.get_base_model().model.layers)
-
-    def count(i: int) -> Callable[..., None]:
-        def one_more(*_: Any) -> None:
-            runs[i] += 1
-
-        return one_more
-
+    blocks = model.get_base_model().model.layers
+    ran = Counter[int]()
     hooks = [
-        block.self_attn.register_forward_hook(count(i)) for i, block in enumerate(model.get_base_model().model.layers)
+        block.self_attn.register_forward_hook(lambda *_, number=i: ran.update([number]))
+        for i, block in enumerate(blocks)
     ]
     grads = gradients(model)
-    ran = list(runs)
+    runs = [ran[i] for i in range(len(blocks))]
     for hook in hooks:
         hook.remove()
     apart = max(float((grads[name] - right[name]).abs().max()) for name in right)
@@ -276,7 +272,7 @@ def checkpointed(save_memory: Callable[[Any], Any], steps: int = 20) -> Checkpoi
     losses = learn(model, adamw(model.parameters()), steps)
     folder = scratch()
     model.save_pretrained(str(folder))
-    return Checkpointed(heard(grads), len(grads), ran, apart, losses, folder)
+    return Checkpointed(heard(grads), len(grads), runs, apart, losses, folder)
 
 
 class Halves(NamedTuple):

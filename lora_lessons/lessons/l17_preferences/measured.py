@@ -103,7 +103,7 @@ def replay_rewards() -> dict[str, list[Run]]:
 
     Returns the runs by their way, none where nothing is recorded.
     """
-    recording = rewards.recorded()
+    recording = recordings.recorded_if_any(rewards.NAME)
     if recording is None:
         print(f"Not recorded yet. To record it, in pieces if you like: {rewards.COMMAND}")
         return {}
@@ -144,7 +144,7 @@ def said(runs: Mapping[str, Sequence[Run]], ask: int = 3) -> None:
 
 def record_betas() -> None:
     """What the smallest and the largest recorded β leave: words of an answer, and what was forgotten."""
-    runs = list((betas.recorded() or {"runs": {}})["runs"].values())
+    runs = list((recordings.recorded_if_any(betas.NAME) or {"runs": {}})["runs"].values())
     for name, beta in (("small", min(betas.BETAS)), ("large", max(betas.BETAS))):
         of_beta = [run for run in runs if run["beta"] == beta]
         record(f"beta.{name}.accuracy", mean(run["accuracy"] for run in of_beta), "of held-out pairs, recorded")

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, slider
 from ...drawing import BLUE, VERMILION
-from ...experiments import betas
+from ...experiments import betas, recordings
 
 Run = Mapping[str, Any]
 
@@ -35,7 +35,7 @@ SEEN: dict[str, tuple[Callable[[Run], float], Callable[[float], str], str]] = {
 
 def _runs(recording: Run | None) -> dict[float, list[Run]]:
     """The recorded runs of each β, those with all values of β first. Raises FileNotFoundError where there are none."""
-    recording = recording or betas.recorded()
+    recording = recording or recordings.recorded_if_any(betas.NAME)
     if recording is None:
         raise FileNotFoundError(f"Not recorded yet. To record it, in pieces if you like: {betas.COMMAND}")
     runs: dict[float, list[Run]] = {}

@@ -55,7 +55,7 @@ def held(seeds: Sequence[Run]) -> pictures.Held:
 
 def replay() -> list[Run]:
     """The recorded runs, a line each way and rank on the largest book, and their picture; or how to record them."""
-    recording = capacity.recorded()
+    recording = recordings.recorded_if_any(capacity.NAME)
     if recording is None:
         print(f"Not recorded yet. To record it, in pieces if you like: {capacity.COMMAND}")
         return []

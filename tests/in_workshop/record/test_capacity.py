@@ -33,7 +33,7 @@ def test_recording_takes_the_rates_that_held_most_and_goes_on_where_it_was_stopp
             return {"bits": -away, "recall": 0.5, "trained": 3, "seconds": 1.0, "rate": how.learning_rate}
 
     monkeypatch.setattr(recorder, "_bench", Counted)
-    assert capacity.recorded() is None
+    assert recordings.recorded_if_any(capacity.NAME) is None
     for stopped in (9, 1000):
         with pytest.raises(RuntimeError, match="stopped") if stopped == 9 else nullcontext():
             recorder.record()
@@ -41,11 +41,11 @@ def test_recording_takes_the_rates_that_held_most_and_goes_on_where_it_was_stopp
     assert [one[1:4] for one in made[4:7]] == [(512, 1e-2, 1024), (512, 3e-3, 1024), (512, 1e-3, 1024)], "lower alone"
     assert {one[2] for one in made if one[1] == 32} == {3e-3, 1e-2, 3e-2}, "both neighbours, where steps are as many"
     assert {one[2] for one in made if one[5]} == {3e-3}, "other seeds are trained at the rate of the first"
-    kept = capacity.recorded()
+    kept = recordings.recorded_if_any(capacity.NAME)
     assert list(kept["runs"])[4] == "B·A, r = 1, N = 512, blocks = 1, rate 0.01" and len(kept["runs"]) == len(made)
     monkeypatch.setattr(recorder, "EPOCHS", 7)
     made.clear()
     stopped = 1
     with pytest.raises(RuntimeError, match="stopped"):
         recorder.record()
-    assert len(capacity.recorded()["runs"]) == 1
+    assert len(recordings.recorded_if_any(capacity.NAME)["runs"]) == 1

@@ -1,4 +1,4 @@
-"""The recording of ordinary answers: what a run sees and keeps, and that recording goes on where it was stopped."""
+"""The recording of ordinary answers: what a run sees and keeps."""
 
 import pytest
 from tiny import make_tiny_base

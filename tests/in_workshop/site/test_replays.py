@@ -45,24 +45,23 @@ def test_scenes_are_found_by_name_as_the_host_wants_them():
     assert widgets.found(shown(None), "00_lesson") == {} == widgets.found(shown("no scene"), "00_lesson")
 
 
-def test_two_scenes_of_one_name_are_refused():
-    with pytest.raises(ValueError, match="two scenes named 'chat'"):
-        widgets.found(shown(scene("chat"), scene("chat")), "00_lesson")
-
-
-@pytest.mark.parametrize("part", ["kind", "note", "state", "answers"])
-def test_a_scene_that_lacks_a_part_says_how_to_store_it_anew(part):
-    damaged = scene("chat")
-    del damaged[part]
-    with pytest.raises(
-        ValueError, match=f"the scene 'chat' that 00_lesson keeps has no {part}: run `lora-lessons run 00"
-    ):
-        widgets.found(shown(damaged), "00_lesson")
-
-
-def test_a_kind_that_nobody_plays_is_refused():
-    with pytest.raises(ValueError, match="of the kind 'organ'"):
-        widgets.found(shown(scene("chat", kind="organ")), "00_lesson")
+@pytest.mark.parametrize(
+    "scenes, said",
+    [
+        (lambda: [scene("chat"), scene("chat")], "two scenes named 'chat'"),
+        (lambda: [scene("chat", kind="organ")], "of the kind 'organ'"),
+        *(
+            (
+                lambda part=part: [{name: of for name, of in scene("chat").items() if name != part}],
+                f"the scene 'chat' that 00_lesson keeps has no {part}: run `lora-lessons run 00",
+            )
+            for part in ("kind", "note", "state", "answers")
+        ),
+    ],
+)
+def test_a_scene_that_cannot_be_played_is_refused(scenes, said):
+    with pytest.raises(ValueError, match=said):
+        widgets.found(shown(*scenes()), "00_lesson")
 
 
 def test_a_scene_can_be_put_on_any_page_with_its_still():

@@ -155,26 +155,16 @@ def test_what_a_widget_opens_with_is_within_the_budget(name):
 
 
 def test_what_cannot_be_is_answered_with_the_lessons_own_sentence():
-    said = looked_up(opening_of_card("T4"), {**starts("many_fit"), "card": "T4"})
+    near = {"model": ["Llama-2-7B"], "form": ["16 bits"], "targets": ["all linear layers"], "texts_gb": [4]}
+    file, _ = baked("many_fit", values={"card": ["RTX 4090", "T4"], **near}, apart=())
+    said = looked_up(json.loads(json.dumps(file)), {**starts("many_fit"), "card": "T4"})
     assert isinstance(said, str) and "GB are missing for Llama-2-7B in 16 bits" in said
 
 
-def opening_of_card(card: str) -> dict[str, Any]:
-    live = LIVE["many_fit"]
-    values = {
-        "card": ["RTX 4090", card],
-        "model": ["Llama-2-7B"],
-        "form": ["16 bits"],
-        "targets": ["all linear layers"],
-    }
-    try:
-        return json.loads(
-            json.dumps(
-                baking.bake_stage(live._replace(values=values | {"texts_gb": [4]}, apart=()), stage_of("many_fit"))[0]
-            )
-        )
-    finally:
-        stage_of("many_fit").values = starts("many_fit")
+def baked(name: str, **changed: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A widget's file and its further parts, declared otherwise; the Stage that the other tests look at is left alone."""
+    use_style()
+    return baking.bake_stage(LIVE[name]._replace(**changed), LIVE[name].make())
 
 
 def test_controls_offer_what_is_there_and_a_typed_value_is_told_what_is():
@@ -201,8 +191,7 @@ def test_a_scene_is_kept_once_though_two_settings_show_it():
 
 def test_a_control_that_has_no_say_needs_no_files_of_its_own():
     """The photograph has no kinds; so it is worked out, and kept, once."""
-    live = LIVE["rank_explorer"]._replace(values={"name": ["photograph"], "kind": ["q_proj", "up_proj"]})
-    file, further = baking.bake_stage(live, stage_of("rank_explorer"))
+    file, further = baked("rank_explorer", values={"name": ["photograph"], "kind": ["q_proj", "up_proj"]})
     assert file["answers"]["table"] == [0, 0] and not further
 
 
@@ -212,8 +201,7 @@ def test_the_note_says_who_worked_it_out_and_where_there_is_more():
 
 
 def test_a_whole_number_beyond_the_slider_is_refused_in_pythons_words():
-    live = LIVE["layer_anatomy"]._replace(values={"d": [1536], "k": [576], "lora_alpha": [16], "r": [1, 8, 512]})
-    file, _ = baking.bake_stage(live, stage_of("layer_anatomy"))
+    file, _ = baked("layer_anatomy", values={"d": [1536], "k": [576], "lora_alpha": [16], "r": [1, 8, 512]})
     below, above = file["answers"]["parts"][0]["scenes"][0]["beyond"]
     assert (below["way"], below["last"], above["way"], above["last"]) == (-1, 1, 1, 576)
     with pytest.raises(ValueError) as refused:
@@ -222,11 +210,7 @@ def test_a_whole_number_beyond_the_slider_is_refused_in_pythons_words():
 
 
 def test_a_large_product_loses_every_second_row_so_that_its_file_stays_small():
-    values = {"name": ["photograph", "block 15"], "kind": ["q_proj", "up_proj"]}
-    try:
-        file, further = baking.bake_stage(LIVE["rank_explorer"]._replace(values=values), stage_of("rank_explorer"))
-    finally:
-        stage_of("rank_explorer").values = starts("rank_explorer")
+    file, further = baked("rank_explorer", values={"name": ["photograph", "block 15"], "kind": ["q_proj", "up_proj"]})
     assert len(further) == 2 and all(len(widgets.packed(part)) <= BUDGET for part in further)
     mark = file["answers"]["parts"][0]["scenes"][0]["marks"][0]
     assert (mark["rows"], mark["cols"]) == (300, 451), "the photograph is whole"
@@ -237,9 +221,7 @@ def test_a_large_product_loses_every_second_row_so_that_its_file_stays_small():
 
 
 def test_settings_apart_lie_in_files_of_their_own_and_the_first_opens_with_the_start():
-    live = LIVE["start_map"]._replace(values={"b": [-1.0, 0.0, 1.0]}, apart=("b",))
-    file, further = baking.bake_stage(live, stage_of("start_map"))
-    stage_of("start_map").values = starts("start_map")
+    file, further = baked("start_map", values={"b": [-1.0, 0.0, 1.0]}, apart=("b",))
     assert file["answers"]["table"] == [1, 0, 2] and file["answers"]["homes"] == [0, 1, 2] and len(further) == 2
     assert list(file["answers"]["parts"][0]["scenes"]) == [0] and list(further[0]["scenes"]) == [1]
 
@@ -247,7 +229,7 @@ def test_settings_apart_lie_in_files_of_their_own_and_the_first_opens_with_the_s
 @pytest.mark.parametrize("values", [{"b": [1.0]}, {"a": [1.0]}])
 def test_a_widget_must_offer_what_it_starts_with(values):
     with pytest.raises(ValueError, match="start_map: it starts with . = 0.[05], so live"):
-        baking.bake_stage(LIVE["start_map"]._replace(values=values), stage_of("start_map"))
+        baked("start_map", values=values)
 
 
 def test_a_stage_that_is_its_slider_alone_is_one_file():

@@ -40,7 +40,7 @@ def kept(tmp_path, monkeypatch):
 
 def test_at_rank_8_the_reward_moved_the_model_less_in_both_seeds_and_at_rank_1_not():
     """Lesson 17 says so of the everyday questions and of the task's own."""
-    runs = rewards.recorded()["runs"].values()
+    runs = recordings.recorded(rewards.NAME)["runs"].values()
     far = {(run["arm"], run["seed"]): run["kl"] for run in runs}
     less = {
         arm: [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import median
 from typing import Any
@@ -56,18 +56,15 @@ class Watch:
 
     def at_the_end(self, watched: Sequence[str], before: Mapping[str, Tensor]) -> dict[str, Any]:
         """What is `watched`, by its name; `before` holds the weights before training."""
-        found: dict[str, Any] = {CURVE: self.looks} if CURVE in watched else {}
-        if INTRUDERS in watched:
-            found[INTRUDERS] = intruders(self.base.model, before)
-        if REACH in watched:
-            found[REACH] = reach((W, after - W) for W, after in _changed(self.base.model, before))
-        if SCALED in watched:
-            found[SCALED] = list(self.scaled())
-        if SPILLS in watched:
-            found[SPILLS] = self.spilled() | {"held_out": self.in_form(self.asked)}
-        if STEERS in watched:
-            found[STEERS] = list(self.steered())
-        return found
+        looks: dict[str, Callable[[], Any]] = {
+            CURVE: lambda: self.looks,
+            INTRUDERS: lambda: intruders(self.base.model, before),
+            REACH: lambda: reach((W, after - W) for W, after in _changed(self.base.model, before)),
+            SCALED: lambda: list(self.scaled()),
+            SPILLS: lambda: self.spilled() | {"held_out": self.in_form(self.asked)},
+            STEERS: lambda: list(self.steered()),
+        }
+        return {name: look() for name, look in looks.items() if name in watched}
 
     def scaled(self) -> Iterator[dict[str, float]]:
         """The state as trained, and with every intruder scaled down by PEFT to each of KEPT."""

@@ -251,7 +251,8 @@ def memory_of_a_step(subject: Subject, settings: Settings, seed: int) -> Found:
     if qlora:
         subject.let_go()
     base = models.load(subject.size.name, "nf4") if qlora else subject.base
-    texts = [tasks.encode(base.tokenizer, subject.task.train[i]) for i in _first_batch(subject, seed)]
+    first = training.batches(len(subject.task.train), subject.how(subject.size.rate, seed))[0]
+    texts = [tasks.encode(base.tokenizer, subject.task.train[i]) for i in first]
     model = base.model
     lora.attach(model, R, ALPHA, seed=seed)
     computes = models.fast_dtype(model.device.type) if qlora else model.dtype
@@ -282,10 +283,6 @@ def memory_of_a_step(subject: Subject, settings: Settings, seed: int) -> Found:
         "resident": float(resident),
         "fixed": taped.fixed - taped.gradients,
     }
-
-
-def _first_batch(subject: Subject, seed: int) -> list[int]:
-    return training.batches(len(subject.task.train), subject.how(subject.size.rate, seed))[0]
 
 
 MEASURES: Mapping[str, Callable[[Subject, Settings, int], Mapping[str, float]]] = {

@@ -239,8 +239,13 @@ def rows(numbered: Iterator[Numbered]) -> Iterator[tuple[int, dict[str, Any] | F
             yield one[0], Fault(fault.code, f"line {first[0]} must name the columns, and it cannot be read: {fault}")
         return
     if not known_columns(header):
-        sentence = f"the first line must name the columns, such as prompt,completion, not {shown(header)}."
-        yield first[0], Fault("unknown_layout", sentence)
+        yield (
+            first[0],
+            Fault(
+                "unknown_layout",
+                f"the first line must name the columns, such as prompt,completion, not {shown(header)}.",
+            ),
+        )
     while at := lines.peek():
         try:
             cells, _ = lines.row(delimiter)
@@ -249,8 +254,10 @@ def rows(numbered: Iterator[Numbered]) -> Iterator[tuple[int, dict[str, Any] | F
             lines.skip_to_row(delimiter, len(header))
             continue
         if len(cells) < len(header) or any(cells[len(header) :]):
-            sentence = f"the row has {len(cells)} cells where the header has {len(header)}: {MEND}"
-            yield at[0], Fault("broken_csv", sentence)
+            yield (
+                at[0],
+                Fault("broken_csv", f"the row has {len(cells)} cells where the header has {len(header)}: {MEND}"),
+            )
         else:
             yield at[0], dict(zip(header, cells, strict=False))
 

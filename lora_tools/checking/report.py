@@ -136,10 +136,13 @@ def counts(report: DataReport) -> list[str]:
         sentences.append(f"A preference is two conversations; {report.compared}.")
     if report.answers and report.learned and report.answers > report.good:
         answers = f"{report.answers:,} answers{' of weight 1' if 'weight_0' in _codes(report) else ''} in these lines"
-        some = f"Of the {answers} {report.learned:,} are learned"
         why = "only_last_answer says why" if "only_last_answer" in _codes(report) else "the last of each line"
         all_of_them = f"All {answers} are learned."
-        sentences.append(all_of_them if report.learned == report.answers else f"{some}: {why}.")
+        sentences.append(
+            all_of_them
+            if report.learned == report.answers
+            else f"Of the {answers} {report.learned:,} are learned: {why}."
+        )
     return sentences
 
 
@@ -280,6 +283,9 @@ def for_page(spans: tuple[Span, ...]) -> str:
     parts = []
     for span in spans:
         text = in_html(span.text)
-        title = f"{span.tokens} tokens that the model learns to write"
-        parts.append(f'<mark title="{title}">{OPEN}{text}{CLOSE}</mark>' if span.taught else text)
+        parts.append(
+            f'<mark title="{span.tokens} tokens that the model learns to write">{OPEN}{text}{CLOSE}</mark>'
+            if span.taught
+            else text
+        )
     return f"<pre>{''.join(parts)}</pre>"

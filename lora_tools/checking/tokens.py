@@ -291,12 +291,16 @@ def _too_long(total: int, first: int, limit: int | None) -> Fault | None:
     if limit is None or total <= limit:
         return None
     if first >= limit:
-        reason = (
-            f"the question alone has {first:,} tokens and {limit:,} fit, so no token of the answer is left to learn"
+        return Fault(
+            "all_masked",
+            f"the question alone has {first:,} tokens and {limit:,} fit, so no token of the answer is left "
+            "to learn: shorten it.",
         )
-        return Fault("all_masked", f"{reason}: shorten it.")
-    reason = f"it has {total:,} tokens and {limit:,} fit: cutting it would cut the answer and its end"
-    return Fault("too_long", f"{reason}, so the model would not learn to stop. Shorten or split it.")
+    return Fault(
+        "too_long",
+        f"it has {total:,} tokens and {limit:,} fit: cutting it would cut the answer and its end, so the "
+        "model would not learn to stop. Shorten or split it.",
+    )
 
 
 def begins_twice(tokenizer: Any, text: str) -> bool:

@@ -80,12 +80,18 @@ def unread_mask(messages: Sequence[Mapping[str, Any]]) -> str:
         off = [name for name in TAUGHT_UNLESS_OFF if name in message and message[name] in (0, "0", "false")]
         on = [name for name in TAUGHT_UNLESS_ON if message.get(name) in (1, "1", "true")]
         if off or on:
-            reason = f"a message's field {(off or on)[0]} says that it is not to be learned, read by axolotl, ms-swift or verl, and not here or by TRL, so it would be"
-            return f'{reason}: for this course write "weight": 0 there; for TRL, a line of prompt and completion for each answer.'
+            return (
+                f"a message's field {(off or on)[0]} says that it is not to be learned, read by axolotl, "
+                'ms-swift or verl, and not here or by TRL, so it would be: for this course write "weight": '
+                "0 there; for TRL, a line of prompt and completion for each answer."
+            )
         part = [name for name in IN_PART if message.get(name)]
         part += [name for name in BY_WEIGHT if message.get(name) not in (None, 0, 1)]
         part += ["loss_scale"] if message.get("loss_scale") == 0 else []
         if part:
-            reason = f"a message's field {part[0]} says that it is learned in part or by weight, which neither this course nor TRL reads, so all of it would be"
-            return f"{reason}: cut the answer, or train where the field is read."
+            return (
+                f"a message's field {part[0]} says that it is learned in part or by weight, which neither "
+                "this course nor TRL reads, so all of it would be: cut the answer, or train where the "
+                "field is read."
+            )
     return ""

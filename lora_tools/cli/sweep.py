@@ -102,8 +102,11 @@ def sweep(
         made = {"table": str(table), "figure": drawn and str(drawn)}
         print(in_json(made | {"finished": len(finished), "failed": len(failed), "notes": notes}))
         return EXIT_FAILED if failed else EXIT_OK
-    files = f"{shown(table)}{f', {drawn.name}' if drawn else ''}"
-    print(*notes, f"{len(finished)} runs finished, {len(failed)} failed: {files}", sep="\n")
+    print(
+        *notes,
+        f"{len(finished)} runs finished, {len(failed)} failed: {shown(table)}{f', {drawn.name}' if drawn else ''}",
+        sep="\n",
+    )
     return EXIT_FAILED if failed else EXIT_OK
 
 

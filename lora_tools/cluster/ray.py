@@ -86,8 +86,10 @@ def _start(home: Path, share: Share, slots: int) -> None:
             _temp_dir=str(home),
         )
     except Exception as error:  # Ray says in many ways that a process of its own was late
-        again = "leave out --ray, or try again when the machine is less busy"
-        raise ValueError(f"Ray could not be started ({first_line(error)}): {again}.") from error
+        raise ValueError(
+            f"Ray could not be started ({first_line(error)}): leave out --ray, or try again when the "
+            "machine is less busy."
+        ) from error
 
 
 def _join(address: str) -> None:

@@ -91,8 +91,13 @@ def in_words(written: CutAdapter) -> str:
     lines = [HEAD, *map(row, written.kinds)]
     wide = max(len(name) for name, *_ in lines)
     shown = [f"{name:<{wide}}{count:>7}{kept:>13}{least:>18}" for name, count, kept, least in lines]
-    sizes = f"{ADAPTER_WEIGHTS}: {written.before / 1e6:.2f} MB before, {written.after / 1e6:.2f} MB now"
-    return "\n".join([*shown, sizes, NOT_SCORED])
+    return "\n".join(
+        [
+            *shown,
+            f"{ADAPTER_WEIGHTS}: {written.before / 1e6:.2f} MB before, {written.after / 1e6:.2f} MB now",
+            NOT_SCORED,
+        ]
+    )
 
 
 NOT_SCORED = (

@@ -97,8 +97,12 @@ def by_architecture(
     if not of_family or known.sure or rule.loads == "yes" or known.family is None:
         yield rule.loads, rule.reason, rule.behind
         return
-    reason = f"if this base is {known.family.name} as its name says, {rule.reason}. Its config.json decides: name it with --base"
-    yield "depends", reason, rule.behind
+    yield (
+        "depends",
+        f"if this base is {known.family.name} as its name says, {rule.reason}. Its config.json decides: "
+        "name it with --base",
+        rule.behind,
+    )
 
 
 def _rules(runtime: str, known: Architecture, kinds: Sequence[str]) -> Iterator[Rule]:

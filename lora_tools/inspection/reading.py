@@ -306,8 +306,10 @@ def odd_keys(opened: AdapterFolder) -> str:
         name = next(name for name in WRAPPERS if f".{name}." in wrapped[0])
         return f"{len(wrapped)} keys hold {name}, the name of a wrapper around the model that was trained"
     if tinkers := [found[1] for key in keys if (found := TINKERS.search(key))]:
-        how = "tinker_cookbook's build_lora_adapter turns them into PEFT's"
-        return f"{len(tinkers)} keys have names of Tinker's own, such as {tinkers[0]} ({how})"
+        return (
+            f"{len(tinkers)} keys have names of Tinker's own, such as {tinkers[0]} (tinker_cookbook's "
+            "build_lora_adapter turns them into PEFT's)"
+        )
     if bare := [key for key in keys if not key.startswith(PREFIX)]:
         return f"{len(bare)} keys do not begin with {PREFIX}, as PEFT's do"
     return ""

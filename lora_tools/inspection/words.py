@@ -29,9 +29,12 @@ def _findings(xray: Xray) -> Iterator[str]:
     if not any(finding.severity != "note" for finding in xray.findings):
         yield in_line(f"{xray.name}: nothing stands out.")
     for finding in xray.findings:
-        line = f"{MARKS[finding.severity]} {finding.sentence}{f' [{finding.behind}]' if finding.behind else ''}"
         yield textwrap.fill(
-            in_line(line), WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+            in_line(f"{MARKS[finding.severity]} {finding.sentence}{f' [{finding.behind}]' if finding.behind else ''}"),
+            WIDTH,
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
         )
 
 

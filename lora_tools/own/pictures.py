@@ -57,9 +57,12 @@ def lines_of(data: MyData) -> tuple[Figure, str, str]:
         figure.legend(loc="outside right center")
     tokens, many = [*lengths(data.train), *lengths(data.held_out)], len(topics)
     whole = f": all of {masked(', '.join(data.split.topics))}" if data.split.topics else ""
-    finding = f"{len(data.train)} lines train (grey), {len(data.held_out)} are held out (hollow){whole}."
     numbers = f"{len(tokens)} lines{f' on {many} topics' * (many > 1)}, {min(tokens)} to {max(tokens)} tokens long."
-    return figure, finding, numbers + f" A square stands for {each} lines." * (each > 1)
+    return (
+        figure,
+        f"{len(data.train)} lines train (grey), {len(data.held_out)} are held out (hollow){whole}.",
+        numbers + f" A square stands for {each} lines." * (each > 1),
+    )
 
 
 def _rows(parts: Mapping[str, Sequence[Example]], by_role: bool) -> dict[str, list[int]]:
@@ -155,10 +158,11 @@ def line_by_line(before: Sequence[float], after: Sequence[float], unit: str = TO
     ax.set(xlabel="held-out lines, the easiest for the base first", ylabel=f"loss ({unit})", xticks=[])
     better = sum(b < a for a, b in zip(before, after, strict=True))
     ax.set_title(f"The loss fell on {better} of {len(before)} held-out lines")
-    finding = (
-        f"The loss fell on {better} of {len(before)} held-out lines; each arrow is one, from the base to the adapter."
+    return (
+        figure,
+        f"The loss fell on {better} of {len(before)} held-out lines; each arrow is one, from the base to the adapter.",
+        f"On average it went from {mean(before):.2f} to {mean(after):.2f} {unit}.",
     )
-    return figure, finding, f"On average it went from {mean(before):.2f} to {mean(after):.2f} {unit}."
 
 
 def where_it_changed(xray: Xray) -> tuple[Figure, str, str]:
@@ -253,9 +257,13 @@ def score(found: SideBySide, asked: int) -> list[tuple[str, str, str, str]]:
 
 def _of_pairs(one: Preferred, asked: int) -> list[tuple[str, str, str, str]]:
     longer = f"{one.longer.low:+.0f} to {one.longer.high:+.0f} words (95%)" if one.longer else "one answer"
-    learned = f"{_percent(one.share, one.pairs)} (95%, {one.pairs} pairs); a coin: 50%"
     return [
-        ("pairs that were learned", "", f"{one.share:.0%}", learned),
+        (
+            "pairs that were learned",
+            "",
+            f"{one.share:.0%}",
+            f"{_percent(one.share, one.pairs)} (95%, {one.pairs} pairs); a coin: 50%",
+        ),
         ("words an answer", f"{one.words[0]:.0f}", f"{one.words[1]:.0f}", f"{longer}; {asked} answers"),
     ]
 

@@ -108,8 +108,14 @@ def _referee(steps: int, done: Sequence[Mapping[str, Any]]) -> Any:
 
 def _killed(trial: Trial, out: Path) -> dict[str, Any]:
     """The row of a run whose worker was killed each time."""
-    sentence = f"its worker was killed each of {cluster.TRIES} times: if memory ran out, choose a smaller --at-once"
-    return keep_row(trial, out / "runs" / trial.name, runner.FAILED, {}, sentence, 0.0)
+    return keep_row(
+        trial,
+        out / "runs" / trial.name,
+        runner.FAILED,
+        {},
+        f"its worker was killed each of {cluster.TRIES} times: if memory ran out, choose a smaller --at-once",
+        0.0,
+    )
 
 
 def saved(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -171,8 +177,9 @@ def run(
         again = "run this cell again to go on" if resume else "set resume=True to go on from there"
         raise Interrupted(f"Stopped after {done} of {len(trials)} runs; {again}.") from None
     except Timeout as error:
-        sentence = f"another sweep is writing to {out.name}: let it end, or choose another --out."
-        raise FileExistsError(sentence) from error
+        raise FileExistsError(
+            f"another sweep is writing to {out.name}: let it end, or choose another --out."
+        ) from error
 
 
 def _run(

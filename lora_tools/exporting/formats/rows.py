@@ -157,8 +157,12 @@ def convert(merged: Path, out: Path) -> dict[str, Any]:
     """Run EXL2's conversion where a CUDA card and exllamav2 are; elsewhere the row holds the published commands."""
     commands = exl2_commands(merged.name, out.name)
     if not torch.cuda.is_available() or importlib.util.find_spec("exllamav2") is None:
-        notes = f"{FORMATS['exl2'].notes}; not run here. {' && '.join(commands)}"
-        return {"status": PUBLISHED, "tool": "exllamav2", "version": "0.3.2", "notes": notes}
+        return {
+            "status": PUBLISHED,
+            "tool": "exllamav2",
+            "version": "0.3.2",
+            "notes": f"{FORMATS['exl2'].notes}; not run here. {' && '.join(commands)}",
+        }
     begun = time.perf_counter()
     for command in exl2_commands(merged, out)[1:]:
         words = shlex.split(command)

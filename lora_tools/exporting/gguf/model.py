@@ -232,8 +232,11 @@ def adapter_tensors(adapter: Adapter, source: SourceModel) -> list[TensorPlan]:
         weight = f"{layer}.weight"
         B = source.reordered(weight, adapter.B[layer]) * names.factor_of_b(adapter, layer)
         for part, tensor in (("lora_a", A), ("lora_b", B)):
-            name = f"{source.gguf_name(weight)}.{part}"
-            plans.append(TensorPlan(name, tuple(tensor.shape), tensor_type("f32"), tensor.contiguous))
+            plans.append(
+                TensorPlan(
+                    f"{source.gguf_name(weight)}.{part}", tuple(tensor.shape), tensor_type("f32"), tensor.contiguous
+                )
+            )
     return plans
 
 

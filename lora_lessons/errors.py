@@ -90,6 +90,13 @@ def in_words(error: OSError) -> str:
     return f"{where} cannot be used ({error.strerror}): check it, or choose another."
 
 
+def refuse(*reasons: tuple[object, str]) -> None:
+    """Raise ValueError with the first sentence whose reason holds; nothing where none does."""
+    for holds, sentence in reasons:
+        if holds:
+            raise ValueError(sentence)
+
+
 def require(library: str) -> None:
     """Raise ModuleNotFoundError where `library` is not installed, before any work: a verb's extra may bring it."""
     if importlib.util.find_spec(library) is None:

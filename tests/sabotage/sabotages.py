@@ -1227,8 +1227,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_tools/exporting/gguf/model.py",
         (
             "a GGUF does not say how far its rotary embeddings are stretched",
-            '        writer.add_rope_scaling_factor(rope["factor"])\n',
-            "        pass\n",
+            ', rope_scaling_factor=rope["factor"])',
+            ")",
             "tools/export/gguf/test_agreement.py::test_stretched_rotary_embeddings_agree",
         ),
     ),

@@ -85,28 +85,28 @@ def _good(
     To `texts` goes the first text that a trainer would take as it stands, of each kind: one of TEXTS, or a layout's name.
     Raises ValueError for a file in which nothing stands.
     """
-    texts, record = {} if texts is None else texts, None
-    for record in records(path, progress):
+    texts, line = {} if texts is None else texts, None
+    for line, record in records(path, progress):
         try:
-            if record.fault:
-                raise record.fault
-            layout, example = conversation(record.value)
+            if isinstance(record, Fault):
+                raise record
+            layout, example = conversation(record)
         except Fault as fault:
-            problems.add(fault.code, WRONG, record.line, str(fault))
-            if fault.code in TEXTS:
-                texts.setdefault(fault.code, record.value["text"])
+            problems.add(fault.code, WRONG, line, str(fault))
+            if fault.code in TEXTS and not isinstance(record, Fault):
+                texts.setdefault(fault.code, record["text"])
         else:
             layouts[layout.name] += 1
-            for code, sentence in for_trl(layout, record.value):
-                problems.add(code, NOTE, record.line, sentence)
+            for code, sentence in for_trl(layout, record):
+                problems.add(code, NOTE, line, sentence)
             if (
                 "prompt" in layout.needs
                 and "response" not in layout.needs
-                and all(isinstance(record.value[name], str) for name in layout.needs)
+                and all(isinstance(record[name], str) for name in layout.needs)
             ):
-                texts.setdefault(layout.name, record.value["prompt"])
-            yield record.line, example
-    if record is None:
+                texts.setdefault(layout.name, record["prompt"])
+            yield line, example
+    if line is None:
         raise ValueError(f"{Path(path).name} holds no examples: write one a line, as {KNOWN}.")
 
 

@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +38,8 @@ REJECTED = "With the rejected answer, which is to become less likely beside it:"
 HIDDEN = "No line is shown as the model will see it: every line that can be used seems to hold personal data."
 
 
-class Lengths(NamedTuple):
+@dataclass(frozen=True)
+class Lengths:
     """Tokens of a file's conversations: the middle one, the one that 95 of 100 do not exceed, the longest, all of them."""
 
     median: int
@@ -47,7 +48,8 @@ class Lengths(NamedTuple):
     total: int
 
 
-class Rendered(NamedTuple):
+@dataclass(frozen=True)
+class Rendered:
     """A line as the model will see it; of a preference the chosen answer's conversation, and the rejected answer's."""
 
     line: int
@@ -94,16 +96,7 @@ class DataReport:
 
     def as_data(self) -> dict[str, Any]:
         """All of it in lists, texts and numbers."""
-        data = asdict(self)
-        data["tokens"] = self.tokens and self.tokens._asdict()
-        data["compared"] = self.compared and self.compared._asdict()
-        if self.example:
-            data["example"] = {
-                "line": self.example.line,
-                "spans": [span._asdict() for span in self.example.spans],
-                "rejected": [span._asdict() for span in self.example.rejected],
-            }
-        return data
+        return asdict(self)
 
 
 def lengths(given: array[int], taught: array[int]) -> tuple[Lengths | None, float | None]:
@@ -240,7 +233,8 @@ COLOUR, PLAIN = "\x1b[1;4;32m", "\x1b[0m"
 STYLE = "mark{background:#d7f0e4;color:#00402c;font-weight:600;text-decoration:underline}"
 
 
-class Span(NamedTuple):
+@dataclass(frozen=True)
+class Span:
     """A run of tokens: its text, whether the model learns to write it, and how many tokens it is."""
 
     text: str

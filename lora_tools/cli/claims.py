@@ -42,7 +42,10 @@ def claims(
     rows = [] if faults else papers.rows()
     borne_out = not faults and all(problem is None for _, _, problem in judged)
     if as_json:
-        found = {"claims": [_as_data(*one) for one in judged], "papers": [_paper_as_data(row) for row in rows]}
+        found = {
+            "claims": [_as_data(*one) for one in judged],
+            "papers": [row._asdict() | {"source": row.source._asdict()} for row in rows],
+        }
         print(in_json({"borne_out": borne_out} | found | {"faults": faults}))
     else:
         _say_page(judged, check)
@@ -110,10 +113,6 @@ def _say_papers(rows: Sequence[PaperClaim], faults: Sequence[str], check: bool) 
     told = ", ".join(f"{count[verdict]} {verdict}" for verdict in papers.VERDICTS if count[verdict])
     if rows:
         _say(f"{len(rows)} claims of papers: {told}.", 0)
-
-
-def _paper_as_data(row: PaperClaim) -> dict[str, Any]:
-    return row._asdict() | {"source": row.source._asdict()}
 
 
 def _judged(claim: Claim) -> tuple[str, str | None]:

@@ -155,11 +155,7 @@ class Traffic:
     """
 
     def __init__(self, ranks: int) -> None:
-        self.ranks, self.gathered, self.reduced = ranks, 0, 0
-
-    @property
-    def sent(self) -> int:
-        return self.gathered + self.reduced
+        self.ranks, self.sent = ranks, 0
 
     def count(self, model: nn.Module) -> None:
         """Count from now on what each FSDP unit of `model` sends."""
@@ -174,7 +170,7 @@ class CountedAllGather(DefaultAllGather):
         self.traffic = traffic
 
     def __call__(self, output_tensor: Tensor, input_tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
-        self.traffic.gathered += input_tensor.nbytes * (self.traffic.ranks - 1)
+        self.traffic.sent += input_tensor.nbytes * (self.traffic.ranks - 1)
         return super().__call__(output_tensor, input_tensor, *args, **kwargs)
 
 
@@ -183,5 +179,5 @@ class CountedReduceScatter(DefaultReduceScatter):
         self.traffic = traffic
 
     def __call__(self, output_tensor: Tensor, input_tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
-        self.traffic.reduced += input_tensor.nbytes * (self.traffic.ranks - 1) // self.traffic.ranks
+        self.traffic.sent += input_tensor.nbytes * (self.traffic.ranks - 1) // self.traffic.ranks
         return super().__call__(output_tensor, input_tensor, *args, **kwargs)

@@ -96,11 +96,15 @@ def run(
 
 def _launch(processes: int, out: Path) -> None:
     """Start accelerate's launcher and wait; whatever happens, no process is left. What the ranks print goes to a file."""
-    command = [sys.executable, "-m", "lora_tools.cluster.launcher", "--config_file", str(out / ACCELERATE)]
-    command += [*IN_A_FILE, "-m", "lora_tools.cluster.worker", str(out)]
-    threads = str(max(1, (os.cpu_count() or 1) // processes))
-    env = kernel_environment() | {"OMP_NUM_THREADS": threads, "TQDM_DISABLE": "1"}
-    env |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [
+        *(sys.executable, "-m", "lora_tools.cluster.launcher", "--config_file", str(out / ACCELERATE)),
+        *(*IN_A_FILE, "-m", "lora_tools.cluster.worker", str(out)),
+    ]
+    env = kernel_environment() | {
+        "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // processes)),
+        "TQDM_DISABLE": "1",
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
     with scratch("cluster") as meeting, open(out / LOG, "w", encoding="utf-8") as log:
         # torch makes a file for the ranks to meet in, and leaves it
         env |= {"TMPDIR": str(meeting)}

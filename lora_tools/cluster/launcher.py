@@ -122,7 +122,8 @@ class ClusterJob(NamedTuple):
         )
         if (folder / JOB).is_file() and read_job(folder) != self:
             raise ValueError(f"{folder} belongs to another training (see {JOB} there): choose another folder.")
-        write_text(folder / JOB, json.dumps(asdict_of(self), indent=2) + "\n")
+        said = self._asdict() | {"settings": asdict(self.settings)}
+        write_text(folder / JOB, json.dumps(said, indent=2) + "\n")
 
     def examples(self, folder: Path) -> list[tasks.Encoded]:
         """The conversations as tokens: those kept in the folder, a task of the course, or a file of conversations."""
@@ -132,11 +133,6 @@ class ClusterJob(NamedTuple):
         given = Path(self.task)
         conversations = tasks.read_jsonl(given) if given.suffix == ".jsonl" else tasks.load_task(self.task).train
         return [tasks.encode(tokenizer, one) for one in conversations]
-
-
-def asdict_of(job: ClusterJob) -> dict[str, Any]:
-    """The job as JSON has it."""
-    return job._asdict() | {"settings": asdict(job.settings)}
 
 
 def read_job(folder: Path) -> ClusterJob:

@@ -15,13 +15,10 @@ from pathlib import Path
 from .findings import all_findings
 from .reading import AdapterFolder, open_adapter
 from .runtimes import runtimes
-from .words import as_json as as_json
-from .words import in_words as in_words
-from .xray import AdaptedMatrix as AdaptedMatrix
-from .xray import Finding as Finding
-from .xray import Runtime as Runtime
-from .xray import Size, measure
-from .xray import Xray as Xray
+from .words import as_json, in_words
+from .xray import AdaptedMatrix, Finding, Runtime, Size, Xray, measure
+
+__all__ = ["AdaptedMatrix", "Finding", "Runtime", "Xray", "as_json", "in_words", "inspect"]
 
 
 def inspect(
@@ -92,8 +89,11 @@ def _features(opened: AdapterFolder) -> tuple[str, ...]:
         "LoRA on embeddings": any(one.on_embedding for one in opened.tensors),
         "whole embeddings saved": any(one.role == "embedding" for one in opened.tensors),
     }
-    others: tuple[str, ...] = ("layers_to_transform", "trainable_token_indices", "lora_bias", "exclude_modules")
-    others += (
+    others = (
+        "layers_to_transform",
+        "trainable_token_indices",
+        "lora_bias",
+        "exclude_modules",
         "fan_in_fan_out",
         "layer_replication",
         "alora_invocation_tokens",

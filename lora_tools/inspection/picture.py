@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 
 from lora_lessons.drawing import VERMILION, figure_html
+from lora_lessons.errors import holding
 from lora_lessons.outside import in_attribute, in_html, in_picture
 
 from .words import in_words
@@ -73,18 +74,21 @@ def summary(xray: Xray) -> str:
     kinds = {kind: mean(cell.value or 0.0 for cell in shown if cell.kind == kind) for kind in {c.kind for c in shown}}
     first, *_, last = sorted(kinds, key=lambda kind: -kinds[kind]) * 2
     still = sum(not cell.moves for cell in shown)
-    words = f"{_quantity(xray)} of {len(xray.matrices)} matrices. "
-    if most.value == least.value:
-        words += f"It is {most.value:.3g} in all of them."
-    else:
-        words += (
-            f"It is largest in {name_of(most)} ({most.value:.3g}) and smallest in {name_of(least)} ({least.value:.3g})."
-        )
-    if kinds[first] != kinds[last]:
-        words += (
-            f" Of the kinds, {first} changes most on average ({kinds[first]:.3g}) and {last} least ({kinds[last]:.3g})."
-        )
-    return words + (f" {still} add nothing at all and are crossed." if still else "")
+    same = most.value == least.value
+    said = holding(
+        (True, f"{_quantity(xray)} of {len(xray.matrices)} matrices."),
+        (same, f"It is {most.value:.3g} in all of them."),
+        (
+            not same,
+            f"It is largest in {name_of(most)} ({most.value:.3g}) and smallest in {name_of(least)} ({least.value:.3g}).",
+        ),
+        (
+            kinds[first] != kinds[last],
+            f"Of the kinds, {first} changes most on average ({kinds[first]:.3g}) and {last} least ({kinds[last]:.3g}).",
+        ),
+        (still, f"{still} add nothing at all and are crossed."),
+    )
+    return " ".join(said)
 
 
 def page(xray: Xray) -> str:

@@ -192,9 +192,10 @@ def _of_file(opened: AdapterFolder) -> dict[str, Any]:
 
 
 def _of_matrices(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> dict[str, Any]:
+    parts = [one.module.split(".") for one in matrices]
     leaves = {leaf_of(one.module) for one in matrices}
     strange = (leaf for leaf in sorted(leaves) if leaf not in layers("usual") and not leaf.isdecimal())
-    whole_leaves = {one.module.rpartition(".")[2] for one in matrices}
+    whole_leaves = {one[-1] for one in parts}
     on_head = any(one.module.endswith("lm_head") for one in matrices)
     on_embedding = any(one.on_embedding for one in matrices)
     largest = max((one.r for one in matrices), default=0)
@@ -216,7 +217,8 @@ def _of_matrices(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> di
         "vllms_default": VLLM_RANK,
         "root_of_r": (largest or opened.settings.r) ** 0.5,
         "scaled_apart": _scaled_apart(opened.settings, matrices),
-        "encoder": opened.settings.task_type == "SEQ_2_SEQ_LM" or _of_an_encoder(matrices),
+        "encoder": opened.settings.task_type == "SEQ_2_SEQ_LM"
+        or any("encoder" in one and TOWERS.isdisjoint(one) for one in parts),
     }
 
 
@@ -342,8 +344,3 @@ def _scaled_apart(settings: AdapterSettings, matrices: Sequence[AdaptedMatrix]) 
     """Whether a matrix has another scale than r and lora_alpha give; a pattern of each may keep them the same."""
     plain = settings._replace(alpha_pattern={})
     return any(not isclose(one.scale, plain.scale_of("", settings.r)) for one in matrices)
-
-
-def _of_an_encoder(matrices: Sequence[AdaptedMatrix]) -> bool:
-    parts = [set(one.module.split(".")) for one in matrices]
-    return any("encoder" in one and not TOWERS & one for one in parts)

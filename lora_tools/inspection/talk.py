@@ -35,11 +35,8 @@ def talk_of(place: Path, base: Path | None = None) -> Talk:
     """
     config = _json(place / "tokenizer_config.json")
     talk = Talk(_template(place, config), None, "", _added(place, config))
-    return _tried(talk, place, base or place) if talk.template and _has_tokenizer(place) else talk
-
-
-def _has_tokenizer(place: Path) -> bool:
-    return any((place / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json"))
+    known = any((place / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json"))
+    return _tried(talk, place, base or place) if talk.template and known else talk
 
 
 def _template(place: Path, config: dict[str, Any]) -> str | None:

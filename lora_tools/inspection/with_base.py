@@ -102,8 +102,13 @@ def hold_against(
     known = source.own_name
     source = source._replace(own_name=lambda module: known(in_base(module)))
     sizes = {one.module: _size(one, source) for one in matrices}
-    matrices = [one._replace(ratio=_ratio(one, sizes[one.module])) for one in matrices]
     not_finite = tuple(source.weight_of(module) for module, size in sizes.items() if not math.isfinite(size or 0.0))
+    matrices = [
+        one._replace(ratio=one.norm / size)
+        if one.norm is not None and (size := sizes[one.module]) and math.isfinite(size)
+        else one
+        for one in matrices
+    ]
     sound = not not_finite and all(one.norm is not None for one in matrices)
     lacking, other_shapes = _misfits(matrices, source)
     other_shapes += _other_sizes(opened, source)
@@ -162,10 +167,6 @@ def _size(one: AdaptedMatrix, base: OpenedBase) -> float | None:
     """‖W‖ of a matrix's own weight, or None where the base has none; not finite where a number of W is not."""
     W = base.weight(one.module) if one.experts == 1 else None
     return None if W is None else float(W.norm())
-
-
-def _ratio(one: AdaptedMatrix, size: float | None) -> float | None:
-    return one.norm / size if one.norm is not None and size and math.isfinite(size) else None
 
 
 def _misfits(matrices: Sequence[AdaptedMatrix], base: OpenedBase) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -98,11 +98,10 @@ def _middle(values: Sequence[float], form: str) -> str:
 
 def _base(xray: Xray) -> Iterator[str]:
     base = xray.base
+    yield ""
     if base is None:
-        yield ""
         yield "Name the base with --base to see ‖ΔW‖/‖W‖, the layers that were left out, and its chat template."
         return
-    yield ""
     if xray.settings.is_lora:
         left = ", ".join(f"{name} ({count})" for name, count in base.not_adapted.items())
         yield f"against {base.name}: {f'Linear layers without an adapter: {left}' if left else 'every Linear layer is adapted'}"

@@ -12,6 +12,7 @@ from lora_lessons import evaluation
 from lora_lessons.course.blind_judge import Pair
 from lora_lessons.course.live import LossCurve
 from lora_lessons.drawing import BLUE, GREY, VERMILION, label
+from lora_lessons.errors import holding
 from lora_lessons.outside import in_line, in_picture, visible
 from lora_lessons.tasks.personal import masked
 from lora_lessons.tasks.splitting import Example, topic_of
@@ -179,12 +180,18 @@ def where_it_changed(xray: Xray) -> tuple[Figure, str, str]:
 def drawn(data: MyData) -> str:
     """How many examples were taken, of how many."""
     taken = len(data.train) + len(data.held_out)
-    sentence = f"{in_line(data.path.name)} holds {data.of:,} good example{'s' * (data.of != 1)}"
-    if data.of > taken + data.left_out:
-        sentence += f"; {taken + data.left_out} of them were drawn at random, as many as the steps below can use"
-    if data.left_out:
-        sentence += f"; {data.left_out} are left out, longer than {data.longest} tokens or refused by the chat template"
-    return f"{sentence}."
+    said = holding(
+        (True, f"{in_line(data.path.name)} holds {data.of:,} good example{'s' * (data.of != 1)}"),
+        (
+            data.of > taken + data.left_out,
+            f"{taken + data.left_out} of them were drawn at random, as many as the steps below can use",
+        ),
+        (
+            data.left_out,
+            f"{data.left_out} are left out, longer than {data.longest} tokens or refused by the chat template",
+        ),
+    )
+    return f"{'; '.join(said)}."
 
 
 def parts(data: MyData) -> str:
@@ -205,9 +212,9 @@ def can_tell(answers: int) -> str:
     half = round(answers / 2)
     between = evaluation.interval(half / answers, answers)
     sentence = (
-        f"If all {answers} held-out answers were good, the true share of good ones could still be as low as {low:.0%}"
+        f"If all {answers} held-out answers were good, the true share of good ones could still be as low as {low:.0%}; at "
+        f"{half} of {answers} it could be anything from {between[0]:.0%} to {between[1]:.0%}."
     )
-    sentence += f"; at {half} of {answers} it could be anything from {between[0]:.0%} to {between[1]:.0%}."
     if answers < 10:
         return f"{sentence} So few show whether it learned the form at all, and nothing finer. Read every answer."
     return f"{sentence} Intervals that do not overlap settle a difference; where they overlap, compare question by question."

@@ -121,19 +121,16 @@ def _killed(trial: Trial, out: Path) -> dict[str, Any]:
 def saved(rows: Sequence[Mapping[str, Any]]) -> str:
     """What stopping early saved: which of a sweep's runs ended when, the steps not trained, and the best of the others."""
     stopped = sorted((len(row["train_losses"].split()), row["name"]) for row in rows if row["status"] == STOPPED)
-    lines = [f"Stopped after step {step}: {name}" for step, name in stopped]
     of = sum(row["steps"] for row in rows)
     untrained = sum(row["steps"] - len(row["train_losses"].split()) for row in rows if row["status"] == STOPPED)
-    lines.append(
-        f"{len(stopped)} of {len(rows)} runs were stopped early: {untrained:,} of {of:,} steps ({untrained / of:.0%}) were not trained."
-    )
-    whole = [row for row in rows if row["status"] == runner.OK]
-    if whole:
-        best = min(whole, key=lambda row: row["loss_held_out"])
-        lines.append(
-            f"The best run, trained to its end: {best['name']}, {best['loss_held_out']:.4f} nats on held-out topics."
-        )
-    return "\n".join(lines)
+    best = min((row for row in rows if row["status"] == runner.OK), key=lambda row: row["loss_held_out"], default=None)
+    lines = [
+        *(f"Stopped after step {step}: {name}" for step, name in stopped),
+        f"{len(stopped)} of {len(rows)} runs were stopped early: {untrained:,} of {of:,} steps ({untrained / of:.0%}) were not trained.",
+        best
+        and f"The best run, trained to its end: {best['name']}, {best['loss_held_out']:.4f} nats on held-out topics.",
+    ]
+    return "\n".join(filter(None, lines))
 
 
 FIGURE = "figure.png"

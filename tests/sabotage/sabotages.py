@@ -2148,8 +2148,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_tools/symptoms.py",
         (
             "what sounds like another subject is believed as readily",
-            "farther = 0.0 if said.isdisjoint(_ELSEWHERE_STEMS) else _FARTHER",
-            "farther = 0.0",
+            "if said & _ELSEWHERE_STEMS or _STOPPED_WITH.search(words) else 0.0",
+            "if _STOPPED_WITH.search(words) else 0.0",
             "lessons/l14_bug_museum/test_symptoms.py::test_a_shared_word_or_another_subject_is_no_good_fit_and_the_command_says_so",
         ),
         (

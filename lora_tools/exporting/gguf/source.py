@@ -202,14 +202,3 @@ def named_base(adapter: Adapter, base: Path | str | None = None) -> Path | str:
             f"word: if you trust it, name it yourself (base={named!r}, or --base {named}), or give the folder that holds it."
         )
     return named
-
-
-def findings(base: Path | str | SourceModel, tokenizer: Any = None) -> list[str]:
-    """What differs or may trip up between this base in transformers and in llama.cpp: template, EOS, attention window.
-
-    With a `tokenizer` of your own instead of the folder's. Raises ModelError when llama.cpp's tokens are not its tokens.
-    """
-    source = open_base(base)
-    if tokenizer is None:
-        return source.findings
-    return [*source.short_window, *vocabulary.check(source.folder, tokenizer, source.vocabulary_size)]

@@ -12,7 +12,7 @@ import gguf
 import numpy as np
 
 from lora_lessons import llamacpp, models
-from lora_lessons.errors import ModelError
+from lora_lessons.errors import ModelError, holding
 from lora_lessons.files import scratch
 from lora_lessons.models.configs import stop_tokens
 
@@ -234,32 +234,38 @@ def _about_template(server: llamacpp.Server, tokenizer: Any) -> Iterator[str]:
             return
 
 
-def _about_the_end(base: Path, tokenizer: Any) -> Iterator[str]:
+def _about_the_end(base: Path, tokenizer: Any) -> list[str]:
     eos, turn = tokenizer.eos_token_id, end_of_turn(tokenizer)
     stops = stop_tokens(base)
 
-    def name(token: int) -> str:
-        return repr(tokenizer.convert_ids_to_tokens(token))
+    def name(token: int | None) -> str:
+        return "not set" if token is None else repr(tokenizer.convert_ids_to_tokens(token))
 
-    if eos is None and turn is None:
-        yield "The tokenizer names no EOS token: llama.cpp will not know when to stop. Set tokenizer.eos_token and save it."
-    if chat_template(tokenizer) and turn is None:
-        yield "The chat template puts no end token after an answer: the model is not taught where to stop."
-    elif turn is not None and turn != eos:
-        yield (
-            f"The chat template ends an answer with {name(turn)}, and EOS is {'not set' if eos is None else name(eos)}: "
-            f"{name(turn)} is written as the end of a turn, so that llama.cpp stops there."
-        )
-    if stops and turn is not None and turn not in stops:
-        yield (
+    return holding(
+        (
+            eos is None and turn is None,
+            "The tokenizer names no EOS token: llama.cpp will not know when to stop. Set tokenizer.eos_token and save it.",
+        ),
+        (
+            chat_template(tokenizer) and turn is None,
+            "The chat template puts no end token after an answer: the model is not taught where to stop.",
+        ),
+        (
+            turn not in (None, eos),
+            f"The chat template ends an answer with {name(turn)}, and EOS is {name(eos)}: "
+            f"{name(turn)} is written as the end of a turn, so that llama.cpp stops there.",
+        ),
+        (
+            stops and turn is not None and turn not in stops,
             f"The base's configuration stops at {', '.join(map(name, stops))}, the chat template ends an answer with "
-            f"{name(turn)}: generate() in Python will run on where llama.cpp stops."
-        )
-    if eos is not None and tokenizer.pad_token_id == eos:
-        yield (
+            f"{name(turn)}: generate() in Python will run on where llama.cpp stops.",
+        ),
+        (
+            eos is not None and tokenizer.pad_token_id == eos,
             f"{name(eos)} pads and ends: training code that masks padding hides the end from the model. "
-            "If the adapter never stops, look there."
-        )
+            "If the adapter never stops, look there.",
+        ),
+    )
 
 
 def tiny_model(tokenizer: Any, size: int, out: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -38,7 +39,7 @@ def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterat
     yield from _typos(opened)
     yield from _disagreements(opened, matrices)
     if settings.use_rslora:
-        r = _usual_r(matrices) or settings.r
+        r = statistics.mode(one.r for one in matrices) if matrices else settings.r
         scale, told = settings.lora_alpha / math.sqrt(r), settings.lora_alpha / r
         yield finding("rslora_export", scale=_short(scale), told=_short(told), root=_short(math.sqrt(r)))
     if settings.starts(NEEDS_COVARIANCES, NEEDS_GRADIENTS):
@@ -139,10 +140,6 @@ def _unsaid(settings: AdapterSettings) -> Iterator[Finding]:
         wrote = settings.others.get("peft_version")
         by = f", {str(wrote)[:LONGEST_NAME]}" if wrote else ""
         yield finding("setting_unknown", names=names, by=by)
-
-
-def _usual_r(matrices: Sequence[AdaptedMatrix]) -> int:
-    return Counter(matrix.r for matrix in matrices).most_common(1)[0][0] if matrices else 0
 
 
 def _short(number: float) -> str:

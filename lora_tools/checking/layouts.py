@@ -51,8 +51,11 @@ def _said(turn: Any) -> Any:
         return turn
     speaker = turn["from"]
     more = {name: value for name, value in turn.items() if name not in ("from", "value")}
-    role = SPEAKERS.get(speaker, speaker) if isinstance(speaker, str) else speaker
-    return {**more, "role": role, "content": turn["value"]}
+    return {
+        **more,
+        "role": SPEAKERS.get(speaker, speaker) if isinstance(speaker, str) else speaker,
+        "content": turn["value"],
+    }
 
 
 def _pair(question: str, answer: str, besides: str = "") -> Callable[[dict[str, Any]], Any]:
@@ -419,9 +422,15 @@ def _one_taken(number: int, message: Any) -> Any:
     role, content = message.get("role"), message.get("content")
     if role in CALLS:
         made = out_of_text(content)
-        calls = [{"type": "function", "function": call} for call in (made if isinstance(made, list) else [made])]
         more = {name: value for name, value in message.items() if name not in ("role", "content")}
-        return {**more, "role": "assistant", "content": "", "tool_calls": calls}
+        return {
+            **more,
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [
+                {"type": "function", "function": call} for call in (made if isinstance(made, list) else [made])
+            ],
+        }
     if isinstance(content, list) and content and all(isinstance(part, dict) and "type" in part for part in content):
         if other := [
             part["type"] for part in content if part["type"] != "text" or not isinstance(part.get("text"), str)

@@ -51,8 +51,11 @@ class Found:
         """Note a problem in a line, or in the whole file. The sentence of a kind's first line stands for all of them."""
         kind = severity, code
         known = self._kinds.get(kind) or Problem(code, severity, line, 0, masked(sentence))
-        lines = (*known.lines, line) if line is not None and len(known.lines) < FIRST_LINES else known.lines
-        self._kinds[kind] = replace(known, count=known.count + count, lines=lines)
+        self._kinds[kind] = replace(
+            known,
+            count=known.count + count,
+            lines=(*known.lines, line) if line is not None and len(known.lines) < FIRST_LINES else known.lines,
+        )
 
     def take(self, line: int | None, findings: Iterable[tuple[str, str, str]]) -> None:
         """Note each (code, severity, sentence) of a line, or of the whole file."""

@@ -128,8 +128,9 @@ def counts(report: DataReport) -> list[str]:
     if report.compared:
         sentences.append(f"A preference is two conversations; {report.compared}.")
     if report.answers and report.learned and report.answers > report.good:
-        answers = f"{report.answers:,} answers{' of weight 1' if 'weight_0' in _codes(report) else ''} in these lines"
-        why = "only_last_answer says why" if "only_last_answer" in _codes(report) else "the last of each line"
+        codes = {problem.code for problem in report.problems}
+        answers = f"{report.answers:,} answers{' of weight 1' if 'weight_0' in codes else ''} in these lines"
+        why = "only_last_answer says why" if "only_last_answer" in codes else "the last of each line"
         all_of_them = f"All {answers} are learned."
         sentences.append(
             all_of_them
@@ -137,10 +138,6 @@ def counts(report: DataReport) -> list[str]:
             else f"Of the {answers} {report.learned:,} are learned: {why}."
         )
     return sentences
-
-
-def _codes(report: DataReport) -> set[str]:
-    return {problem.code for problem in report.problems}
 
 
 def place(problem: Problem, unit: str = LINE) -> str:

@@ -55,9 +55,9 @@ def unread_fields(example: Mapping[str, Any], read: Collection[str] = ()) -> Ite
         if (known in MASKS and value in (1, "1", "true")) or (isinstance(value, str) and value.strip() in text):
             continue
         judges = known in MASKS or known in ("label", "labels", "kto_tag")  # whether the answer is a good one
-        rejected = known.startswith(("rejected", "negative"))
         todo = "take out what should not be learned" if judges else "put it into the messages, or take it out"
-        todo = "for a preference, as ms-swift learns it, write prompt, chosen and rejected" if rejected else todo
+        if known.startswith(("rejected", "negative")):
+            todo = "for a preference, as ms-swift learns it, write prompt, chosen and rejected"
         yield f"what its field {name[:40]} says is read neither here nor by TRL's SFT: {todo}, unless it is only a note."
 
 

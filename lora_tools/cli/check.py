@@ -106,9 +106,9 @@ def _tokenizer(base: str | None, max_tokens: int | None) -> tuple[Any, int | Non
     if meant.kind == "gguf" and meant.place:
         return models.load_tokenizer(models.fetched(meant.place)), max_tokens
     folder = meant.place or models.folder()
-    reads = read_config(folder).get("max_position_embeddings")
-    known = [limit for limit in (max_tokens, reads) if isinstance(limit, int) and limit > 0]
-    return models.load_tokenizer(folder, base), min(known, default=None)
+    both = max_tokens, read_config(folder).get("max_position_embeddings")
+    fit = min((limit for limit in both if isinstance(limit, int) and limit > 0), default=None)
+    return models.load_tokenizer(folder, base), fit
 
 
 def inspect(

@@ -187,12 +187,14 @@ def _for_several(model: str, job: Any, settings: dict[str, Any], as_json: bool) 
     """The plan for several cards, in words or as JSON, and the exit status."""
     from lora_lessons import memory, planning
 
-    cluster = planning.cluster_of(settings["cards"], settings["offload"], settings["nodes"], settings["fsdp"])
     shape = memory.shape_of(model)
-    made = planning.shard(shape, job, cluster)
+    made = planning.shard(
+        shape, job, planning.cluster_of(settings["cards"], settings["offload"], settings["nodes"], settings["fsdp"])
+    )
     if as_json:
-        fields = planning.sharded_as_json(shape, job, made) | {"export": _not_exported(shape)}
-        return _reply([in_json(fields)], made.fits)
+        return _reply(
+            [in_json(planning.sharded_as_json(shape, job, made) | {"export": _not_exported(shape)})], made.fits
+        )
     _, card = planning.cards_of(settings["cards"])
     parts = [
         planning.sharded_verdict(made),

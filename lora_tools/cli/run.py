@@ -96,7 +96,8 @@ def run(
     results = runner.run(
         chosen, profile, given, out, judge=not update_baselines, fresh=update_baselines, at_once=at_once
     )
-    worst = _exit_status(results)
+    statuses = {result.status for result in results}
+    worst = EXIT_FAILED if "failed" in statuses else EXIT_NO if "deviates" in statuses else EXIT_OK
     if update_baselines:
         worst = max(worst, _update_baselines(results, chosen, profile, seeds, out))
     if update_notebooks:
@@ -129,11 +130,6 @@ def scalar(text: str) -> Any:
         except ValueError:
             continue
     return text
-
-
-def _exit_status(results: Sequence[LessonResult]) -> int:
-    statuses = {result.status for result in results}
-    return EXIT_FAILED if "failed" in statuses else EXIT_NO if "deviates" in statuses else EXIT_OK
 
 
 def _update_baselines(first: list[LessonResult], lessons: list[Path], profile: str, seeds: int, out: Path) -> int:

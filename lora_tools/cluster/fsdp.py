@@ -119,10 +119,9 @@ def store_as(model: nn.Module, dtype: torch.dtype) -> nn.Module:
                 f"{name} has rows of {weight.quant_state.shape[1]}, no whole blocks of {weight.quant_state.blocksize}: "
                 "bitsandbytes' kernel for processors takes the scales of other blocks there; use fp32 or bf16."
             )
-        codes = weight.data.as_subclass(torch.Tensor).reshape(-1).view(dtype).reshape(-1, 1)
         module.quant_state, module.quant_storage = weight.quant_state, dtype
         module.weight = bnb.nn.Params4bit(
-            codes,
+            weight.data.as_subclass(torch.Tensor).reshape(-1).view(dtype).reshape(-1, 1),
             requires_grad=False,
             quant_state=weight.quant_state,
             blocksize=weight.quant_state.blocksize,

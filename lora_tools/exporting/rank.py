@@ -58,8 +58,13 @@ def export(adapter: Path | str, r: int, out: Path | str, *, overwrite: bool = Fa
         # these A and B are no start of that name, and some starts ask for a rank of their own
         config["init_lora_weights"] = True
     numbers = Numbers(weights)
-    dtype = numbers.read(numbers.names[0]).dtype
-    write_folder(out, smaller.adapter, config, dtype, {CARD: _card(out.name, whole, r, kinds, weights)})
+    write_folder(
+        out,
+        smaller.adapter,
+        config,
+        numbers.read(numbers.names[0]).dtype,
+        {CARD: _card(out.name, whole, r, kinds, weights)},
+    )
     return CutAdapter(out, kinds, weights.stat().st_size, (out / ADAPTER_WEIGHTS).stat().st_size)
 
 

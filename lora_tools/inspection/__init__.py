@@ -61,8 +61,9 @@ def _measured(opened: AdapterFolder) -> Iterator[AdaptedMatrix]:
             continue
         rows, rank = A.shape[0], settings.rank_of(module)
         experts = rows // rank if settings.stacks(module) and rows > rank and rows % rank == 0 else 1
-        scale = settings.scale_of(module, rows // experts)
-        yield measure(module, *opened.factors(module, A, B), scale, experts, A.on_embedding)
+        yield measure(
+            module, *opened.factors(module, A, B), settings.scale_of(module, rows // experts), experts, A.on_embedding
+        )
 
 
 def _size(opened: AdapterFolder) -> Size:
@@ -70,8 +71,12 @@ def _size(opened: AdapterFolder) -> Size:
     for one in opened.tensors:
         part = "lora" if one.role in ("A", "B") else "embeddings" if one.role == "embedding" else "others"
         held[part] += one.bytes
-    dtypes = tuple(sorted({one.dtype for one in opened.tensors}))
-    return Size(opened.file.stat().st_size, **held, dtypes=dtypes, numbers=sum(one.numbers for one in opened.tensors))
+    return Size(
+        opened.file.stat().st_size,
+        **held,
+        dtypes=tuple(sorted({one.dtype for one in opened.tensors})),
+        numbers=sum(one.numbers for one in opened.tensors),
+    )
 
 
 def _features(opened: AdapterFolder) -> tuple[str, ...]:

@@ -73,8 +73,11 @@ def gravest(
     runtime: str, opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None
 ) -> Rule | None:
     """The gravest of the rules that mean `runtime` and this adapter; None where none does."""
-    rules = _rules(runtime, architecture_of(opened, against), kinds_of_keys(opened, matrices))
-    return max(rules, key=lambda one: _GRAVITY[one.loads], default=None)
+    return max(
+        _rules(runtime, architecture_of(opened, against), kinds_of_keys(opened, matrices)),
+        key=lambda one: _GRAVITY[one.loads],
+        default=None,
+    )
 
 
 def refused_by_peft(

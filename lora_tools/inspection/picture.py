@@ -58,8 +58,16 @@ def heat_map(xray: Xray) -> Figure:
     image = ax.imshow(grid, cmap="cividis", vmin=0, vmax=largest or 1.0, aspect="auto")
     for (kind, layer), cell in shown.items():
         mark = "!" if cell.value is None else "" if cell.moves else "×"
-        at = layers.index(layer), kinds.index(kind)
-        ax.text(*at, mark, ha="center", va="center", color=VERMILION, size=11, weight="bold")
+        ax.text(
+            layers.index(layer),
+            kinds.index(kind),
+            mark,
+            ha="center",
+            va="center",
+            color=VERMILION,
+            size=11,
+            weight="bold",
+        )
     _axes(ax, kinds, layers)
     figure.colorbar(image, ax=ax, label=_quantity(xray), pad=0.01)
     return figure

@@ -175,8 +175,7 @@ def _sure(value: Any, fits: bool, odd: str) -> Any:
 
 
 def _whole(name: str, value: Any) -> int:
-    fits = type(value) is int and 1 <= value <= 2**20
-    return int(_sure(value, fits, f"{name} = {repr(value)[:40]} is not a rank"))
+    return int(_sure(value, type(value) is int and 1 <= value <= 2**20, f"{name} = {repr(value)[:40]} is not a rank"))
 
 
 def _number(name: str, value: Any) -> float:

@@ -52,8 +52,9 @@ def _tried(talk: Talk, place: Path, base: Path) -> Talk:
     """The same with what the template writes, and whether it closes an answer with a token that ends generation."""
     try:
         tokenizer = models.load_tokenizer(place)
-        turns = [{"role": "user", "content": ASKED}, {"role": "assistant", "content": ANSWERED}]
-        text = models.rendered(tokenizer, turns, answer=False)
+        text = models.rendered(
+            tokenizer, [{"role": "user", "content": ASKED}, {"role": "assistant", "content": ANSWERED}], answer=False
+        )
         stops = {*stop_tokens(place), *stop_tokens(base)}
     except (ModelError, ValueError):
         return talk

@@ -87,6 +87,11 @@ class OpenedBase(NamedTuple):
         """The model's modules by name; none where it is no language model that transformers can build."""
         return {} if self.net is None else dict(self.net.named_modules())
 
+    @property
+    def linears(self) -> list[str]:
+        """The names of those that multiply with a matrix of their own."""
+        return [name for name, module in self.modules.items() if isinstance(module, nn.Linear) or _is_turned(module)]
+
 
 def _is_turned(module: nn.Module | None) -> bool:
     """Whether it is the layer of GPT-2 and its like, which multiplies as a Linear does and keeps its weight k×d."""
@@ -143,8 +148,7 @@ def _unfilled(base: OpenedBase, adapted: set[str], settings: AdapterSettings) ->
     """Whether the base has modules that the adapter's targets mean and its file has nothing for."""
     if settings.target_modules is None:
         return True
-    linears = (name for name, module in base.modules.items() if isinstance(module, nn.Linear) or _is_turned(module))
-    return any(settings.reaches(name) for name in linears if name not in adapted)
+    return any(settings.reaches(name) for name in base.linears if name not in adapted)
 
 
 def open_base(base: str, modules: Sequence[str] = (), task_type: str = "") -> OpenedBase:
@@ -153,9 +157,13 @@ def open_base(base: str, modules: Sequence[str] = (), task_type: str = "") -> Op
     place = meant.place if meant.kind == "folder" and meant.place else models.folder(base)
     config = read_config(place)
     # most of what is asked of a base stands in its config
-    shapes = shapes_in(weight_files(place)) if any(place.glob("*.safetensors")) else {}
-    made_for = fitting(memory.shape_of(str(place)), modules, task_type, class_in(config))
-    return OpenedBase(meant.name, place, config, shapes, *made_for)
+    return OpenedBase(
+        meant.name,
+        place,
+        config,
+        shapes_in(weight_files(place)) if any(place.glob("*.safetensors")) else {},
+        *fitting(memory.shape_of(str(place)), modules, task_type, class_in(config)),
+    )
 
 
 def _of_part(name: str) -> str:
@@ -210,10 +218,7 @@ def _stack_of(module: str, stacks: Sequence[str]) -> str | None:
 
 
 def _not_adapted(base: OpenedBase, adapted: set[str]) -> dict[str, int]:
-    if base.net is None:
-        return {}
-    linears = [name for name, module in base.modules.items() if isinstance(module, nn.Linear) or _is_turned(module)]
-    return dict(Counter(name.rpartition(".")[2] for name in linears if name not in adapted))
+    return dict(Counter(name.rpartition(".")[2] for name in base.linears if name not in adapted))
 
 
 def _left_out(base: OpenedBase, opened: AdapterFolder) -> dict[str, int]:
@@ -250,8 +255,7 @@ def _intruders(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], base: O
         if A is None or B is None or W is None or W.shape != (one.d, one.k):
             continue
         wide, tall = opened.factors(one.module, A, B)
-        update = one.scale * tall.flatten(1).float() @ wide.flatten(1).float()
-        yield one.module, intruders(W, update)
+        yield one.module, intruders(W, one.scale * tall.flatten(1).float() @ wide.flatten(1).float())
 
 
 def intruders(W: Tensor, update: Tensor, leading: int = LEADING, alike: float = ALIKE) -> int:

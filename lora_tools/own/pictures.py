@@ -46,8 +46,9 @@ def lines_of(data: MyData) -> tuple[Figure, str, str]:
     widest = max(map(sum, squares.values()))
     for place, (role, style) in enumerate(zip(parts, styles, strict=True)):
         at = [(sum(counts[:place]) + n, y) for y, counts in enumerate(squares.values()) for n in range(counts[place])]
-        size = 110 if widest < 20 else 30
-        ax.scatter([x for x, _ in at], [y for _, y in at], marker="s", s=size, label=role, **style)
+        ax.scatter(
+            [x for x, _ in at], [y for _, y in at], marker="s", s=110 if widest < 20 else 30, label=role, **style
+        )
     ax.set_yticks(range(len(rows)), [in_picture(name if len(name) < 24 else f"{name[:22]}…") for name in rows])
     ax.set(ylim=(len(rows) - 0.4, -0.6), xlim=(-0.7, max(8, widest) - 0.3), xticks=[])
     ax.tick_params(length=0)
@@ -117,8 +118,12 @@ def held_out_curve(
         label(ax, step, looks[step], f"{looks[step]:.2f}", BLUE, xytext=(0, 13), ha="center")
     label(ax, steps[-1], looks[steps[-1]], "held out", BLUE, xytext=(20, 0))
     label(ax, len(training), training[-1], "each training step", GREY, xytext=(8, 0))
-    top = 1.15 * max(*training, *looks.values())
-    ax.set(xlabel="step", ylabel=f"loss ({unit})", xlim=(-0.09 * last, 1.4 * last), ylim=(0, top))
+    ax.set(
+        xlabel="step",
+        ylabel=f"loss ({unit})",
+        xlim=(-0.09 * last, 1.4 * last),
+        ylim=(0, 1.15 * max(*training, *looks.values())),
+    )
     ax.set_xticks([round(last * n / LOOKS) for n in range(LOOKS + 1)])
     ax.set_title("The loss on lines that it trains on, and on others")
     if kept:
@@ -148,9 +153,11 @@ def line_by_line(before: Sequence[float], after: Sequence[float], unit: str = TO
     ax = figure.subplots()
     order = sorted(range(len(before)), key=lambda n: before[n])
     for place, n in enumerate(order):
-        color = BLUE if after[n] < before[n] else VERMILION
         ax.annotate(
-            "", (place, after[n]), (place, before[n]), arrowprops={"arrowstyle": "->", "color": color, "lw": 1.8}
+            "",
+            (place, after[n]),
+            (place, before[n]),
+            arrowprops={"arrowstyle": "->", "color": BLUE if after[n] < before[n] else VERMILION, "lw": 1.8},
         )
     ax.plot(range(len(order)), [before[n] for n in order], "o", color=GREY, ms=5)
     label(ax, len(order) - 1, before[order[-1]], "base", GREY, xytext=(8, 0))

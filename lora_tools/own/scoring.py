@@ -258,8 +258,7 @@ def measure(base: models.Base, data: MyData, heard: Sequence[str] = ()) -> Heard
     how = {"chat_template_kwargs": mine[0].get("chat_template_kwargs")}
     unasked = [{**how, "messages": [{"role": "user", "content": question}, {}]} for question in everyday]
     replies = [*heard, *answers(base, [*mine[len(heard) :], *unasked], LONGEST)]
-    general = evaluation.perplexity(base, tasks.general_text()[:READ])
-    return Heard(replies[: len(mine)], replies[len(mine) :], general)
+    return Heard(replies[: len(mine)], replies[len(mine) :], evaluation.perplexity(base, tasks.general_text()[:READ]))
 
 
 def answers(base: models.Base, examples: Sequence[Example], max_new_tokens: int) -> list[str]:

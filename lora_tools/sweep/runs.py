@@ -85,9 +85,13 @@ def work(trial: Trial, folder: Path, keep_adapter: bool, threads: int, referee: 
     row = kept_row(folder)
     if row and (row["status"] == runner.OK or (referee and row["status"] == STOPPED)):
         return row
-    environment = kernel.environment(folder) | {"OMP_NUM_THREADS": str(threads)}
-    may_take = partial(_ask, ray, referee, trial) if referee else None
-    return run_one(trial, folder, keep_adapter, may_take=may_take, environment=environment)
+    return run_one(
+        trial,
+        folder,
+        keep_adapter,
+        may_take=partial(_ask, ray, referee, trial) if referee else None,
+        environment=kernel.environment(folder) | {"OMP_NUM_THREADS": str(threads)},
+    )
 
 
 def _ask(ray: Any, referee: Any, trial: Trial, losses: list[float]) -> int:
@@ -101,8 +105,9 @@ def _referee(steps: int, done: Sequence[Mapping[str, Any]]) -> Any:
     actor: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Referee)
     referee = actor.remote(steps)
     for row in done:
-        losses = [float(loss) for loss in row["train_losses"].split()]
-        ray.get(referee.may_take.remote(row["name"], row["seed"], losses))
+        ray.get(
+            referee.may_take.remote(row["name"], row["seed"], [float(loss) for loss in row["train_losses"].split()])
+        )
     return referee
 
 

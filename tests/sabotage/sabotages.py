@@ -452,8 +452,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_tools/own/publishing.py",
         (
             "the card's bound counts held-out lines that were never answered",
-            "{can_tell(asked)}",
-            "{can_tell(len(data.held_out))}",
+            "{pictures.can_tell(asked)}",
+            "{pictures.can_tell(len(data.held_out))}",
             "lessons/l15_your_own/test_room.py::test_the_cards_bound_is_that_of_the_answers_and_not_of_all_held_out_lines",
         ),
     ),
@@ -542,8 +542,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "the larger of two limits holds",
-            "min(known, default=None)",
-            "max(known, default=None)",
+            "return min((limit for limit in limits",
+            "return max((limit for limit in limits",
             "tools/checking/test_tokens.py::test_a_line_that_would_be_cut_is_too_long_and_one_without_room_for_an_answer_is_all_masked",
         ),
         (
@@ -2289,8 +2289,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "what our loader refuses is promised to our exports",
-            "if not plain or not sound or other_ranks(opened, matrices):",
-            "if not plain:",
+            "if not (plain and placed and sound) or other_ranks(opened, matrices):",
+            "if not (plain and placed):",
             "tools/inspection/test_peft_zoo.py::test_what_is_said_to_go_through_our_exporter_is_what_our_loader_takes",
         ),
     ),

@@ -91,8 +91,7 @@ def _by_llama_cpp(name: str, out: Path) -> dict[str, Any]:
     """llama.cpp's type `name` from the merged F16 GGUF, by llama.cpp itself."""
     begun = time.perf_counter()
     if target(out, name) != out / REFERENCE:
-        kind = name.removeprefix("gguf-").upper()
-        gguf.quantize(out / REFERENCE, target(out, name), kind, overwrite=True)
+        gguf.quantize(out / REFERENCE, target(out, name), name.removeprefix("gguf-").upper(), overwrite=True)
     installed = version("llama-cpp-py-sync")
     return {
         "tool": "llama.cpp (llama-cpp-py-sync)",
@@ -170,12 +169,11 @@ def convert(merged: Path, out: Path) -> dict[str, Any]:
         done = subprocess.run(words, capture_output=True, text=True)
         if done.returncode:
             raise ModelError(f"exllamav2 failed: {(done.stderr.strip().splitlines() or ['no message'])[-1][:300]}")
-    size = sum(file.stat().st_size for file in out.glob("*.safetensors")) / 1e6
     return {
         "status": "converted",
         "tool": "exllamav2",
         "version": version("exllamav2"),
-        "mb": size,
+        "mb": sum(file.stat().st_size for file in out.glob("*.safetensors")) / 1e6,
         "quantize_seconds": round(time.perf_counter() - begun, 1),
         "notes": "converted on this card; not measured",
     }

@@ -42,7 +42,6 @@ def add_vocabulary(writer: gguf.GGUFWriter, tokenizer: Any, size: int) -> None:
     names = {i: text for text, i in model["vocab"].items()} | {i: t["content"] for i, t in added.items()}
     sentencepiece = bool(model.get("byte_fallback"))
     tokens = [names.get(i, f"[PAD{i}]") for i in range(size)]
-    kinds = [_kind(i, names, added, tokenizer.unk_token_id if sentencepiece else None) for i in range(size)]
     if max(names) >= size:
         raise ModelError(f"the tokenizer has ids up to {max(names)}, the model's embedding {size} rows: another base.")
     if sentencepiece:
@@ -65,7 +64,7 @@ def add_vocabulary(writer: gguf.GGUFWriter, tokenizer: Any, size: int) -> None:
     begins = tokenizer("a")["input_ids"]
     describe(
         writer,
-        token_types=kinds,
+        token_types=[_kind(i, names, added, tokenizer.unk_token_id if sentencepiece else None) for i in range(size)],
         add_bos_token=bool(begins) and begins[0] == tokenizer.bos_token_id,
         add_eos_token=len(begins) > 1 and begins[-1] == tokenizer.eos_token_id,
     )

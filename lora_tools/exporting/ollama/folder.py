@@ -76,8 +76,13 @@ def write(
             raise ValueError(
                 f"what was written does not pass the check, so it was taken away again. {' '.join(findings)}"
             )
-    commands = [f"cd {shlex.quote(str(out))}", f"ollama create {model} -f Modelfile", f"ollama run {model}"]
-    return Written(out, name, system, remarks, commands)
+    return Written(
+        out,
+        name,
+        system,
+        remarks,
+        [f"cd {shlex.quote(str(out))}", f"ollama create {model} -f Modelfile", f"ollama run {model}"],
+    )
 
 
 def _check_settings(form: ChatForm, system: str | None) -> None:

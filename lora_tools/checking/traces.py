@@ -64,7 +64,9 @@ def traces(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
             f"{shown(form.strip())} stands in the text, which is another way to write a chat: take it out "
             "where a chat template writes its own.",
         )
-    if any(_escaped_twice(one) for one in texts):
+    # two or more, in a text that has no line end of its own, and no code or path
+    escaped = (one for one in texts if len(ESCAPED.findall(one)) > 1)
+    if any(not re.search(r"[\n`\"]", one) and not PATH.search(one) for one in escaped):
         yield "escaped_twice", r"it holds \n as two signs where a line end is meant: write the line ends themselves."
     if unseen := UNSEEN.search(text):
         yield (
@@ -113,8 +115,3 @@ def _old_form(messages: Sequence[dict[str, Any]]) -> str:
     pairs = [{form.format(who) for who in pair} for pair in SPEAKERS for form in ("{}: ", "### {}:")]
     ways = ({"### Instruction:"}, {"<<SYS>>"}, *pairs)
     return found[0] if any(way <= set(found) for way in ways) else ""
-
-
-def _escaped_twice(text: str) -> bool:
-    """Whether two line ends or more were escaped twice: in a text that has none of its own, and no code or path."""
-    return len(ESCAPED.findall(text)) > 1 and not re.search(r"[\n`\"]", text) and not PATH.search(text)

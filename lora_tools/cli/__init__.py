@@ -78,13 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return obey(app, "lora-lessons", list(sys.argv[1:] if arguments is None else arguments))
 
 
+@terminal.shown()
 def obey(app: typer.Typer, program: str, words: list[str]) -> int:
     """Run one command of `app`, which is called `program`; what `main` says."""
-    with terminal.shown():
-        return _obey(app, program, words)
-
-
-def _obey(app: typer.Typer, program: str, words: list[str]) -> int:
     split = words.index("--") if "--" in words else len(words)
     words, passed_on = words[:split], words[split + 1 :]
     status = EXIT_USER

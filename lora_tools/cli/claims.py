@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -43,7 +43,18 @@ def claims(
     borne_out = not faults and all(problem is None for _, _, problem in judged)
     if as_json:
         found = {
-            "claims": [_as_data(*one) for one in judged],
+            "claims": [
+                {
+                    "id": claim.id,
+                    "says": claim.says,
+                    "verdict": claim.written_for,
+                    "sentence": sentence,
+                    "at_sizes": claim.elsewhere().words,
+                    "lesson": claim.lesson,
+                    "problem": problem,
+                }
+                for claim, sentence, problem in judged
+            ],
             "papers": [row._asdict() | {"source": row.source._asdict()} for row in rows],
         }
         print(in_json({"borne_out": borne_out} | found | {"faults": faults}))
@@ -79,18 +90,6 @@ def _say_page(judged: Sequence[tuple[Claim, str, str | None]], check: bool) -> N
     failed = sum(problem is not None for *_, problem in judged)
     rest = f"NOT borne out: {failed}, see above." if failed else "The recorded runs bear out every verdict."
     _say(f"{len(judged)} verdict{'s' * (len(judged) != 1)}: {', '.join(told) or 'none'}. {rest}", 0)
-
-
-def _as_data(claim: Claim, sentence: str, problem: str | None) -> dict[str, Any]:
-    return {
-        "id": claim.id,
-        "says": claim.says,
-        "verdict": claim.written_for,
-        "sentence": sentence,
-        "at_sizes": claim.elsewhere().words,
-        "lesson": claim.lesson,
-        "problem": problem,
-    }
 
 
 def _say_papers(rows: Sequence[PaperClaim], faults: Sequence[str], check: bool) -> None:

@@ -227,7 +227,9 @@ def check(cluster: Machines, method: str, sizes: Sizes | None) -> None:
 def _check_memory(cluster: Machines, sizes: Sizes) -> None:
     shards = 0.0 if cluster.offload else sizes.base / cluster.ranks
     room = cluster.card_gb * GIB - CONTEXT_BYTES
-    fewest = cluster.ranks if shards + sizes.unit <= room else _fewest(sizes, room)
+    # so many cards hold the base in shards, each beside the largest unit
+    needed = math.ceil(sizes.base / (room - sizes.unit)) if sizes.unit < room else math.inf
+    fewest = cluster.ranks if shards + sizes.unit <= room else needed
     refuse(
         (
             sizes.unit > room or fewest > MOST_CARDS,
@@ -246,12 +248,6 @@ def _check_memory(cluster: Machines, sizes: Sizes) -> None:
             f"each of {cluster.cards} ranks of a machine reads the whole base before it is cut, {loading / 1e9:.0f} GB in all, and "
             f"the machine has {cluster.host_ram_gb:g}: it needs more memory, or fewer cards in each machine."
         )
-
-
-def _fewest(sizes: Sizes, room: float) -> float:
-    """How many cards with `room` bytes hold the base in shards, each beside the largest unit."""
-    left = room - sizes.unit
-    return math.ceil(sizes.base / left) if left > 0 else math.inf
 
 
 def sizes_of(model: str, method: str, r: int) -> Sizes | None:

@@ -133,8 +133,7 @@ def _axes(ax: Any, kinds: list[str], layers: list[int]) -> None:
 def _place(module: str) -> tuple[str, int]:
     """A module's last name and its layer, the first number in its name."""
     parts = module.replace(".base_layer", "").split(".")
-    layer = next((int(part) for part in parts if part.isdecimal() and len(part) < 5), NO_LAYER)
-    return parts[-1], layer
+    return parts[-1], next((int(part) for part in parts if part.isdecimal() and len(part) < 5), NO_LAYER)
 
 
 def _kinds(shown: dict[tuple[str, int], Square]) -> list[str]:

@@ -2382,8 +2382,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "line ends that were escaped twice are learned as two signs in silence",
-            "len(ESCAPED.findall(text)) > 1",
-            "len(ESCAPED.findall(text)) > 9",
+            "len(ESCAPED.findall(one)) > 1",
+            "len(ESCAPED.findall(one)) > 9",
             "tools/checking/test_checker.py::test_a_mistake_is_named_and_costs_no_good_line",
         ),
         (

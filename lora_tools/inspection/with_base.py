@@ -258,10 +258,10 @@ def _intruders(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], base: O
         yield one.module, intruders(W, one.scale * tall.flatten(1).float() @ wide.flatten(1).float())
 
 
-def intruders(W: Tensor, update: Tensor, leading: int = LEADING, alike: float = ALIKE) -> int:
-    """How many of the `leading` left singular vectors of W + ΔW have a cosine below `alike` to every one of W's."""
-    known, changed = lowrank.svd(W).U, lowrank.svd(W + update).U[:, :leading]
-    return int(((known.T @ changed).abs().amax(0) < alike).sum())
+def intruders(W: Tensor, update: Tensor) -> int:
+    """How many of the LEADING left singular vectors of W + ΔW have a cosine below ALIKE to every one of W's."""
+    known, changed = lowrank.svd(W).U, lowrank.svd(W + update).U[:, :LEADING]
+    return int(((known.T @ changed).abs().amax(0) < ALIKE).sum())
 
 
 def _perplexities(opened: AdapterFolder, base: str) -> tuple[float, float]:

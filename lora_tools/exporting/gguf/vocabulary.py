@@ -236,6 +236,7 @@ def _about_template(server: llamacpp.Server, tokenizer: Any) -> Iterator[str]:
 def _about_the_end(base: Path, tokenizer: Any) -> list[str]:
     eos, turn = tokenizer.eos_token_id, end_of_turn(tokenizer)
     stops = stop_tokens(base)
+    others = [] if turn in (None, *stops) else stops
 
     def name(token: int | None) -> str:
         return "not set" if token is None else repr(tokenizer.convert_ids_to_tokens(token))
@@ -255,8 +256,8 @@ def _about_the_end(base: Path, tokenizer: Any) -> list[str]:
             f"{name(turn)} is written as the end of a turn, so that llama.cpp stops there.",
         ),
         (
-            stops and turn is not None and turn not in stops,
-            f"The base's configuration stops at {', '.join(map(name, stops))}, the chat template ends an answer with "
+            others,
+            f"The base's configuration stops at {', '.join(map(name, others))}, the chat template ends an answer with "
             f"{name(turn)}: generate() in Python will run on where llama.cpp stops.",
         ),
         (

@@ -132,8 +132,9 @@ def saved(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         *(f"Stopped after step {step}: {name}" for step, name in stopped),
         f"{len(stopped)} of {len(rows)} runs were stopped early: {untrained:,} of {of:,} steps ({untrained / of:.0%}) were not trained.",
-        best
-        and f"The best run, trained to its end: {best['name']}, {best['loss_held_out']:.4f} nats on held-out topics.",
+        f"The best run, trained to its end: {best['name']}, {best['loss_held_out']:.4f} nats on held-out topics."
+        if best
+        else "",
     ]
     return "\n".join(filter(None, lines))
 

@@ -90,6 +90,17 @@ def in_words(error: OSError) -> str:
     return f"{where} cannot be used ({error.strerror}): check it, or choose another."
 
 
+def holding(*reasons: tuple[object, str]) -> list[str]:
+    """The sentences whose reason holds."""
+    return [sentence for holds, sentence in reasons if holds]
+
+
+def refuse(*reasons: tuple[object, str]) -> None:
+    """Raise ValueError with the first sentence whose reason holds; nothing where none does."""
+    for sentence in holding(*reasons):
+        raise ValueError(sentence)
+
+
 def require(library: str) -> None:
     """Raise ModuleNotFoundError where `library` is not installed, before any work: a verb's extra may bring it."""
     if importlib.util.find_spec(library) is None:

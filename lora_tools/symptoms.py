@@ -134,9 +134,7 @@ def search(words: str) -> list[Match]:
     asked = {_known(stem, weight) for stem in said}
     # "overfitting" says it all; "loss" alone fits too many
     telling = len(asked) == 1 and all(spread[stem] <= _FEW for stem in asked)
-    farther = 0.0 if said.isdisjoint(_ELSEWHERE_STEMS) else _FARTHER
-    if _STOPPED_WITH.search(words):
-        farther = _FARTHER
+    farther = _FARTHER if said & _ELSEWHERE_STEMS or _STOPPED_WITH.search(words) else 0.0
 
     def size(stems: Set[str]) -> float:
         # fsum: the same in whatever order a set hands its stems out

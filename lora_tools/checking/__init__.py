@@ -5,16 +5,22 @@
 each other, `pairs` preferences, and `template` looks at what a base does to all of them. `report` says it all.
 """
 
-from .checker import check as check
-from .checker import conversations as conversations
-from .problems import LOOK as LOOK
-from .problems import NOTE as NOTE
-from .problems import WRONG as WRONG
-from .problems import Problem as Problem
-from .report import DataReport as DataReport
-from .report import Span as Span
-from .report import as_page as as_page
-from .report import for_page as for_page
-from .report import for_terminal as for_terminal
-from .report import in_words as in_words
-from .report import rendered as rendered
+from .checker import check, conversations
+from .problems import LOOK, NOTE, WRONG, Problem
+from .report import DataReport, Span, as_page, for_page, for_terminal, in_words, rendered
+
+__all__ = [
+    "DataReport",
+    "LOOK",
+    "NOTE",
+    "Problem",
+    "Span",
+    "WRONG",
+    "as_page",
+    "check",
+    "conversations",
+    "for_page",
+    "for_terminal",
+    "in_words",
+    "rendered",
+]

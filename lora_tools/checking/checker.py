@@ -85,28 +85,28 @@ def _good(
     To `texts` goes the first text that a trainer would take as it stands, of each kind: one of TEXTS, or a layout's name.
     Raises ValueError for a file in which nothing stands.
     """
-    texts, record = {} if texts is None else texts, None
-    for record in records(path, progress):
+    texts, line = {} if texts is None else texts, None
+    for line, record in records(path, progress):
         try:
-            if record.fault:
-                raise record.fault
-            layout, example = conversation(record.value)
+            if isinstance(record, Fault):
+                raise record
+            layout, example = conversation(record)
         except Fault as fault:
-            problems.add(fault.code, WRONG, record.line, str(fault))
-            if fault.code in TEXTS:
-                texts.setdefault(fault.code, record.value["text"])
+            problems.add(fault.code, WRONG, line, str(fault))
+            if fault.code in TEXTS and not isinstance(record, Fault):
+                texts.setdefault(fault.code, record["text"])
         else:
             layouts[layout.name] += 1
-            for code, sentence in for_trl(layout, record.value):
-                problems.add(code, NOTE, record.line, sentence)
+            for code, sentence in for_trl(layout, record):
+                problems.add(code, NOTE, line, sentence)
             if (
                 "prompt" in layout.needs
                 and "response" not in layout.needs
-                and all(isinstance(record.value[name], str) for name in layout.needs)
+                and all(isinstance(record[name], str) for name in layout.needs)
             ):
-                texts.setdefault(layout.name, record.value["prompt"])
-            yield record.line, example
-    if record is None:
+                texts.setdefault(layout.name, record["prompt"])
+            yield line, example
+    if line is None:
         raise ValueError(f"{Path(path).name} holds no examples: write one a line, as {KNOWN}.")
 
 
@@ -269,8 +269,13 @@ class _Check:
         """Say what only all lines together show, and what the base does to each."""
         self.personal.tell(self.found, self.unit)
         if has_mark(self.path):
-            reason = "the file begins with a byte-order mark, which some readers take for a part of the text (Python's json among them)"
-            self.found.add("bom", NOTE, 1, f"{reason}: save it without.")
+            self.found.add(
+                "bom",
+                NOTE,
+                1,
+                "the file begins with a byte-order mark, which some readers take for a part of the text "
+                "(Python's json among them): save it without.",
+            )
         self.found.take(None, self._of_all_lines())
         for alike in self.likeness.found():
             self.found.add(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{self.unit} {alike.other}"))
@@ -285,8 +290,12 @@ class _Check:
     def _of_all_lines(self) -> Iterator[template.Finding]:
         """(code, severity, sentence) of how the file is written, and of what its answers share."""
         if (sign := delimiter(self.path)) not in (",", ""):
-            reason = "its cells are not parted by commas, as load_dataset and pandas expect of a .csv"
-            yield "delimiter", NOTE, f"{reason}: give them sep={json.dumps(sign)}."
+            yield (
+                "delimiter",
+                NOTE,
+                "its cells are not parted by commas, as load_dataset and pandas expect of a .csv: give "
+                f"them sep={json.dumps(sign)}.",
+            )
         if len(self.layouts) > 1:
             words = ", ".join(f"{count:,} as {name}" for name, count in self.layouts.most_common())
             yield "mixed_layouts", LOOK, f"the lines are in several layouts ({words}): use one."
@@ -338,11 +347,11 @@ class _Check:
     def _of_few(self) -> Iterator[template.Finding]:
         """What to expect of so few good lines; without one, what is wrong with each says it all."""
         if 0 < self.good < LEAST:
-            lines = f"{self.good} line{'' if self.good == 1 else 's'}"
             yield (
                 "too_few",
                 LOOK,
-                f"{lines} can be used, and some must be held out to judge by: write at least {LEAST}, and better a dozen.",
+                f"{self.good} line{'' if self.good == 1 else 's'} can be used, and some must be held out "
+                f"to judge by: write at least {LEAST}, and better a dozen.",
             )
         elif LEAST <= self.good < FEW:
             yield (
@@ -359,10 +368,12 @@ class _Check:
         for problem in (one for one in faults.sorted() if one.severity == WRONG):
             several = f"{problem.count:,} {their}s (first {problem.line})"
             place = f"{their} {problem.line}" if problem.count == 1 else several
-            sentence = (
-                f"{place} of the held-out file cannot be used, so nothing was compared with it: {problem.sentence}"
+            self.found.add(
+                "held_out_line",
+                LOOK,
+                None,
+                f"{place} of the held-out file cannot be used, so nothing was compared with it: {problem.sentence}",
             )
-            self.found.add("held_out_line", LOOK, None, sentence)
         for alike in leaks(self.questions, questions):
             self.found.add(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{their} {alike.other}"))
 

@@ -51,8 +51,11 @@ def _said(turn: Any) -> Any:
         return turn
     speaker = turn["from"]
     more = {name: value for name, value in turn.items() if name not in ("from", "value")}
-    role = SPEAKERS.get(speaker, speaker) if isinstance(speaker, str) else speaker
-    return {**more, "role": role, "content": turn["value"]}
+    return {
+        **more,
+        "role": SPEAKERS.get(speaker, speaker) if isinstance(speaker, str) else speaker,
+        "content": turn["value"],
+    }
 
 
 def _pair(question: str, answer: str, besides: str = "") -> Callable[[dict[str, Any]], Any]:
@@ -141,8 +144,11 @@ def _prompted(record: dict[str, Any]) -> Both:
         before = [*_system(record), asked]
         return before + chosen, before + rejected
     if asked not in chosen or asked not in rejected:
-        reason = "what the field prompt says is no message of the user in both chosen and rejected"
-        raise Fault("prompt_not_shared", f"{reason}: correct it, or leave the field out.")
+        raise Fault(
+            "prompt_not_shared",
+            "what the field prompt says is no message of the user in both chosen and rejected: correct it, "
+            "or leave the field out.",
+        )
     return chosen, rejected
 
 
@@ -153,10 +159,11 @@ LONG_ENOUGH = 5
 def _check_once(can_be_told: Any, begins_both: bool) -> None:
     """Raise Fault where both answers begin with a prompt that has a field of its own, and is long enough to tell."""
     if can_be_told and begins_both:
-        reason = (
-            "chosen and rejected begin with the prompt, which stands in a field of its own, so it would be given twice"
+        raise Fault(
+            "prompt_twice",
+            "chosen and rejected begin with the prompt, which stands in a field of its own, so it would be "
+            "given twice: take it out of both, or leave the field out.",
         )
-        raise Fault("prompt_twice", f"{reason}: take it out of both, or leave the field out.")
 
 
 def _unprompted(record: dict[str, Any]) -> Both:
@@ -167,8 +174,11 @@ def _unprompted(record: dict[str, Any]) -> Both:
     if not (_asks(chosen) and _asks(rejected)) and (field := _question_in(record)):
         # its prompt_strategies/dpo/chat_template.py (read in November 2026)
         code, who = (OTHERS, ", as axolotl does") if isinstance(record[field], list) else ("prompt_not_shared", "")
-        reason = f"its fields are {shown(list(record))}: the question stands in {field[:40]}, where neither TRL nor this course looks"
-        raise Fault(code, f"{reason} for that of a preference{who}. Rename this field to prompt.")
+        raise Fault(
+            code,
+            f"its fields are {shown(list(record))}: the question stands in {field[:40]}, where neither TRL "
+            f"nor this course looks for that of a preference{who}. Rename this field to prompt.",
+        )
     if not isinstance(sides[0], str) or (chosen and rejected):
         return chosen, rejected
     begins = re.sub(r"\S*\Z", "", os.path.commonprefix(sides))
@@ -309,22 +319,35 @@ def _unknown(record: dict[str, Any]) -> Fault:
     """Why a record in no layout is not used; of a field text, what it means to trainers that take one."""
     fields, text = f"its fields are {shown(list(record))}", record.get("text")
     if rendered_text(record):
-        reason = "its field text holds a chat that a template has already written: TRL and Unsloth take it so, and learn the questions as well"
-        todo = f"Write its turns as {CHAT}, so that the answers alone can be learned"
-        return Fault(RENDERED, f"{reason}, unless you mask them; this course reads turns. {todo}.")
+        return Fault(
+            RENDERED,
+            "its field text holds a chat that a template has already written: TRL and Unsloth take it so, "
+            "and learn the questions as well, unless you mask them; this course reads turns. Write its "
+            f"turns as {CHAT}, so that the answers alone can be learned.",
+        )
     if isinstance(text, str) and text.strip():
-        reason = "its field text is text without turns: TRL's SFTTrainer learns all of it, and an end token behind it (continued pretraining)"
-        return Fault(PLAIN, f"{reason}, and this course reads questions and answers. To teach answers, write {CHAT}.")
+        return Fault(
+            PLAIN,
+            "its field text is text without turns: TRL's SFTTrainer learns all of it, and an end token "
+            "behind it (continued pretraining), and this course reads questions and answers. To teach "
+            f"answers, write {CHAT}.",
+        )
     for names, (whose, todo) in _ELSEWHERE.items():
         if set(names) <= record.keys() and isinstance(record[names[-1]], list):
             return Fault(OTHERS, f"{fields}: {whose}. For this course and TRL's usual trainers, {todo}.")
     if record.get("prompt") and "completions" not in record:
-        reason = f"{fields}: a prompt without its answer, as GRPO and RLOO take it (other columns go to the reward)"
-        return Fault(PROMPTS, f"{reason}. Fine-tuning (SFT) learns answers: write them into a field completion.")
+        return Fault(
+            PROMPTS,
+            f"{fields}: a prompt without its answer, as GRPO and RLOO take it (other columns go to the "
+            "reward). Fine-tuning (SFT) learns answers: write them into a field completion.",
+        )
     for name, value in record.items():
         if isinstance(value, list) and value and isinstance(value[0], dict) and layout_of(value[0]):
-            todo = f"write each in a line of its own, as `jq -c '.{name[:40]}[]' FILE` does"
-            return Fault("unknown_layout", f"the examples stand in a list in its field {name[:40]}: {todo}.")
+            return Fault(
+                "unknown_layout",
+                f"the examples stand in a list in its field {name[:40]}: write each in a line of its own, "
+                f"as `jq -c '.{name[:40]}[]' FILE` does.",
+            )
     return Fault("unknown_layout", f"{fields}: expected {KNOWN}.")
 
 
@@ -332,25 +355,37 @@ def for_trl(layout: Layout, record: dict[str, Any]) -> Iterator[tuple[str, str]]
     """(code, sentence) of what is read here and TRL passes over: its SFTTrainer, 1.16, and `maybe_convert_to_chatml` (run)."""
     turns = next((record[name] for name in ("conversations", "messages") if name in layout.needs), ())
     if any(isinstance(turn, dict) and str(turn.get("from")) in SPEAKERS for turn in turns):
-        reason = "TRL hands its roles, human and gpt, to the chat template as they are, and few know them: Qwen's writes nothing of such a turn"
-        yield "sharegpt_roles", f"{reason}. For TRL, write user and assistant; LLaMA-Factory knows both."
+        yield (
+            "sharegpt_roles",
+            "TRL hands its roles, human and gpt, to the chat template as they are, and few know them: "
+            "Qwen's writes nothing of such a turn. For TRL, write user and assistant; LLaMA-Factory knows "
+            "both.",
+        )
     roles = dict.fromkeys(str(turn.get("role", turn.get("from"))) for turn in turns if isinstance(turn, dict))
     # ipython is known to the templates that it comes from
     if odd := [role for role in roles if role in (*CALLS, *ANSWERED) and role != "ipython"]:
-        reason = f"TRL hands the role {' and the role '.join(odd)} to the chat template as it is, and many, such as Qwen3's, write nothing of it"
-        todo = "For TRL, write the call into tool_calls of an assistant's message, and its answer with the role tool, as it is read here"
-        yield "tool_roles", f"{reason}. {todo}."
+        yield (
+            "tool_roles",
+            f"TRL hands the role {' and the role '.join(odd)} to the chat template as it is, and many, "
+            "such as Qwen3's, write nothing of it. For TRL, write the call into tool_calls of an "
+            "assistant's message, and its answer with the role tool, as it is read here.",
+        )
     if record.get("system") and "system" in layout.may and {"prompt", "conversations"} & record.keys():
-        reason = "its system message stands in a field of its own, which LLaMA-Factory reads, and TRL does not"
-        yield "system_beside", f"{reason}: for TRL, make it the first message."
+        yield (
+            "system_beside",
+            "its system message stands in a field of its own, which LLaMA-Factory reads, and TRL does not: "
+            "for TRL, make it the first message.",
+        )
 
 
 def _check_fields(layout: Layout, record: dict[str, Any]) -> None:
     """Raise Fault, in the words of the file's own columns, unless question and answer are text; lists of messages pass."""
     if len(layout.needs) > 1 and all(_is_column(record[name]) for name in layout.needs):
-        reason = "it holds whole columns, as pandas' to_json() and datasets' to_dict() write them"
-        todo = 'write an object a line (in pandas, to_json(file, orient="records", lines=True))'
-        raise Fault("unknown_layout", f"{reason}: {todo}.")
+        raise Fault(
+            "unknown_layout",
+            "it holds whole columns, as pandas' to_json() and datasets' to_dict() write them: write an "
+            'object a line (in pandas, to_json(file, orient="records", lines=True)).',
+        )
     for name in layout.needs if len(layout.needs) == 2 else ():
         value = record[name]
         if not isinstance(value, str | list):
@@ -387,17 +422,26 @@ def _one_taken(number: int, message: Any) -> Any:
     role, content = message.get("role"), message.get("content")
     if role in CALLS:
         made = out_of_text(content)
-        calls = [{"type": "function", "function": call} for call in (made if isinstance(made, list) else [made])]
         more = {name: value for name, value in message.items() if name not in ("role", "content")}
-        return {**more, "role": "assistant", "content": "", "tool_calls": calls}
+        return {
+            **more,
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [
+                {"type": "function", "function": call} for call in (made if isinstance(made, list) else [made])
+            ],
+        }
     if isinstance(content, list) and content and all(isinstance(part, dict) and "type" in part for part in content):
         if other := [
             part["type"] for part in content if part["type"] != "text" or not isinstance(part.get("text"), str)
         ]:
-            reason = f"message {number} holds a part of type {shown(other[0])}, and text alone is read here"
             seen = re.search("image|video|audio", str(other[0]))
             who = ", while TRL and others train models on it that see or hear" if seen else ""
-            raise Fault(SEEN if seen else "no_text", f"{reason}{who}. For this course, take it out.")
+            raise Fault(
+                SEEN if seen else "no_text",
+                f"message {number} holds a part of type {shown(other[0])}, and text alone is read "
+                f"here{who}. For this course, take it out.",
+            )
         message = {**message, "content": "".join(part["text"] for part in content)}
     roles = {DEVELOPER: "system", **dict.fromkeys(ANSWERED, "tool")}
     return {**message, "role": roles[role]} if isinstance(role, str) and role in roles else message

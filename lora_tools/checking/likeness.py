@@ -71,10 +71,16 @@ class Likeness:
     def add_pair(self, line: int, prompt: Messages, chosen: Messages, rejected: Messages) -> None:
         """Keep what a pair is known by: its prompt with both answers, in either order, and which of them is chosen."""
         asked, better, worse = (before_the_answer([*part, {}]) for part in (prompt, chosen, rejected))
-        key = "\0".join([asked, *sorted([better, worse])])
         # turned round, it must read otherwise
         end = asked[-END:] + better[:END] + worse[:END][::-1]
-        self._keep(line, [prompt, chosen, rejected], key, better, f"{asked}\n{better}\n{worse[::-1]}", end)
+        self._keep(
+            line,
+            [prompt, chosen, rejected],
+            "\0".join([asked, *sorted([better, worse])]),
+            better,
+            f"{asked}\n{better}\n{worse[::-1]}",
+            end,
+        )
         self._paired[-1] = True
 
     def _keep(self, line: int, parts: list[Messages], question: str, answer: str, text: str, end: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 # A coin falls nine times of ten, or oftener, to one side or the other in 2% of all tries: fewer pairs show nothing.
 ENOUGH = 10
@@ -11,7 +11,8 @@ ENOUGH = 10
 NEARLY_ALWAYS = 0.9
 
 
-class Compared(NamedTuple):
+@dataclass(frozen=True)
+class Compared:
     """How many pairs there are, and in how many the chosen answer is shorter or longer than the rejected one."""
 
     pairs: int = 0

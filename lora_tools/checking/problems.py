@@ -47,12 +47,15 @@ class Found:
     def __init__(self) -> None:
         self._kinds: dict[tuple[str, str], Problem] = {}
 
-    def add(self, code: str, severity: str, line: int | None, sentence: str, count: int = 1) -> None:
+    def add(self, code: str, severity: str, line: int | None, sentence: str) -> None:
         """Note a problem in a line, or in the whole file. The sentence of a kind's first line stands for all of them."""
         kind = severity, code
         known = self._kinds.get(kind) or Problem(code, severity, line, 0, masked(sentence))
-        lines = (*known.lines, line) if line is not None and len(known.lines) < FIRST_LINES else known.lines
-        self._kinds[kind] = replace(known, count=known.count + count, lines=lines)
+        self._kinds[kind] = replace(
+            known,
+            count=known.count + 1,
+            lines=(*known.lines, line) if line is not None and len(known.lines) < FIRST_LINES else known.lines,
+        )
 
     def take(self, line: int | None, findings: Iterable[tuple[str, str, str]]) -> None:
         """Note each (code, severity, sentence) of a line, or of the whole file."""

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from lora_lessons.files import check_readable
 from lora_lessons.tasks.jsonl import LONGEST_LINE, Fault, check_ends, is_blank, is_cut, lines, parsed, shown, text_of
@@ -28,17 +28,11 @@ NO_TEXT = {
 }
 EXPECTED = 'a JSON object such as {"messages": [...]}'
 Progress = Callable[[int], object]
+# The number of a line, and what stands in it: an object, or the fault that keeps it from being one.
+Record = tuple[int, dict[str, Any] | Fault]
 
 
-class FileLine(NamedTuple):
-    """What stands in a line: an object, or the fault that keeps it from being one."""
-
-    line: int
-    value: Any
-    fault: Fault | None = None
-
-
-def records(path: Path | str, progress: Progress | None = None) -> Iterator[FileLine]:
+def records(path: Path | str, progress: Progress | None = None) -> Iterator[Record]:
     """Every record of a training file, with the number of its first line, or its own (see `unit`); no blank lines.
 
     A file that ends in .csv or .tsv is a table, one in .jsonl or .json is not, and any other begins with { or [ or not.
@@ -52,7 +46,7 @@ def records(path: Path | str, progress: Progress | None = None) -> Iterator[File
         begins, suffix = _beginning(file), path.suffix.lower()
         numbered: Iterator[tuple[int, bytes]] = enumerate(_counted(lines(file), progress), 1)
         if _is_table(begins, suffix):
-            yield from (_from_row(number, value) for number, value in rows(numbered))
+            yield from rows(numbered)
             return
         if _is_list(begins, suffix):
             numbered = elements(_counted(pieces(file), progress), path.name)
@@ -63,7 +57,7 @@ def records(path: Path | str, progress: Progress | None = None) -> Iterator[File
                 f"{path.name} writes a JSON object over several lines, and a line must hold a whole one: put [ before it "
                 "and ] behind it, with commas between several, or write each in one line, as `jq -c . FILE` does."
             )
-        yield from (_from_json(number, line) for number, line in numbered if not is_blank(line))
+        yield from ((number, _from_json(line)) for number, line in numbered if not is_blank(line))
 
 
 def unit(path: Path | str) -> str:
@@ -138,18 +132,12 @@ def has_mark(path: Path | str) -> bool:
         return file.read(3) == codecs.BOM_UTF8
 
 
-def _from_json(number: int, line: bytes) -> FileLine:
+def _from_json(line: bytes) -> dict[str, Any] | Fault:
     try:
         value = parsed(line, EXPECTED)
-        if not isinstance(value, dict):
-            raise Fault("unknown_layout", f"expected {EXPECTED}, not {shown(value)}.")
     except Fault as fault:
-        return FileLine(number, None, fault)
-    return FileLine(number, value)
-
-
-def _from_row(number: int, value: dict[str, Any] | Fault) -> FileLine:
-    return FileLine(number, None, value) if isinstance(value, Fault) else FileLine(number, value)
+        return fault
+    return value if isinstance(value, dict) else Fault("unknown_layout", f"expected {EXPECTED}, not {shown(value)}.")
 
 
 def _check_kind(path: Path, file: BinaryIO) -> None:
@@ -222,7 +210,7 @@ MEND = "put a cell that holds commas, line ends or quotation marks in quotation 
 Numbered = tuple[int, bytes]
 
 
-def rows(numbered: Iterator[Numbered]) -> Iterator[tuple[int, dict[str, Any] | Fault]]:
+def rows(numbered: Iterator[Numbered]) -> Iterator[Record]:
     """Each row as {column: cell}, or its fault, with the number of its first line. The first row names the columns.
 
     What a good row holds is what csv.reader(strict=True) makes of it. After a broken row, reading goes on at the next
@@ -239,8 +227,13 @@ def rows(numbered: Iterator[Numbered]) -> Iterator[tuple[int, dict[str, Any] | F
             yield one[0], Fault(fault.code, f"line {first[0]} must name the columns, and it cannot be read: {fault}")
         return
     if not known_columns(header):
-        sentence = f"the first line must name the columns, such as prompt,completion, not {shown(header)}."
-        yield first[0], Fault("unknown_layout", sentence)
+        yield (
+            first[0],
+            Fault(
+                "unknown_layout",
+                f"the first line must name the columns, such as prompt,completion, not {shown(header)}.",
+            ),
+        )
     while at := lines.peek():
         try:
             cells, _ = lines.row(delimiter)
@@ -249,8 +242,10 @@ def rows(numbered: Iterator[Numbered]) -> Iterator[tuple[int, dict[str, Any] | F
             lines.skip_to_row(delimiter, len(header))
             continue
         if len(cells) < len(header) or any(cells[len(header) :]):
-            sentence = f"the row has {len(cells)} cells where the header has {len(header)}: {MEND}"
-            yield at[0], Fault("broken_csv", sentence)
+            yield (
+                at[0],
+                Fault("broken_csv", f"the row has {len(cells)} cells where the header has {len(header)}: {MEND}"),
+            )
         else:
             yield at[0], dict(zip(header, cells, strict=False))
 

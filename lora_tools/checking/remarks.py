@@ -43,8 +43,11 @@ def remarks(messages: Sequence[dict[str, Any]], marks: Sequence[str] = MARKS) ->
         re.sub(r"</?think>", "", said(one)) if one["role"] == "assistant" else said(one) for one in messages
     )
     if marked := [mark for mark in marks if mark in bare] or ANY_MARK.findall(bare):
-        reason = f"{marked[0]} stands in the text, where a chat template writes marks of its own"
-        yield "special_token_in_text", f"{reason}: take it out, unless you train on this text without a template."
+        yield (
+            "special_token_in_text",
+            f"{marked[0]} stands in the text, where a chat template writes marks of its own: take it out, "
+            "unless you train on this text without a template.",
+        )
     if PICTURE.search(text):
         yield "picture_in_text", PICTURE_LEARNS
     if mask := unread_mask(messages):
@@ -67,12 +70,18 @@ def _order(roles: list[str]) -> Iterator[Remark]:
     if turns == ["assistant"]:
         yield "missing_role", "nobody asks anything before its answer: put a message of the user before it."
     elif turns[0] == "assistant":
-        reason = "it begins with the assistant, as with a greeting: that turn is not learned here, and some chat templates refuse it"
-        yield "greeting", f"{reason}. See with --base, or put the user's message before it."
+        yield (
+            "greeting",
+            "it begins with the assistant, as with a greeting: that turn is not learned here, and some "
+            "chat templates refuse it. See with --base, or put the user's message before it.",
+        )
     for one, next_one in zip(turns, turns[1:], strict=False):
         if one == next_one and one != "tool":
-            reason = f"two messages of the {one} follow each other, which some chat templates refuse"
-            yield "doubled_role", f"{reason}: make one of them, or add what is missing."
+            yield (
+                "doubled_role",
+                f"two messages of the {one} follow each other, which some chat templates refuse: make one "
+                "of them, or add what is missing.",
+            )
             return
 
 
@@ -88,18 +97,30 @@ def _answers(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
     if empty := [one for one in messages if one["role"] != "tool" and said(one).strip().lower() in NOTHING]:
         # "None" may be what there is to find, and "nan" hardly
         meant = all(one["role"] == "assistant" and said(one).strip().lower() in MAY_BE_MEANT for one in empty)
-        reason = f"a message says {shown(said(empty[0]).strip())} and nothing else, as where a cell was empty"
-        yield "says_nothing" if meant else "empty_cell", f"{reason}: fill it, or take it out, unless it is meant."
+        yield (
+            "says_nothing" if meant else "empty_cell",
+            f"a message says {shown(said(empty[0]).strip())} and nothing else, as where a cell was empty: "
+            "fill it, or take it out, unless it is meant.",
+        )
     if any(said(messages[n]).count("<think>") != said(messages[n]).count("</think>") for n in answers_in(messages)):
-        reason = "an answer opens or closes a think block alone"
-        yield "think_block_open", f"{reason}: write both <think> and </think>, unless your template writes the other."
+        yield (
+            "think_block_open",
+            "an answer opens or closes a think block alone: write both <think> and </think>, unless your "
+            "template writes the other.",
+        )
     question = next((said(one).strip() for one in reversed(before) if one["role"] == "user"), "")
     if len(question.split()) >= LONG_ENOUGH and said(last).strip().startswith(question):
-        reason = "the answer begins with the question, so the model learns to repeat it"
-        yield "question_in_answer", f"{reason}: take it out, unless that is the task."
+        yield (
+            "question_in_answer",
+            "the answer begins with the question, so the model learns to repeat it: take it out, unless "
+            "that is the task.",
+        )
     if any(BOILERPLATE.search(messages[n].get("content") or "") for n in answers_in(messages)):
-        reason = "an answer is a refusal or a stock phrase of another model"
-        yield "boilerplate", f"{reason}: write what yours should say, unless it is just that."
+        yield (
+            "boilerplate",
+            "an answer is a refusal or a stock phrase of another model: write what yours should say, "
+            "unless it is just that.",
+        )
 
 
 def of_calls(messages: Sequence[dict[str, Any]], tools: Any) -> Iterator[Remark]:
@@ -109,16 +130,23 @@ def of_calls(messages: Sequence[dict[str, Any]], tools: Any) -> Iterator[Remark]
     listed = listed if isinstance(listed, list) else []
     known = {str(function_of(tool).get("name")) for tool in listed if isinstance(tool, dict)}
     if called and not tools and messages[0]["role"] != "system":
-        reason = "it calls a tool, and nothing says which there are, so the model learns to call what it is not shown"
-        yield "tools_missing", f"{reason}: add a field tools, as a list of their descriptions."
+        yield (
+            "tools_missing",
+            "it calls a tool, and nothing says which there are, so the model learns to call what it is not "
+            "shown: add a field tools, as a list of their descriptions.",
+        )
     elif known and (unknown := [name for name in called if name not in known]):
-        reason = f"it calls {shown(unknown[0])}, which its tools do not have"
-        yield "unknown_tool", f"{reason}: correct the name, or add it there."
+        yield (
+            "unknown_tool",
+            f"it calls {shown(unknown[0])}, which its tools do not have: correct the name, or add it there.",
+        )
     if odd := next(_strange_arguments(messages, listed), None):
         yield "unknown_argument", odd
     if broken := [one for message in messages for one in _arguments(message) if not isinstance(out_of_text(one), dict)]:
-        reason = f"the arguments of a tool call are {shown(broken[0])}, which is no JSON object"
-        yield "bad_arguments", f"{reason}: write one."
+        yield (
+            "bad_arguments",
+            f"the arguments of a tool call are {shown(broken[0])}, which is no JSON object: write one.",
+        )
     calls = [call for message in messages for call in message.get("tool_calls") or () if isinstance(call, dict)]
     ids = [call["id"] for call in calls if call.get("id") is not None]
     answered = [
@@ -130,8 +158,10 @@ def of_calls(messages: Sequence[dict[str, Any]], tools: Any) -> Iterator[Remark]
     for message in messages:
         asked = 0 if message["role"] == "user" else asked + len(calls_in(message)) - (message["role"] == "tool")
         if called and asked < 0:
-            reason = "a tool answers more often than it is called"
-            yield "answer_without_call", f"{reason}: add the call, or take its answer out."
+            yield (
+                "answer_without_call",
+                "a tool answers more often than it is called: add the call, or take its answer out.",
+            )
             return
 
 

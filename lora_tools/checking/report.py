@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +38,8 @@ REJECTED = "With the rejected answer, which is to become less likely beside it:"
 HIDDEN = "No line is shown as the model will see it: every line that can be used seems to hold personal data."
 
 
-class Lengths(NamedTuple):
+@dataclass(frozen=True)
+class Lengths:
     """Tokens of a file's conversations: the middle one, the one that 95 of 100 do not exceed, the longest, all of them."""
 
     median: int
@@ -47,7 +48,8 @@ class Lengths(NamedTuple):
     total: int
 
 
-class Rendered(NamedTuple):
+@dataclass(frozen=True)
+class Rendered:
     """A line as the model will see it; of a preference the chosen answer's conversation, and the rejected answer's."""
 
     line: int
@@ -94,16 +96,7 @@ class DataReport:
 
     def as_data(self) -> dict[str, Any]:
         """All of it in lists, texts and numbers."""
-        data = asdict(self)
-        data["tokens"] = self.tokens and self.tokens._asdict()
-        data["compared"] = self.compared and self.compared._asdict()
-        if self.example:
-            data["example"] = {
-                "line": self.example.line,
-                "spans": [span._asdict() for span in self.example.spans],
-                "rejected": [span._asdict() for span in self.example.rejected],
-            }
-        return data
+        return asdict(self)
 
 
 def lengths(given: array[int], taught: array[int]) -> tuple[Lengths | None, float | None]:
@@ -135,16 +128,16 @@ def counts(report: DataReport) -> list[str]:
     if report.compared:
         sentences.append(f"A preference is two conversations; {report.compared}.")
     if report.answers and report.learned and report.answers > report.good:
-        answers = f"{report.answers:,} answers{' of weight 1' if 'weight_0' in _codes(report) else ''} in these lines"
-        some = f"Of the {answers} {report.learned:,} are learned"
-        why = "only_last_answer says why" if "only_last_answer" in _codes(report) else "the last of each line"
+        codes = {problem.code for problem in report.problems}
+        answers = f"{report.answers:,} answers{' of weight 1' if 'weight_0' in codes else ''} in these lines"
+        why = "only_last_answer says why" if "only_last_answer" in codes else "the last of each line"
         all_of_them = f"All {answers} are learned."
-        sentences.append(all_of_them if report.learned == report.answers else f"{some}: {why}.")
+        sentences.append(
+            all_of_them
+            if report.learned == report.answers
+            else f"Of the {answers} {report.learned:,} are learned: {why}."
+        )
     return sentences
-
-
-def _codes(report: DataReport) -> set[str]:
-    return {problem.code for problem in report.problems}
 
 
 def place(problem: Problem, unit: str = LINE) -> str:
@@ -237,7 +230,8 @@ COLOUR, PLAIN = "\x1b[1;4;32m", "\x1b[0m"
 STYLE = "mark{background:#d7f0e4;color:#00402c;font-weight:600;text-decoration:underline}"
 
 
-class Span(NamedTuple):
+@dataclass(frozen=True)
+class Span:
     """A run of tokens: its text, whether the model learns to write it, and how many tokens it is."""
 
     text: str
@@ -280,6 +274,9 @@ def for_page(spans: tuple[Span, ...]) -> str:
     parts = []
     for span in spans:
         text = in_html(span.text)
-        title = f"{span.tokens} tokens that the model learns to write"
-        parts.append(f'<mark title="{title}">{OPEN}{text}{CLOSE}</mark>' if span.taught else text)
+        parts.append(
+            f'<mark title="{span.tokens} tokens that the model learns to write">{OPEN}{text}{CLOSE}</mark>'
+            if span.taught
+            else text
+        )
     return f"<pre>{''.join(parts)}</pre>"

@@ -73,8 +73,11 @@ def unfit(tokenizer: Any) -> Iterator[Finding]:
     if tokenizer is not None and not getattr(tokenizer, "chat_template", True):
         yield "no_template", LOOK, NO_TEMPLATE
     elif tokenizer is not None and not tokenizer.eos_token:
-        reason = "the tokenizer names no end token, so no answer could end: set tokenizer.eos_token."
-        yield "eos_never_supervised", WRONG, reason
+        yield (
+            "eos_never_supervised",
+            WRONG,
+            "the tokenizer names no end token, so no answer could end: set tokenizer.eos_token.",
+        )
 
 
 def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
@@ -95,29 +98,41 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
     begins = [] if begin is None else list(tokenizer(whole)["input_ids"][:1])
     # unslothai/notebooks#251 (2026-04-21)
     if begins == [begin] != list(tokenizer(whole, add_special_tokens=False)["input_ids"][:1]):
-        reason = f"the tokenizer puts {tokenizer.bos_token} before every text, and the template writes none"
-        does = "TRL and this course train on what the template writes, so without it (transformers#27634)"
-        todo = "If the base was trained with it, begin the template with {{ bos_token }}"
-        yield "bos_missing", NOTE, f"{reason}: {does}. {todo}."
-    if begins_twice(tokenizer, whole):
-        reason = f"the template writes {tokenizer.bos_token}, and the tokenizer puts another before any text"
-        todo = (
-            "where you tokenize the template's text yourself, pass add_special_tokens=False, as TRL and this course do"
+        yield (
+            "bos_missing",
+            NOTE,
+            f"the tokenizer puts {tokenizer.bos_token} before every text, and the template writes none: "
+            "TRL and this course train on what the template writes, so without it (transformers#27634). If "
+            "the base was trained with it, begin the template with {{ bos_token }}.",
         )
-        yield "bos_twice", NOTE, f"{reason}: {todo}."
+    if begins_twice(tokenizer, whole):
+        yield (
+            "bos_twice",
+            NOTE,
+            f"the template writes {tokenizer.bos_token}, and the tokenizer puts another before any text: "
+            "where you tokenize the template's text yourself, pass add_special_tokens=False, as TRL and "
+            "this course do.",
+        )
     template = getattr(tokenizer, "chat_template", "") or ""
     if isinstance(template, str) and re.search(r"\{%-?\s*generation\b", template):
         yield from _marked(tokenizer, example, asked, answer, after)
     elif isinstance(template, str) and not is_pair(example):
-        reason = "the template has no {% generation %} marks"
-        yield "no_generation_marks", NOTE, f"{reason}: with assistant_only_loss=True, {_of_trl(template)}."
+        yield (
+            "no_generation_marks",
+            NOTE,
+            f"the template has no {{% generation %}} marks: with assistant_only_loss=True, {_of_trl(template)}.",
+        )
     pad = getattr(tokenizer, "pad_token", None)
     # Phi-3 ends an answer with another token, and the whole with this one
     if (pad is None or pad == end) and after.startswith(end):
         reason = "padding has no token of its own" if pad is None else f"padding and end are the same token, {end}"
-        other = "transformers' DataCollatorForLanguageModeling masks by the token, every end as well, and the model never stops"
-        todo = f"TRL and this course mask padding by position, so nothing is lost. {other}: set another pad token there"
-        yield "pad_is_eos", NOTE, f"{reason}: {todo}."
+        yield (
+            "pad_is_eos",
+            NOTE,
+            f"{reason}: TRL and this course mask padding by position, so nothing is lost. transformers' "
+            "DataCollatorForLanguageModeling masks by the token, every end as well, and the model never "
+            "stops: set another pad token there.",
+        )
 
 
 def _of_trl(template: str) -> str:
@@ -148,19 +163,20 @@ def _asks(tokenizer: Any, example: Example, asked: str, whole: str) -> Iterator[
     # the last mark behind the end, where there are several
     behind = re.split("|".join(map(re.escape, marks_of(tokenizer))) or r"\Z", after.strip(), maxsplit=1)[-1].strip()
     if opens.strip():
-        reason = f"the template writes {opens.strip()} before an answer, and not where it asks: it does not look at add_generation_prompt"
         yield (
             "asks_without_opening",
             LOOK,
-            f"{reason}, so that is learned as a part of the answer, and the model has to write it itself (instructlab/training#232). Write it "
-            "under {% if add_generation_prompt %}, too.",
+            f"the template writes {opens.strip()} before an answer, and not where it asks: it does not "
+            "look at add_generation_prompt, so that is learned as a part of the answer, and the model has "
+            "to write it itself (instructlab/training#232). Write it under {% if add_generation_prompt %}, "
+            "too.",
         )
     elif behind and asked.rstrip().endswith(behind):
-        reason = f"the template opens a further answer behind each, with {behind}: it ignores add_generation_prompt"
         yield (
             "asks_always",
             LOOK,
-            f"{reason}, so that is learned, too. Write it under {{% if add_generation_prompt %}}.",
+            f"the template opens a further answer behind each, with {behind}: it ignores "
+            "add_generation_prompt, so that is learned, too. Write it under {% if add_generation_prompt %}.",
         )
 
 
@@ -175,19 +191,27 @@ def _marked(tokenizer: Any, example: Example, asked: str, answer: str, after: st
     mark = min((mark for mark in marks_of(tokenizer) if mark in after), key=after.find, default="")
     # whose white space a tokenizer may have changed
     if longest_word(answer) not in learned:
-        reason = "the template's {% generation %} marks leave the answer out, so assistant_only_loss=True teaches none"
-        yield "generation_marks", LOOK, f"{reason}: put them around what the assistant says and its end."
-    elif mark and mark not in learned.rpartition(answer)[2]:
-        reason = f"the template's {{% generation %}} marks leave {mark} out, so with assistant_only_loss=True the model never learns to stop"
-        todo = "put {% endgeneration %} behind it. This course teaches it"
-        yield "generation_marks", LOOK, f"{reason} (trl#5988): {todo}."
-    elif header := _learned_before(tokenizer, asked, made["input_ids"], made["assistant_masks"]):
-        reason = f"the template's {{% generation %}} marks take in {shown(header)}, which the model is given where it is asked"
         yield (
             "generation_marks",
             LOOK,
-            f"{reason}, so with assistant_only_loss=True that is learned besides the answer (trl#5721): put {{% generation %}} behind it. This "
-            "course learns the answer alone.",
+            "the template's {% generation %} marks leave the answer out, so assistant_only_loss=True "
+            "teaches none: put them around what the assistant says and its end.",
+        )
+    elif mark and mark not in learned.rpartition(answer)[2]:
+        yield (
+            "generation_marks",
+            LOOK,
+            f"the template's {{% generation %}} marks leave {mark} out, so with assistant_only_loss=True "
+            "the model never learns to stop (trl#5988): put {% endgeneration %} behind it. This course "
+            "teaches it.",
+        )
+    elif header := _learned_before(tokenizer, asked, made["input_ids"], made["assistant_masks"]):
+        yield (
+            "generation_marks",
+            LOOK,
+            f"the template's {{% generation %}} marks take in {shown(header)}, which the model is given "
+            "where it is asked, so with assistant_only_loss=True that is learned besides the answer "
+            "(trl#5721): put {% generation %} behind it. This course learns the answer alone.",
         )
 
 
@@ -231,13 +255,13 @@ def _merged(tokenizer: Any, asked: str, whole: str) -> Iterator[Finding]:
     """Whether the question's last characters and the answer's first become one token."""
     question, both = tokenizer([asked, whole], add_special_tokens=False)["input_ids"]
     if both[: len(question)] != question:
-        ends = f"{asked[-1:]!r} at the end of a question and {whole[len(asked) :][:1]!r} at the begin of an answer"
         yield (
             "prompt_is_no_prefix",
             NOTE,
-            f"{ends} become one token, so a question's tokens are not how question and answer begin: TRL leaves the end of "
-            "the question out of training (trl#5213). This course keeps the question as the model will be asked it, so "
-            "there is nothing to change here.",
+            f"{asked[-1:]!r} at the end of a question and {whole[len(asked) :][:1]!r} at the begin of an "
+            "answer become one token, so a question's tokens are not how question and answer begin: TRL "
+            "leaves the end of the question out of training (trl#5213). This course keeps the question as "
+            "the model will be asked it, so there is nothing to change here.",
         )
 
 
@@ -252,8 +276,12 @@ def of_tools(tokenizer: Any, example: Example) -> Iterator[Finding]:
     told = "\n".join(said(one) for one in example["messages"] if one["role"] == "system")
     names = [str(function_of(tool).get("name")) for tool in beside["tools"]]
     if same and not all(name in told for name in names):
-        reason = "the template does not show what the field tools says, so the model would not know what it can call"
-        yield "tools_not_shown", LOOK, f"{reason}: describe the tools in a system message, or use another base."
+        yield (
+            "tools_not_shown",
+            LOOK,
+            "the template does not show what the field tools says, so the model would not know what it can "
+            "call: describe the tools in a system message, or use another base.",
+        )
 
 
 def of_thinking(tokenizer: Any, example: Example) -> Iterator[Finding]:
@@ -261,8 +289,12 @@ def of_thinking(tokenizer: Any, example: Example) -> Iterator[Finding]:
     todo = where_it_stays(tokenizer, example)
     # fw-ai/cookbook#554 (2026-07-06) and lmstudio-bug-tracker#2013 (2026-06-05), of Gemma 4
     if "<think>" not in str(tokenizer.chat_template) and "<think>" not in todo:
-        reason = "the thinking in answers stands between <think> and </think>, which this template writes as plain words, since its model thinks in another way"
-        yield "think_as_text", LOOK, f"{reason}: {todo}."
+        yield (
+            "think_as_text",
+            LOOK,
+            "the thinking in answers stands between <think> and </think>, which this template writes as "
+            f"plain words, since its model thinks in another way: {todo}.",
+        )
 
 
 def _end(tokenizer: Any, asked: str, after: str, end: str) -> Iterator[Finding]:

@@ -92,15 +92,19 @@ def _of_all(sizes: list[LineSizes | Fault]) -> LineSizes | Fault:
     chosen, *rejected = (one for one in sizes if isinstance(one, LineSizes))
     if not rejected:
         return chosen
-    remarks = dict.fromkeys(chosen.remarks + rejected[0].remarks)
-    return chosen._replace(rejected=rejected[0], remarks=tuple(remarks))
+    return chosen._replace(rejected=rejected[0], remarks=tuple(dict.fromkeys(chosen.remarks + rejected[0].remarks)))
 
 
 def _sizes(tokenizer: Any, text: ChatText, encoded: Encoded, limit: int | None, example: Example) -> LineSizes | Fault:
     learned = encoded.labels != IGNORED
     taught, first = int(learned.sum()), int(learned.int().argmax())
-    remarks = tuple(_remarks(tokenizer, text, example))
-    sizes = LineSizes(len(learned) - taught, taught, 1 + len(text.earlier), text.only_last, remarks=remarks)
+    sizes = LineSizes(
+        len(learned) - taught,
+        taught,
+        1 + len(text.earlier),
+        text.only_last,
+        remarks=tuple(_remarks(tokenizer, text, example)),
+    )
     return _too_long(sizes.total, first, limit) or sizes
 
 
@@ -179,8 +183,11 @@ def _answer(tokenizer: Any, example: Example, fields: Example, settings: Example
     *before, last = example["messages"]
     settings = {**(example.get(SETTINGS) or {}), **settings}
     try:
-        made = {**example, "messages": [*before, {**without_thinking(last), **fields}], SETTINGS: settings}
-        return chat_text(tokenizer, made, last_only=True).taught
+        return chat_text(
+            tokenizer,
+            {**example, "messages": [*before, {**without_thinking(last), **fields}], SETTINGS: settings},
+            last_only=True,
+        ).taught
     except ValueError:
         return ""
 
@@ -291,12 +298,16 @@ def _too_long(total: int, first: int, limit: int | None) -> Fault | None:
     if limit is None or total <= limit:
         return None
     if first >= limit:
-        reason = (
-            f"the question alone has {first:,} tokens and {limit:,} fit, so no token of the answer is left to learn"
+        return Fault(
+            "all_masked",
+            f"the question alone has {first:,} tokens and {limit:,} fit, so no token of the answer is left "
+            "to learn: shorten it.",
         )
-        return Fault("all_masked", f"{reason}: shorten it.")
-    reason = f"it has {total:,} tokens and {limit:,} fit: cutting it would cut the answer and its end"
-    return Fault("too_long", f"{reason}, so the model would not learn to stop. Shorten or split it.")
+    return Fault(
+        "too_long",
+        f"it has {total:,} tokens and {limit:,} fit: cutting it would cut the answer and its end, so the "
+        "model would not learn to stop. Shorten or split it.",
+    )
 
 
 def begins_twice(tokenizer: Any, text: str) -> bool:
@@ -307,6 +318,5 @@ def begins_twice(tokenizer: Any, text: str) -> bool:
 
 def limit_of(tokenizer: Any, max_tokens: int | None) -> int | None:
     """How many tokens fit: what was asked for, or what the tokenizer says of its base; None where neither says it."""
-    says = getattr(tokenizer, "model_max_length", None)
-    known = [limit for limit in (max_tokens, says) if isinstance(limit, int) and 0 < limit < 10**9]
-    return min(known, default=None)
+    limits = max_tokens, getattr(tokenizer, "model_max_length", None)
+    return min((limit for limit in limits if isinstance(limit, int) and 0 < limit < 10**9), default=None)

@@ -53,27 +53,41 @@ def traces(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
     texts = [message.get("content") or "" for message in messages]
     text = "\n".join(map(said, messages))
     if entity := (None if ABOUT_SIGNS.search(text) else ENTITIES.search(text)) or _tag(texts):
-        reason = f"it holds HTML's signs, such as {entity[0]}, where a page showed others"
-        todo = "write the text itself (in Python, html.unescape(text) for signs, and a parser for tags)"
-        yield "html_signs", f"{reason}: {todo}."
+        yield (
+            "html_signs",
+            f"it holds HTML's signs, such as {entity[0]}, where a page showed others: write the text "
+            "itself (in Python, html.unescape(text) for signs, and a parser for tags).",
+        )
     if form := _old_form(messages):
-        reason = f"{shown(form.strip())} stands in the text, which is another way to write a chat"
-        yield "old_form", f"{reason}: take it out where a chat template writes its own."
-    if any(_escaped_twice(one) for one in texts):
+        yield (
+            "old_form",
+            f"{shown(form.strip())} stands in the text, which is another way to write a chat: take it out "
+            "where a chat template writes its own.",
+        )
+    # two or more, in a text that has no line end of its own, and no code or path
+    escaped = (one for one in texts if len(ESCAPED.findall(one)) > 1)
+    if any(not re.search(r"[\n`\"]", one) and not PATH.search(one) for one in escaped):
         yield "escaped_twice", r"it holds \n as two signs where a line end is meant: write the line ends themselves."
     if unseen := UNSEEN.search(text):
-        sign = f"U+{ord(unseen[0]):04X}"
-        reason = f"it holds signs that nobody sees, such as {sign}, as text from a PDF or a terminal does"
-        yield "unseen_signs", f"{reason}: take them out."
+        yield (
+            "unseen_signs",
+            f"it holds signs that nobody sees, such as U+{ord(unseen[0]):04X}, as text from a PDF or a "
+            "terminal does: take them out.",
+        )
     if copied := COPIED.search(text):
         yield "copied_marks", f"{shown(copied[0])} was left in it by the app that it was copied from: take it out."
     if unfilled := next((found for one in texts if "`" not in one and (found := UNFILLED.search(one))), None):
-        reason = f"{unfilled[0]} stands where something should have been filled in"
-        yield "unfilled", f"{reason}: fill it in, or take the line out."
+        yield (
+            "unfilled",
+            f"{unfilled[0]} stands where something should have been filled in: fill it in, or take the line out.",
+        )
     answers = (message.get("content") or "" for message in messages if message["role"] == "assistant")
     if said_again := next(filter(None, map(_in_circles, answers)), ""):
-        reason = f"{shown(said_again)} is said {IN_A_ROW} times in a row or more, so the model learns to run in circles"
-        yield "in_circles", f"{reason}: cut it, unless it belongs there."
+        yield (
+            "in_circles",
+            f"{shown(said_again)} is said {IN_A_ROW} times in a row or more, so the model learns to run in "
+            "circles: cut it, unless it belongs there.",
+        )
     if GARBLED.search(text):
         yield "garbled", "it holds characters of a wrong encoding, such as Ã©: save the file anew from its source."
 
@@ -101,8 +115,3 @@ def _old_form(messages: Sequence[dict[str, Any]]) -> str:
     pairs = [{form.format(who) for who in pair} for pair in SPEAKERS for form in ("{}: ", "### {}:")]
     ways = ({"### Instruction:"}, {"<<SYS>>"}, *pairs)
     return found[0] if any(way <= set(found) for way in ways) else ""
-
-
-def _escaped_twice(text: str) -> bool:
-    """Whether two line ends or more were escaped twice: in a text that has none of its own, and no code or path."""
-    return len(ESCAPED.findall(text)) > 1 and not re.search(r"[\n`\"]", text) and not PATH.search(text)

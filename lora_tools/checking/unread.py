@@ -55,9 +55,9 @@ def unread_fields(example: Mapping[str, Any], read: Collection[str] = ()) -> Ite
         if (known in MASKS and value in (1, "1", "true")) or (isinstance(value, str) and value.strip() in text):
             continue
         judges = known in MASKS or known in ("label", "labels", "kto_tag")  # whether the answer is a good one
-        rejected = known.startswith(("rejected", "negative"))
         todo = "take out what should not be learned" if judges else "put it into the messages, or take it out"
-        todo = "for a preference, as ms-swift learns it, write prompt, chosen and rejected" if rejected else todo
+        if known.startswith(("rejected", "negative")):
+            todo = "for a preference, as ms-swift learns it, write prompt, chosen and rejected"
         yield f"what its field {name[:40]} says is read neither here nor by TRL's SFT: {todo}, unless it is only a note."
 
 
@@ -80,12 +80,18 @@ def unread_mask(messages: Sequence[Mapping[str, Any]]) -> str:
         off = [name for name in TAUGHT_UNLESS_OFF if name in message and message[name] in (0, "0", "false")]
         on = [name for name in TAUGHT_UNLESS_ON if message.get(name) in (1, "1", "true")]
         if off or on:
-            reason = f"a message's field {(off or on)[0]} says that it is not to be learned, read by axolotl, ms-swift or verl, and not here or by TRL, so it would be"
-            return f'{reason}: for this course write "weight": 0 there; for TRL, a line of prompt and completion for each answer.'
+            return (
+                f"a message's field {(off or on)[0]} says that it is not to be learned, read by axolotl, "
+                'ms-swift or verl, and not here or by TRL, so it would be: for this course write "weight": '
+                "0 there; for TRL, a line of prompt and completion for each answer."
+            )
         part = [name for name in IN_PART if message.get(name)]
         part += [name for name in BY_WEIGHT if message.get(name) not in (None, 0, 1)]
         part += ["loss_scale"] if message.get("loss_scale") == 0 else []
         if part:
-            reason = f"a message's field {part[0]} says that it is learned in part or by weight, which neither this course nor TRL reads, so all of it would be"
-            return f"{reason}: cut the answer, or train where the field is read."
+            return (
+                f"a message's field {part[0]} says that it is learned in part or by weight, which neither "
+                "this course nor TRL reads, so all of it would be: cut the answer, or train where the "
+                "field is read."
+            )
     return ""

@@ -78,13 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return obey(app, "lora-lessons", list(sys.argv[1:] if arguments is None else arguments))
 
 
+@terminal.shown()
 def obey(app: typer.Typer, program: str, words: list[str]) -> int:
     """Run one command of `app`, which is called `program`; what `main` says."""
-    with terminal.shown():
-        return _obey(app, program, words)
-
-
-def _obey(app: typer.Typer, program: str, words: list[str]) -> int:
     split = words.index("--") if "--" in words else len(words)
     words, passed_on = words[:split], words[split + 1 :]
     status = EXIT_USER
@@ -133,7 +129,7 @@ def _obey(app: typer.Typer, program: str, words: list[str]) -> int:
 
 
 def _refused(program: str, words: list[str], sentence: str, status: int) -> int:
-    sentence = _LONG_WORD.sub(_cut, sentence)
+    sentence = _LONG_WORD.sub(r"\1…\2", sentence)
     print(f"{program}: {sentence}", file=sys.stderr)
     if "--json" in words:
         print(refusal(sentence, status))
@@ -141,11 +137,7 @@ def _refused(program: str, words: list[str], sentence: str, status: int) -> int:
 
 
 # What a user gave comes back in the sentence, and no path is that long.
-_LONG_WORD = re.compile(r"\S{400,}")
-
-
-def _cut(word: re.Match[str]) -> str:
-    return f"{word[0][:60]}…{word[0][-20:]}"
+_LONG_WORD = re.compile(r"(\S{60})\S{320,}(\S{20})")
 
 
 def _usage_sentence(error: typer.TyperException, program: str) -> str:

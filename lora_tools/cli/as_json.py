@@ -32,8 +32,13 @@ def refusal(sentence: str, status: int) -> str:
 
 def written(files: Iterable[Path], notes: Sequence[str], commands: Sequence[str] = ()) -> str:
     """What --json prints of files that were written: their sizes in bytes, and the commands that use them."""
-    listed = [{"path": str(file.absolute()), "bytes": file.stat().st_size} for file in files]
-    return in_json({"files": listed, "notes": notes, "commands": commands})
+    return in_json(
+        {
+            "files": [{"path": str(file.absolute()), "bytes": file.stat().st_size} for file in files],
+            "notes": notes,
+            "commands": commands,
+        }
+    )
 
 
 def schema(

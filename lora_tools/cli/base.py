@@ -70,7 +70,7 @@ def _offered() -> list[Offered]:
     from lora_lessons.files import bytes_in
 
     embedded = models.embedded_place()
-    bases = [
+    return [
         Offered(
             models.EMBEDDED,
             models.EMBEDDED_NAME,
@@ -80,21 +80,28 @@ def _offered() -> list[Offered]:
             models.EMBEDDED_LICENCE,
             f"pip's {models.EMBEDDED_PACKAGE}",
             embedded,
-        )
+        ),
+        *(
+            Offered(
+                one.name,
+                one.title,
+                one.place.is_file(),
+                bytes_in(one.place.parent),
+                one.size,
+                one.licence,
+                one.source,
+                one.place.parent,
+            )
+            for one in models.NAMED.values()
+        ),
     ]
-    for one in models.NAMED.values():
-        folder = one.place.parent
-        there = one.place.is_file()
-        bases.append(Offered(one.name, one.title, there, bytes_in(folder), one.size, one.licence, one.source, folder))
-    return bases
 
 
 def _called(name: str) -> Offered:
     """The base of a name or title. Raises ValueError, with the nearest one, where none is called so."""
     bases = _offered()
-    for one in bases:
-        if name in (one.name, one.title):
-            return one
+    if found := next((one for one in bases if name in (one.name, one.title)), None):
+        return found
     near = difflib.get_close_matches(name.lower(), [one.name for one in bases], n=1)
     meant = f"did you mean {near[0]}? They are" if near else "they are"
     raise ValueError(f"no base is called {name!r} here: {meant} {', '.join(one.name for one in bases)}.")

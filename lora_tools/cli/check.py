@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lora_lessons.errors import refuse
 from lora_lessons.files import refuse_existing, write_text
 from lora_lessons.outside import in_json
 
@@ -53,19 +54,23 @@ def check(
     The file is only read, and a bad line never costs the good ones. A line's tools and chat_template_kwargs go to the
     base's chat template, as in TRL. Personal data is pointed at, never printed.
     """
-    if max_tokens is not None and max_tokens < 1:
-        raise ValueError(f"--max-tokens {max_tokens}: give a whole number of at least 1.")
-    if max_tokens is not None and base is None:
-        raise ValueError("--max-tokens counts a base's tokens: name it with --base, such as --base embedded.")
-    if last_only and base is None:
-        raise ValueError(
-            "--last-only says which of a base's tokens are learned: name it with --base, such as --base embedded."
-        )
+    refuse(
+        (
+            max_tokens is not None and max_tokens < 1,
+            f"--max-tokens {max_tokens}: give a whole number of at least 1.",
+        ),
+        (
+            max_tokens is not None and base is None,
+            "--max-tokens counts a base's tokens: name it with --base, such as --base embedded.",
+        ),
+        (
+            last_only and base is None,
+            "--last-only says which of a base's tokens are learned: name it with --base, such as --base embedded.",
+        ),
+    )
     if html:
         check_page(html)
     from tqdm.auto import tqdm
-
-    from lora_lessons.files import write_text
 
     from .. import checking
 
@@ -101,9 +106,9 @@ def _tokenizer(base: str | None, max_tokens: int | None) -> tuple[Any, int | Non
     if meant.kind == "gguf" and meant.place:
         return models.load_tokenizer(models.fetched(meant.place)), max_tokens
     folder = meant.place or models.folder()
-    reads = read_config(folder).get("max_position_embeddings")
-    known = [limit for limit in (max_tokens, reads) if isinstance(limit, int) and limit > 0]
-    return models.load_tokenizer(folder, base), min(known, default=None)
+    both = max_tokens, read_config(folder).get("max_position_embeddings")
+    fit = min((limit for limit in both if isinstance(limit, int) and limit > 0), default=None)
+    return models.load_tokenizer(folder, base), fit
 
 
 def inspect(

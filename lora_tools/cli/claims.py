@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -42,7 +42,21 @@ def claims(
     rows = [] if faults else papers.rows()
     borne_out = not faults and all(problem is None for _, _, problem in judged)
     if as_json:
-        found = {"claims": [_as_data(*one) for one in judged], "papers": [_paper_as_data(row) for row in rows]}
+        found = {
+            "claims": [
+                {
+                    "id": claim.id,
+                    "says": claim.says,
+                    "verdict": claim.written_for,
+                    "sentence": sentence,
+                    "at_sizes": claim.elsewhere().words,
+                    "lesson": claim.lesson,
+                    "problem": problem,
+                }
+                for claim, sentence, problem in judged
+            ],
+            "papers": [row._asdict() | {"source": row.source._asdict()} for row in rows],
+        }
         print(in_json({"borne_out": borne_out} | found | {"faults": faults}))
     else:
         _say_page(judged, check)
@@ -78,18 +92,6 @@ def _say_page(judged: Sequence[tuple[Claim, str, str | None]], check: bool) -> N
     _say(f"{len(judged)} verdict{'s' * (len(judged) != 1)}: {', '.join(told) or 'none'}. {rest}", 0)
 
 
-def _as_data(claim: Claim, sentence: str, problem: str | None) -> dict[str, Any]:
-    return {
-        "id": claim.id,
-        "says": claim.says,
-        "verdict": claim.written_for,
-        "sentence": sentence,
-        "at_sizes": claim.elsewhere().words,
-        "lesson": claim.lesson,
-        "problem": problem,
-    }
-
-
 def _say_papers(rows: Sequence[PaperClaim], faults: Sequence[str], check: bool) -> None:
     """The second ledger, after the first; nothing where there are no papers."""
     from lora_lessons.experiments import papers
@@ -110,10 +112,6 @@ def _say_papers(rows: Sequence[PaperClaim], faults: Sequence[str], check: bool) 
     told = ", ".join(f"{count[verdict]} {verdict}" for verdict in papers.VERDICTS if count[verdict])
     if rows:
         _say(f"{len(rows)} claims of papers: {told}.", 0)
-
-
-def _paper_as_data(row: PaperClaim) -> dict[str, Any]:
-    return row._asdict() | {"source": row.source._asdict()}
 
 
 def _judged(claim: Claim) -> tuple[str, str | None]:

@@ -107,8 +107,9 @@ def ollama(
         made = llama.write(out, folder, read, system, file_type=type, template=go_template, overwrite=overwrite)
     if as_json:
         created = llama.try_create(made.folder, create) if create is not None else None
-        notes = [*made.remarks, *([created.says] if created else [])]
-        print(written(sorted(made.folder.iterdir()), notes, made.commands))
+        print(
+            written(sorted(made.folder.iterdir()), [*made.remarks, *([created.says] if created else [])], made.commands)
+        )
         return EXIT_FAILED if created and not created.ok else EXIT_OK
     print(
         *(f"{shown(file)}  {file.stat().st_size / 1e6:.1f} MB" for file in sorted(made.folder.glob("*.gguf"))), sep="\n"

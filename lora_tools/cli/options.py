@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -98,20 +99,13 @@ def names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def whole_numbers(option: str, text: str) -> list[int]:
-    """The numbers of "1,2,4". Raises ValueError naming the option when a part is none."""
+def numbers(option: str, text: str, kind: type[int] | type[float] = float) -> list[Any]:
+    """The numbers of "4e-3,1e-3", or the whole ones of "1,2,4". Raises ValueError naming the option when a part is none."""
     try:
-        return [int(part) for part in names(text)]
+        return [kind(part) for part in names(text)]
     except ValueError:
-        raise ValueError(f"{option} {text!r}: give whole numbers, separated by commas.") from None
-
-
-def numbers(option: str, text: str) -> list[float]:
-    """The numbers of "4e-3,1e-3". Raises ValueError naming the option when a part is none."""
-    try:
-        return [float(part) for part in names(text)]
-    except ValueError:
-        raise ValueError(f"{option} {text!r}: give numbers, separated by commas.") from None
+        what = "whole numbers" if kind is int else "numbers"
+        raise ValueError(f"{option} {text!r}: give {what}, separated by commas.") from None
 
 
 # Every verb ends with one of these, and in all of them a number says the same.

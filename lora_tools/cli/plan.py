@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from lora_lessons import disk_cache, models
+from lora_lessons.errors import holding
 from lora_lessons.outside import in_json
 from lora_lessons.paths import expanded, ledgers_measured
 
@@ -132,15 +133,17 @@ def _answer(
     ledger = made.ledger if made else memory.predict(shape, job)
     sizes = {} if named else planning.by_trainer(shape, job)
     if as_json:
-        by_trainer = {name: round(size) for name, size in sizes.items()}
         fields = planning.as_json(shape, job, ledger, made, card) | {
             "export": _not_exported(shape),
-            "by_trainer": by_trainer,
+            "by_trainer": {name: round(size) for name, size in sizes.items()},
         }
         return _reply([in_json(fields)], made is None or made.fits)
     if made:
-        says = [planning.verdict(made, card, sizes), planning.several_sizes(gpu or "")]
-        says.append(planning.in_fp16(job, card))
+        says = [
+            planning.verdict(made, card, sizes),
+            planning.several_sizes(gpu or ""),
+            planning.in_fp16(job, card),
+        ]
     else:
         enough = [name for name in planning.CARDS if planning.is_enough(planning.card_bytes(name), ledger.bill.total)]
         says = [
@@ -148,14 +151,14 @@ def _answer(
             f"{', '.join(enough) or 'none of the cards known here'}. Name a card with --gpu. {planning.validated()}",
             planning.trainers_in_words(sizes, room, "")[1] if sizes else "",
         ]
-    about = [
+    says += [
         _not_exported(shape),
         f"{shape.name}: {planning.describe(job)}",
         planning.parameters_in_words(shape, job),
         planning.bill_table(ledger),
         planning.ASSUMED,
     ]
-    return _reply([*says, *about], made is None or made.fits)
+    return _reply(says, made is None or made.fits)
 
 
 def _reply(says: list[str], fits: bool) -> dict[str, Any]:
@@ -184,21 +187,21 @@ def _for_several(model: str, job: Any, settings: dict[str, Any], as_json: bool) 
     """The plan for several cards, in words or as JSON, and the exit status."""
     from lora_lessons import memory, planning
 
-    cluster = planning.cluster_of(settings["cards"], settings["offload"], settings["nodes"], settings["fsdp"])
     shape = memory.shape_of(model)
-    made = planning.shard(shape, job, cluster)
+    made = planning.shard(
+        shape, job, planning.cluster_of(settings["cards"], settings["offload"], settings["nodes"], settings["fsdp"])
+    )
     if as_json:
-        fields = planning.sharded_as_json(shape, job, made) | {"export": _not_exported(shape)}
-        return _reply([in_json(fields)], made.fits)
+        return _reply(
+            [in_json(planning.sharded_as_json(shape, job, made) | {"export": _not_exported(shape)})], made.fits
+        )
     _, card = planning.cards_of(settings["cards"])
-    old = EMULATED if planning.computes_in(card) == "fp16" else ""
-    about = f"{shape.name}, on each card: {planning.describe(job)}"
     parts = [
         planning.sharded_verdict(made),
         planning.several_sizes(card),
-        old,
+        EMULATED if planning.computes_in(card) == "fp16" else "",
         _not_exported(shape),
-        about,
+        f"{shape.name}, on each card: {planning.describe(job)}",
         planning.parameters_in_words(shape, job),
         planning.sharded_table(made),
     ]
@@ -264,13 +267,14 @@ def config(
     wanted = launcher.ClusterJob(model, task, r, 2.0 * r, launch.METHODS[method], settings)
     with in_switches():
         lines = launch.write_launch_files(out, machines, wanted, overwrite=overwrite)
-    notes = [launch.memory_in_words(machines, sizes)]
-    if model in models.PUBLISHED:
-        notes.append(
-            f"{model} is a shape without weights: write a folder or a hub id as base in {launcher.JOB} before you start."
-        )
-    if nodes > 1:
-        notes.append(launch.BETWEEN_MACHINES)
+    notes = holding(
+        (True, launch.memory_in_words(machines, sizes)),
+        (
+            model in models.PUBLISHED,
+            f"{model} is a shape without weights: write a folder or a hub id as base in {launcher.JOB} before you start.",
+        ),
+        (nodes > 1, launch.BETWEEN_MACHINES),
+    )
     if as_json:
         print(written(sorted(out.iterdir()), notes, lines))
         return EXIT_OK

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
-from lora_lessons.errors import require
+from lora_lessons.errors import refuse, require
 from lora_lessons.outside import in_json
 
 from .as_json import AsJson
@@ -77,21 +77,27 @@ def run(
 
     require("papermill")
     given = dict(_pair(words) for words in parameter or [])
-    if given and (update_baselines or update_notebooks):
-        raise ValueError("baselines and stored outputs are made with the lessons' own parameters: leave out -p.")
-    if as_json and (update_baselines or update_notebooks):
-        raise ValueError("--json prints the report of a run: leave it out where baselines or notebooks are made anew.")
-    if seeds < 1:
-        raise ValueError("--seeds is the number of seeds to run, 1 at least (3 is a usual number).")
+    timed = update_baselines or update_notebooks  # their minutes are kept
+    refuse(
+        (
+            given and timed,
+            "baselines and stored outputs are made with the lessons' own parameters: leave out -p.",
+        ),
+        (
+            as_json and timed,
+            "--json prints the report of a run: leave it out where baselines or notebooks are made anew.",
+        ),
+        (seeds < 1, "--seeds is the number of seeds to run, 1 at least (3 is a usual number)."),
+    )
     chosen = runner.find_lessons(lessons or [])
     if not chosen:
         raise FileNotFoundError("there are no lessons in notebooks/: is the checkout complete?")
-    timed = update_baselines or update_notebooks  # their minutes are kept
     at_once = at_once or (1 if timed else side_by_side.how_many(chosen))
     results = runner.run(
         chosen, profile, given, out, judge=not update_baselines, fresh=update_baselines, at_once=at_once
     )
-    worst = _exit_status(results)
+    statuses = {result.status for result in results}
+    worst = EXIT_FAILED if "failed" in statuses else EXIT_NO if "deviates" in statuses else EXIT_OK
     if update_baselines:
         worst = max(worst, _update_baselines(results, chosen, profile, seeds, out))
     if update_notebooks:
@@ -124,11 +130,6 @@ def scalar(text: str) -> Any:
         except ValueError:
             continue
     return text
-
-
-def _exit_status(results: Sequence[LessonResult]) -> int:
-    statuses = {result.status for result in results}
-    return EXIT_FAILED if "failed" in statuses else EXIT_NO if "deviates" in statuses else EXIT_OK
 
 
 def _update_baselines(first: list[LessonResult], lessons: list[Path], profile: str, seeds: int, out: Path) -> int:

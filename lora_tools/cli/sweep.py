@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from lora_lessons.errors import refuse
 from lora_lessons.outside import in_json
 
 from .as_json import AsJson, aside
-from .options import EXIT_FAILED, EXIT_OK, absolute_path, names, numbers, path_or_name, shown, whole_numbers
+from .options import EXIT_FAILED, EXIT_OK, absolute_path, names, numbers, path_or_name, shown
 
 
 def sweep(
@@ -68,7 +69,7 @@ def sweep(
     and ends with the sweep. On a cluster, every machine needs this course, and --out on a disk that all of them see.
     A run whose worker is killed is trained again. A sweep begun in one way may be resumed in the other.
     """
-    ranks, learning_rates = whole_numbers("--r", r), numbers("--lr", lr)
+    ranks, learning_rates = numbers("--r", r, int), numbers("--lr", lr)
     if (address or stop_early or at_once is not None) and not ray:
         wrong = f"the address {address}" if address else "--stop-early" if stop_early else "--at-once"
         raise ValueError(f"{wrong} goes with --ray: add it, or leave this out.")
@@ -102,8 +103,11 @@ def sweep(
         made = {"table": str(table), "figure": drawn and str(drawn)}
         print(in_json(made | {"finished": len(finished), "failed": len(failed), "notes": notes}))
         return EXIT_FAILED if failed else EXIT_OK
-    files = f"{shown(table)}{f', {drawn.name}' if drawn else ''}"
-    print(*notes, f"{len(finished)} runs finished, {len(failed)} failed: {files}", sep="\n")
+    print(
+        *notes,
+        f"{len(finished)} runs finished, {len(failed)} failed: {shown(table)}{f', {drawn.name}' if drawn else ''}",
+        sep="\n",
+    )
     return EXIT_FAILED if failed else EXIT_OK
 
 
@@ -147,17 +151,20 @@ def bench(
     from lora_lessons.experiments import ledger, training_speed
     from lora_lessons.machine import stamp
 
-    if record and out:
-        raise ValueError("--record writes into the course's data/: leave it out with --out.")
+    refuse(
+        (record and out, "--record writes into the course's data/: leave it out with --out."),
+        (
+            precision and what != "train",
+            "--precision says what is trained in: it belongs to `lora-lessons bench train`.",
+        ),
+        (
+            what == "train" and record and (model or precision),
+            "the course records its own base, as this machine computes it: leave out --record, or the base.",
+        ),
+    )
     out = None if record else out or absolute_path(f"bench-{what}.json")
     if out:
         files.check_file(out)
-    if precision and what != "train":
-        raise ValueError("--precision says what is trained in: it belongs to `lora-lessons bench train`.")
-    if what == "train" and record and (model or precision):
-        raise ValueError(
-            "the course records its own base, as this machine computes it: leave out --record, or the base."
-        )
     with aside(as_json):
         if what == "train":
             measured, fine = training_speed.measure(out, model, precision), True

@@ -119,10 +119,9 @@ def store_as(model: nn.Module, dtype: torch.dtype) -> nn.Module:
                 f"{name} has rows of {weight.quant_state.shape[1]}, no whole blocks of {weight.quant_state.blocksize}: "
                 "bitsandbytes' kernel for processors takes the scales of other blocks there; use fp32 or bf16."
             )
-        codes = weight.data.as_subclass(torch.Tensor).reshape(-1).view(dtype).reshape(-1, 1)
         module.quant_state, module.quant_storage = weight.quant_state, dtype
         module.weight = bnb.nn.Params4bit(
-            codes,
+            weight.data.as_subclass(torch.Tensor).reshape(-1).view(dtype).reshape(-1, 1),
             requires_grad=False,
             quant_state=weight.quant_state,
             blocksize=weight.quant_state.blocksize,
@@ -155,11 +154,7 @@ class Traffic:
     """
 
     def __init__(self, ranks: int) -> None:
-        self.ranks, self.gathered, self.reduced = ranks, 0, 0
-
-    @property
-    def sent(self) -> int:
-        return self.gathered + self.reduced
+        self.ranks, self.sent = ranks, 0
 
     def count(self, model: nn.Module) -> None:
         """Count from now on what each FSDP unit of `model` sends."""
@@ -174,7 +169,7 @@ class CountedAllGather(DefaultAllGather):
         self.traffic = traffic
 
     def __call__(self, output_tensor: Tensor, input_tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
-        self.traffic.gathered += input_tensor.nbytes * (self.traffic.ranks - 1)
+        self.traffic.sent += input_tensor.nbytes * (self.traffic.ranks - 1)
         return super().__call__(output_tensor, input_tensor, *args, **kwargs)
 
 
@@ -183,5 +178,5 @@ class CountedReduceScatter(DefaultReduceScatter):
         self.traffic = traffic
 
     def __call__(self, output_tensor: Tensor, input_tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
-        self.traffic.reduced += input_tensor.nbytes * (self.traffic.ranks - 1) // self.traffic.ranks
+        self.traffic.sent += input_tensor.nbytes * (self.traffic.ranks - 1) // self.traffic.ranks
         return super().__call__(output_tensor, input_tensor, *args, **kwargs)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from lora_lessons.errors import Interrupted, ModelError, first_line
+from lora_lessons.errors import Interrupted, ModelError, first_line, refuse
 from lora_lessons.files import check_folder, read_text, refuse_existing, scratch
 from lora_lessons.machine import kernel_environment
 from lora_lessons.memory.bill import CONTEXT_BYTES, GIB
@@ -96,11 +96,15 @@ def run(
 
 def _launch(processes: int, out: Path) -> None:
     """Start accelerate's launcher and wait; whatever happens, no process is left. What the ranks print goes to a file."""
-    command = [sys.executable, "-m", "lora_tools.cluster.launcher", "--config_file", str(out / ACCELERATE)]
-    command += [*IN_A_FILE, "-m", "lora_tools.cluster.worker", str(out)]
-    threads = str(max(1, (os.cpu_count() or 1) // processes))
-    env = kernel_environment() | {"OMP_NUM_THREADS": threads, "TQDM_DISABLE": "1"}
-    env |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [
+        *(sys.executable, "-m", "lora_tools.cluster.launcher", "--config_file", str(out / ACCELERATE)),
+        *(*IN_A_FILE, "-m", "lora_tools.cluster.worker", str(out)),
+    ]
+    env = kernel_environment() | {
+        "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // processes)),
+        "TQDM_DISABLE": "1",
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
     with scratch("cluster") as meeting, open(out / LOG, "w", encoding="utf-8") as log:
         # torch makes a file for the ranks to meet in, and leaves it
         env |= {"TMPDIR": str(meeting)}
@@ -191,25 +195,31 @@ def cards_and_gb(text: str) -> tuple[int, float]:
 
 def check(cluster: Machines, method: str, sizes: Sizes | None) -> None:
     """Raise ValueError, with what to do, for a setting that would train nothing or fail. Sizes: None where unknown."""
-    if cluster.ranks < 2:
-        raise ValueError("one card has nobody to share with: train on it with `training.train`, as in lesson 08.")
-    if cluster.ranks > MOST_CARDS:
-        raise ValueError(f"{cluster.ranks:,} cards are more than any cluster has: give fewer, {MOST_CARDS:,} at most.")
-    if method == "qlora" and cluster.storage == "uint8":
-        raise ValueError(
+    refuse(
+        (
+            cluster.ranks < 2,
+            "one card has nobody to share with: train on it with `training.train`, as in lesson 08.",
+        ),
+        (
+            cluster.ranks > MOST_CARDS,
+            f"{cluster.ranks:,} cards are more than any cluster has: give fewer, {MOST_CARDS:,} at most.",
+        ),
+        (
+            method == "qlora" and cluster.storage == "uint8",
             "--storage uint8: FSDP divides floating-point parameters, so packed 4-bit weights would stay whole on each card, "
-            "or, in accelerate before 1.15, train nothing (loss 0 or NaN, accelerate#3874): keep them as bf16."
-        )
-    if method == "qlora" and cluster.storage != "bf16":
-        raise ValueError(
+            "or, in accelerate before 1.15, train nothing (loss 0 or NaN, accelerate#3874): keep them as bf16.",
+        ),
+        (
+            method == "qlora" and cluster.storage != "bf16",
             f"--storage {cluster.storage}: the course computes in bf16 on cards, and 4-bit codes must be kept as the dtype that "
-            "is computed in, or FSDP casts them and they are codes no more: use bf16."
-        )
-    if cluster.fsdp != 2:
-        raise ValueError(
+            "is computed in, or FSDP casts them and they are codes no more: use bf16.",
+        ),
+        (
+            cluster.fsdp != 2,
             f"--fsdp {cluster.fsdp}: FSDP1 makes one flat parameter of each block, which needs one dtype, and the course's "
-            "adapters are fp32 beside a bf16 base (PEFT must cast them, too): use 2."
-        )
+            "adapters are fp32 beside a bf16 base (PEFT must cast them, too): use 2.",
+        ),
+    )
     if sizes:
         _check_memory(cluster, sizes)
 
@@ -217,29 +227,27 @@ def check(cluster: Machines, method: str, sizes: Sizes | None) -> None:
 def _check_memory(cluster: Machines, sizes: Sizes) -> None:
     shards = 0.0 if cluster.offload else sizes.base / cluster.ranks
     room = cluster.card_gb * GIB - CONTEXT_BYTES
-    fewest = cluster.ranks if shards + sizes.unit <= room else _fewest(sizes, room)
-    if sizes.unit > room or fewest > MOST_CARDS:
-        raise ValueError(
+    # so many cards hold the base in shards, each beside the largest unit
+    needed = math.ceil(sizes.base / (room - sizes.unit)) if sizes.unit < room else math.inf
+    fewest = cluster.ranks if shards + sizes.unit <= room else needed
+    refuse(
+        (
+            sizes.unit > room or fewest > MOST_CARDS,
             f"a card of {cluster.card_gb:g} GB cannot hold the driver's {CONTEXT_BYTES / 1e9:.1f} GB and the largest part that is "
-            f"gathered at once, {sizes.unit / 1e9:.1f} GB: more cards do not help; larger ones do."
-        )
-    if fewest > cluster.ranks:
-        raise ValueError(
+            f"gathered at once, {sizes.unit / 1e9:.1f} GB: more cards do not help; larger ones do.",
+        ),
+        (
+            fewest > cluster.ranks,
             f"each card would hold {shards / 1e9:.1f} GB of shards and gather {sizes.unit / 1e9:.1f} GB beside them, and has "
-            f"{cluster.card_gb:g}: use at least {fewest:,} cards, qlora in place of lora, or --offload."
-        )
+            f"{cluster.card_gb:g}: use at least {fewest:,} cards, qlora in place of lora, or --offload.",
+        ),
+    )
     loading = cluster.cards * sizes.base
     if cluster.host_ram_gb is not None and loading > cluster.host_ram_gb * GIB:
         raise ValueError(
             f"each of {cluster.cards} ranks of a machine reads the whole base before it is cut, {loading / 1e9:.0f} GB in all, and "
             f"the machine has {cluster.host_ram_gb:g}: it needs more memory, or fewer cards in each machine."
         )
-
-
-def _fewest(sizes: Sizes, room: float) -> float:
-    """How many cards with `room` bytes hold the base in shards, each beside the largest unit."""
-    left = room - sizes.unit
-    return math.ceil(sizes.base / left) if left > 0 else math.inf
 
 
 def sizes_of(model: str, method: str, r: int) -> Sizes | None:

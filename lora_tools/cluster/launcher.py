@@ -22,6 +22,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from lora_lessons import models, tasks, training
+from lora_lessons.errors import refuse
 from lora_lessons.files import read_text, whole_file, write_text
 from lora_lessons.outside import visible
 from lora_lessons.training import Settings
@@ -109,15 +110,20 @@ class ClusterJob(NamedTuple):
 
         Raises ValueError for an unknown dtype, an optimizer that cannot be sharded, and a folder that is another job's.
         """
-        if self.dtype not in DTYPES:
-            raise ValueError(f"dtype {self.dtype!r} is not known: choose from {', '.join(DTYPES)}.")
-        if self.settings.optimizer not in OPTIMIZERS:
-            raise ValueError(
-                f"optimizer {self.settings.optimizer!r} cannot be divided among ranks: choose {' or '.join(OPTIMIZERS)}."
-            )
+        refuse(
+            (
+                self.dtype not in DTYPES,
+                f"dtype {self.dtype!r} is not known: choose from {', '.join(DTYPES)}.",
+            ),
+            (
+                self.settings.optimizer not in OPTIMIZERS,
+                f"optimizer {self.settings.optimizer!r} cannot be divided among ranks: choose {' or '.join(OPTIMIZERS)}.",
+            ),
+        )
         if (folder / JOB).is_file() and read_job(folder) != self:
             raise ValueError(f"{folder} belongs to another training (see {JOB} there): choose another folder.")
-        write_text(folder / JOB, json.dumps(asdict_of(self), indent=2) + "\n")
+        said = self._asdict() | {"settings": asdict(self.settings)}
+        write_text(folder / JOB, json.dumps(said, indent=2) + "\n")
 
     def examples(self, folder: Path) -> list[tasks.Encoded]:
         """The conversations as tokens: those kept in the folder, a task of the course, or a file of conversations."""
@@ -127,11 +133,6 @@ class ClusterJob(NamedTuple):
         given = Path(self.task)
         conversations = tasks.read_jsonl(given) if given.suffix == ".jsonl" else tasks.load_task(self.task).train
         return [tasks.encode(tokenizer, one) for one in conversations]
-
-
-def asdict_of(job: ClusterJob) -> dict[str, Any]:
-    """The job as JSON has it."""
-    return job._asdict() | {"settings": asdict(job.settings)}
 
 
 def read_job(folder: Path) -> ClusterJob:

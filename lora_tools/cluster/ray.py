@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import logging
+import math
 import os
 import secrets
 import socket
@@ -13,7 +15,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
 from unittest.mock import patch
 
@@ -27,8 +28,8 @@ TOKEN = secrets.token_hex(32)  # of every Ray that this process starts: Ray read
 
 
 def check_installed() -> None:
-    """Raise ValueError, naming the extra to install, where there is no Ray with Tune."""
-    if importlib.util.find_spec("ray") is None or importlib.util.find_spec("pyarrow") is None:
+    """Raise ValueError, naming the extra to install, where there is no Ray."""
+    if importlib.util.find_spec("ray") is None:
         raise ValueError("Ray is not installed: pip install 'lora-lessons[cluster]', or leave out --ray.")
 
 
@@ -86,8 +87,10 @@ def _start(home: Path, share: Share, slots: int) -> None:
             _temp_dir=str(home),
         )
     except Exception as error:  # Ray says in many ways that a process of its own was late
-        again = "leave out --ray, or try again when the machine is less busy"
-        raise ValueError(f"Ray could not be started ({first_line(error)}): {again}.") from error
+        raise ValueError(
+            f"Ray could not be started ({first_line(error)}): leave out --ray, or try again when the "
+            "machine is less busy."
+        ) from error
 
 
 def _join(address: str) -> None:
@@ -201,7 +204,7 @@ def _end(tasks: list[Any]) -> None:
             return
 
 
-KEEP = 2  # of so many runs at a rung, one goes on; and each rung is at so many times the steps of the last
+KEEP = 2  # each rung is at so many times the steps of the last; and of so many runs at a rung, one goes on (the median)
 
 
 def rungs(steps: int) -> list[int]:
@@ -217,8 +220,8 @@ class Referee:
 
     def __init__(self, steps: int) -> None:
         self.steps, self.rungs = steps, rungs(steps)
-        self._schedulers: dict[Any, Any] = {}
-        self._judged: dict[tuple[str, int], bool] = {}
+        # by group and rung: each run's mean loss since the rung before, in nats, in the order in which they came
+        self._came: dict[tuple[Any, int], dict[str, float]] = {}
 
     def may_take(self, name: str, group: Any, losses: Sequence[float]) -> int:
         """How many steps the run `name` may take, having seen these losses: its next rung, or all; 0 stops it.
@@ -233,22 +236,9 @@ class Referee:
         return self.steps
 
     def _goes_on(self, name: str, group: Any, rung: int, loss: float) -> bool:
-        """Whether the run goes on from `rung`, where its mean loss since the rung before was `loss`, in nats."""
-        from ray.tune.schedulers import TrialScheduler
-
-        if (name, rung) not in self._judged:
-            trial, asha = SimpleNamespace(trial_id=name), self._scheduler(group)
-            if not any(judged == name for judged, _ in self._judged):
-                asha.on_trial_add(None, trial)
-            decision = asha.on_trial_result(None, trial, {"steps": rung, "loss": loss})
-            self._judged[name, rung] = decision != TrialScheduler.STOP
-        return self._judged[name, rung]
-
-    def _scheduler(self, group: Any) -> Any:
-        from ray.tune.schedulers import ASHAScheduler
-
-        if group not in self._schedulers:
-            self._schedulers[group] = ASHAScheduler(
-                "steps", "loss", "min", max_t=self.steps, grace_period=self.rungs[0], reduction_factor=KEEP
-            )
-        return self._schedulers[group]
+        """Whether the run goes on from `rung`: ASHA lets it where it is in the better half of those that came before it."""
+        came = self._came.setdefault((group, rung), {})
+        came.setdefault(name, loss)
+        before = itertools.takewhile(lambda other: other != name, came)
+        known = [came[other] for other in before if not math.isnan(came[other])]
+        return not known or not came[name] > statistics.median(known)

@@ -64,8 +64,9 @@ def account_of(folder: Path, run: training.Training, begun: int, model: nn.Modul
         kept = json.loads(read_text(folder / ACCOUNT)) if (folder / ACCOUNT).is_file() else {}
         nothing: dict[str, Any] = {"held": [], "peak": [], "sent": []}
         return nothing | kept | {"losses": run.losses, "begun": 0, "reused": True, "seconds": run.seconds}
-    sent = ranks.traffic.sent if isinstance(ranks, ShardedRank) else 0
-    held, peaks, sents = ranks.each(sharded_bytes(model), peak(), sent)
+    held, peaks, sents = ranks.each(
+        sharded_bytes(model), peak(), ranks.traffic.sent if isinstance(ranks, ShardedRank) else 0
+    )
     columns = {"held": held, "peak": peaks, "sent": sents}
     return columns | {"losses": run.losses, "begun": begun, "reused": False, "seconds": run.seconds}
 
@@ -84,8 +85,12 @@ def load(job: ClusterJob) -> Any:
         return store_as(models.keep_trainable(net), compute)
     from transformers import AutoModelForCausalLM
 
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[job.dtype]
-    net = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, trust_remote_code=False, **models.BASE_ALONE)
+    net = AutoModelForCausalLM.from_pretrained(
+        place,
+        dtype={"fp32": torch.float32, "bf16": torch.bfloat16}[job.dtype],
+        trust_remote_code=False,
+        **models.BASE_ALONE,
+    )
     return net.eval()
 
 

@@ -62,11 +62,18 @@ class NamedBase(NamedTuple):
 def base_in_card(name: str) -> NamedBase:
     """The base that an adapter calls `name`: the course's own by their names on the hub, a folder without its path."""
     if name == models.EMBEDDED_NAME:
-        copy = "the course's copy of that model, whose weights were rounded once to 4 bits (Q4_1)"
-        return NamedBase(HUB, copy, 'models.folder("embedded")')
+        return NamedBase(
+            HUB,
+            "the course's copy of that model, whose weights were rounded once to 4 bits (Q4_1)",
+            'models.folder("embedded")',
+        )
     if base := models.named(name):
-        copy = f"its makers' {base.file} ({base.hub}, {base.licence}), whose weights were rounded once to 4 to 6 bits (Q4_K_M)"
-        return NamedBase(base.hub.removesuffix("-GGUF"), copy, f'models.folder("{base.name}")')
+        return NamedBase(
+            base.hub.removesuffix("-GGUF"),
+            f"its makers' {base.file} ({base.hub}, {base.licence}), whose weights were rounded once to 4 "
+            "to 6 bits (Q4_K_M)",
+            f'models.folder("{base.name}")',
+        )
     called = Path(name).name if Path(name).exists() else name
     return NamedBase(called, "", repr(called))
 

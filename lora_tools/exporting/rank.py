@@ -58,8 +58,13 @@ def export(adapter: Path | str, r: int, out: Path | str, *, overwrite: bool = Fa
         # these A and B are no start of that name, and some starts ask for a rank of their own
         config["init_lora_weights"] = True
     numbers = Numbers(weights)
-    dtype = numbers.read(numbers.names[0]).dtype
-    write_folder(out, smaller.adapter, config, dtype, {CARD: _card(out.name, whole, r, kinds, weights)})
+    write_folder(
+        out,
+        smaller.adapter,
+        config,
+        numbers.read(numbers.names[0]).dtype,
+        {CARD: _card(out.name, whole, r, kinds, weights)},
+    )
     return CutAdapter(out, kinds, weights.stat().st_size, (out / ADAPTER_WEIGHTS).stat().st_size)
 
 
@@ -91,8 +96,13 @@ def in_words(written: CutAdapter) -> str:
     lines = [HEAD, *map(row, written.kinds)]
     wide = max(len(name) for name, *_ in lines)
     shown = [f"{name:<{wide}}{count:>7}{kept:>13}{least:>18}" for name, count, kept, least in lines]
-    sizes = f"{ADAPTER_WEIGHTS}: {written.before / 1e6:.2f} MB before, {written.after / 1e6:.2f} MB now"
-    return "\n".join([*shown, sizes, NOT_SCORED])
+    return "\n".join(
+        [
+            *shown,
+            f"{ADAPTER_WEIGHTS}: {written.before / 1e6:.2f} MB before, {written.after / 1e6:.2f} MB now",
+            NOT_SCORED,
+        ]
+    )
 
 
 NOT_SCORED = (

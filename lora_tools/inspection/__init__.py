@@ -15,13 +15,10 @@ from pathlib import Path
 from .findings import all_findings
 from .reading import AdapterFolder, open_adapter
 from .runtimes import runtimes
-from .words import as_json as as_json
-from .words import in_words as in_words
-from .xray import AdaptedMatrix as AdaptedMatrix
-from .xray import Finding as Finding
-from .xray import Runtime as Runtime
-from .xray import Size, measure
-from .xray import Xray as Xray
+from .words import as_json, in_words
+from .xray import AdaptedMatrix, Finding, Runtime, Size, Xray, measure
+
+__all__ = ["AdaptedMatrix", "Finding", "Runtime", "Xray", "as_json", "in_words", "inspect"]
 
 
 def inspect(
@@ -64,8 +61,9 @@ def _measured(opened: AdapterFolder) -> Iterator[AdaptedMatrix]:
             continue
         rows, rank = A.shape[0], settings.rank_of(module)
         experts = rows // rank if settings.stacks(module) and rows > rank and rows % rank == 0 else 1
-        scale = settings.scale_of(module, rows // experts)
-        yield measure(module, *opened.factors(module, A, B), scale, experts, A.on_embedding)
+        yield measure(
+            module, *opened.factors(module, A, B), settings.scale_of(module, rows // experts), experts, A.on_embedding
+        )
 
 
 def _size(opened: AdapterFolder) -> Size:
@@ -73,8 +71,12 @@ def _size(opened: AdapterFolder) -> Size:
     for one in opened.tensors:
         part = "lora" if one.role in ("A", "B") else "embeddings" if one.role == "embedding" else "others"
         held[part] += one.bytes
-    dtypes = tuple(sorted({one.dtype for one in opened.tensors}))
-    return Size(opened.file.stat().st_size, **held, dtypes=dtypes, numbers=sum(one.numbers for one in opened.tensors))
+    return Size(
+        opened.file.stat().st_size,
+        **held,
+        dtypes=tuple(sorted({one.dtype for one in opened.tensors})),
+        numbers=sum(one.numbers for one in opened.tensors),
+    )
 
 
 def _features(opened: AdapterFolder) -> tuple[str, ...]:
@@ -92,8 +94,11 @@ def _features(opened: AdapterFolder) -> tuple[str, ...]:
         "LoRA on embeddings": any(one.on_embedding for one in opened.tensors),
         "whole embeddings saved": any(one.role == "embedding" for one in opened.tensors),
     }
-    others: tuple[str, ...] = ("layers_to_transform", "trainable_token_indices", "lora_bias", "exclude_modules")
-    others += (
+    others = (
+        "layers_to_transform",
+        "trainable_token_indices",
+        "lora_bias",
+        "exclude_modules",
         "fan_in_fan_out",
         "layer_replication",
         "alora_invocation_tokens",

@@ -73,8 +73,11 @@ def gravest(
     runtime: str, opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None
 ) -> Rule | None:
     """The gravest of the rules that mean `runtime` and this adapter; None where none does."""
-    rules = _rules(runtime, architecture_of(opened, against), kinds_of_keys(opened, matrices))
-    return max(rules, key=lambda one: _GRAVITY[one.loads], default=None)
+    return max(
+        _rules(runtime, architecture_of(opened, against), kinds_of_keys(opened, matrices)),
+        key=lambda one: _GRAVITY[one.loads],
+        default=None,
+    )
 
 
 def refused_by_peft(
@@ -97,8 +100,12 @@ def by_architecture(
     if not of_family or known.sure or rule.loads == "yes" or known.family is None:
         yield rule.loads, rule.reason, rule.behind
         return
-    reason = f"if this base is {known.family.name} as its name says, {rule.reason}. Its config.json decides: name it with --base"
-    yield "depends", reason, rule.behind
+    yield (
+        "depends",
+        f"if this base is {known.family.name} as its name says, {rule.reason}. Its config.json decides: "
+        "name it with --base",
+        rule.behind,
+    )
 
 
 def _rules(runtime: str, known: Architecture, kinds: Sequence[str]) -> Iterator[Rule]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 
 from lora_lessons.drawing import VERMILION, figure_html
+from lora_lessons.errors import holding
 from lora_lessons.outside import in_attribute, in_html, in_picture
 
 from .words import in_words
@@ -57,8 +58,16 @@ def heat_map(xray: Xray) -> Figure:
     image = ax.imshow(grid, cmap="cividis", vmin=0, vmax=largest or 1.0, aspect="auto")
     for (kind, layer), cell in shown.items():
         mark = "!" if cell.value is None else "" if cell.moves else "×"
-        at = layers.index(layer), kinds.index(kind)
-        ax.text(*at, mark, ha="center", va="center", color=VERMILION, size=11, weight="bold")
+        ax.text(
+            layers.index(layer),
+            kinds.index(kind),
+            mark,
+            ha="center",
+            va="center",
+            color=VERMILION,
+            size=11,
+            weight="bold",
+        )
     _axes(ax, kinds, layers)
     figure.colorbar(image, ax=ax, label=_quantity(xray), pad=0.01)
     return figure
@@ -73,18 +82,21 @@ def summary(xray: Xray) -> str:
     kinds = {kind: mean(cell.value or 0.0 for cell in shown if cell.kind == kind) for kind in {c.kind for c in shown}}
     first, *_, last = sorted(kinds, key=lambda kind: -kinds[kind]) * 2
     still = sum(not cell.moves for cell in shown)
-    words = f"{_quantity(xray)} of {len(xray.matrices)} matrices. "
-    if most.value == least.value:
-        words += f"It is {most.value:.3g} in all of them."
-    else:
-        words += (
-            f"It is largest in {name_of(most)} ({most.value:.3g}) and smallest in {name_of(least)} ({least.value:.3g})."
-        )
-    if kinds[first] != kinds[last]:
-        words += (
-            f" Of the kinds, {first} changes most on average ({kinds[first]:.3g}) and {last} least ({kinds[last]:.3g})."
-        )
-    return words + (f" {still} add nothing at all and are crossed." if still else "")
+    same = most.value == least.value
+    said = holding(
+        (True, f"{_quantity(xray)} of {len(xray.matrices)} matrices."),
+        (same, f"It is {most.value:.3g} in all of them."),
+        (
+            not same,
+            f"It is largest in {name_of(most)} ({most.value:.3g}) and smallest in {name_of(least)} ({least.value:.3g}).",
+        ),
+        (
+            kinds[first] != kinds[last],
+            f"Of the kinds, {first} changes most on average ({kinds[first]:.3g}) and {last} least ({kinds[last]:.3g}).",
+        ),
+        (still, f"{still} add nothing at all and are crossed."),
+    )
+    return " ".join(said)
 
 
 def page(xray: Xray) -> str:
@@ -121,8 +133,7 @@ def _axes(ax: Any, kinds: list[str], layers: list[int]) -> None:
 def _place(module: str) -> tuple[str, int]:
     """A module's last name and its layer, the first number in its name."""
     parts = module.replace(".base_layer", "").split(".")
-    layer = next((int(part) for part in parts if part.isdecimal() and len(part) < 5), NO_LAYER)
-    return parts[-1], layer
+    return parts[-1], next((int(part) for part in parts if part.isdecimal() and len(part) < 5), NO_LAYER)
 
 
 def _kinds(shown: dict[tuple[str, int], Square]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -89,10 +90,7 @@ class Stored(NamedTuple):
     @property
     def numbers(self) -> int:
         """How many numbers it holds."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
+        return math.prod(self.shape)
 
     @property
     def bytes(self) -> int:
@@ -179,14 +177,14 @@ def open_adapter(adapter: Path | str) -> AdapterFolder:
     Raises FileNotFoundError, ValueError or ModelError with what to do; a pickle is refused.
     """
     place = _place(adapter)
-    if not (place / ADAPTER_CONFIG).is_file():
+    if missing := [name for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS) if not (place / name).is_file()]:
         if (place / MLX_WEIGHTS).is_file():
             raise ValueError(_of_mlx(place / MLX_WEIGHTS))
-        raise FileNotFoundError(f"no {ADAPTER_CONFIG} in {place}: {_where_else(place)}.")
-    if not (place / ADAPTER_WEIGHTS).is_file():
-        if (place / MLX_WEIGHTS).is_file():
-            raise ValueError(_of_mlx(place / MLX_WEIGHTS))
-        raise FileNotFoundError(_without_weights(place))
+        raise FileNotFoundError(
+            f"no {ADAPTER_CONFIG} in {place}: {_where_else(place)}."
+            if missing[0] == ADAPTER_CONFIG
+            else _without_weights(place)
+        )
     check_readable(place)
     if wrong := damaged(place.resolve().parent, f"{place.resolve().name}/"):
         raise ValueError(f"{place.parent / wrong[0]} is not the file that {SUMS} beside it names: get it again.")
@@ -306,8 +304,10 @@ def odd_keys(opened: AdapterFolder) -> str:
         name = next(name for name in WRAPPERS if f".{name}." in wrapped[0])
         return f"{len(wrapped)} keys hold {name}, the name of a wrapper around the model that was trained"
     if tinkers := [found[1] for key in keys if (found := TINKERS.search(key))]:
-        how = "tinker_cookbook's build_lora_adapter turns them into PEFT's"
-        return f"{len(tinkers)} keys have names of Tinker's own, such as {tinkers[0]} ({how})"
+        return (
+            f"{len(tinkers)} keys have names of Tinker's own, such as {tinkers[0]} (tinker_cookbook's "
+            "build_lora_adapter turns them into PEFT's)"
+        )
     if bare := [key for key in keys if not key.startswith(PREFIX)]:
         return f"{len(bare)} keys do not begin with {PREFIX}, as PEFT's do"
     return ""

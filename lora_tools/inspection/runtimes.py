@@ -169,7 +169,6 @@ def _of_file(opened: AdapterFolder) -> dict[str, Any]:
     more = besides(opened)
     embeddings = [one for one in opened.tensors if one.role == "embedding"]
     named_so = [one for one in opened.tensors if one.module.rpartition(".")[2] in EMBEDDINGS]
-    written = (opened.place / ADAPTER_CONFIG).read_text(encoding="utf-8")
     return {
         "empty": len(opened.empty),
         "misshapen": len(opened.misshapen),
@@ -187,20 +186,22 @@ def _of_file(opened: AdapterFolder) -> dict[str, Any]:
         "embeddings_alone": ends([one for one in embeddings if ".base_layer." not in one.key]),
         "norms": ends([one for one in opened.tensors if is_norm(one)]),
         "halved": _halved(opened),
-        "if_pointed": UNPOINT if POINTED.search(written) else "",
+        "if_pointed": UNPOINT if POINTED.search((opened.place / ADAPTER_CONFIG).read_text(encoding="utf-8")) else "",
     }
 
 
 def _of_matrices(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> dict[str, Any]:
+    parts = [one.module.split(".") for one in matrices]
     leaves = {leaf_of(one.module) for one in matrices}
-    strange = (leaf for leaf in sorted(leaves) if leaf not in layers("usual") and not leaf.isdecimal())
-    whole_leaves = {one.module.rpartition(".")[2] for one in matrices}
+    whole_leaves = {one[-1] for one in parts}
     on_head = any(one.module.endswith("lm_head") for one in matrices)
     on_embedding = any(one.on_embedding for one in matrices)
     largest = max((one.r for one in matrices), default=0)
     return {
         "names": ", ".join(f'"{leaf}"' for leaf in sorted(leaves)),
-        "not_usual": next(strange, ""),
+        "not_usual": next(
+            (leaf for leaf in sorted(leaves) if leaf not in layers("usual") and not leaf.isdecimal()), ""
+        ),
         "not_sglangs": sorted(leaves - layers("sglang")),
         "adapts_embeddings": leaves & {*EMBEDDINGS},
         "of_mamba": sorted(whole_leaves & MAMBA_LEAVES),
@@ -216,7 +217,8 @@ def _of_matrices(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> di
         "vllms_default": VLLM_RANK,
         "root_of_r": (largest or opened.settings.r) ** 0.5,
         "scaled_apart": _scaled_apart(opened.settings, matrices),
-        "encoder": opened.settings.task_type == "SEQ_2_SEQ_LM" or _of_an_encoder(matrices),
+        "encoder": opened.settings.task_type == "SEQ_2_SEQ_LM"
+        or any("encoder" in one and TOWERS.isdisjoint(one) for one in parts),
     }
 
 
@@ -284,22 +286,21 @@ def _our_exporters(
         read_config(opened.place / ADAPTER_CONFIG)
     except ValueError:
         return False, ""
-    if not all(one.role in ("A", "B") and not one.on_embedding for one in opened.tensors):
-        return False, ""
-    if not {"headless", "wrapped"}.isdisjoint(kinds_of_keys(opened, matrices)):  # they look for model.layers
-        return False, ""
-    plain = all(one.dtype in FLOATS and len(one.shape) == 2 for one in opened.tensors)
+    plain = all(
+        one.role in ("A", "B") and not one.on_embedding and one.dtype in FLOATS and len(one.shape) == 2
+        for one in opened.tensors
+    )
+    # they look for model.layers
+    placed = {"headless", "wrapped"}.isdisjoint(kinds_of_keys(opened, matrices))
     sound = all(one.norm is not None and one.scale > 0 for one in matrices) and len(matrices) == len(
         list(opened.pairs())
     )
-    if not plain or not sound or other_ranks(opened, matrices):
+    if not (plain and placed and sound) or other_ranks(opened, matrices):
         return False, ""
     if against is not None:
         return not against.not_exported, ""
-    if architecture_of(opened).family is not None or _packed(opened, against):
-        return False, ""
     named = architecture_named(opened, against).removesuffix("ForCausalLM").lower()
-    if named and named not in gguf.EXPORTED:
+    if architecture_of(opened).family is not None or _packed(opened, against) or named not in ("", *gguf.EXPORTED):
         return False, ""
     *families, last = gguf.EXPORTED
     return True, "" if _is_ours(opened.settings.base_name) else f" (if its base is {', '.join(families)} or {last})"
@@ -342,8 +343,3 @@ def _scaled_apart(settings: AdapterSettings, matrices: Sequence[AdaptedMatrix]) 
     """Whether a matrix has another scale than r and lora_alpha give; a pattern of each may keep them the same."""
     plain = settings._replace(alpha_pattern={})
     return any(not isclose(one.scale, plain.scale_of("", settings.r)) for one in matrices)
-
-
-def _of_an_encoder(matrices: Sequence[AdaptedMatrix]) -> bool:
-    parts = [set(one.module.split(".")) for one in matrices]
-    return any("encoder" in one and not TOWERS & one for one in parts)

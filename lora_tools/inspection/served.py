@@ -25,11 +25,11 @@ _OTHERS = {
 @cache
 def _read() -> dict[str, Any]:
     said = tomllib.loads(Path(__file__).with_name("served.toml").read_text(encoding="utf-8"))
-    return {name: part if name in ("named", "ordinary") else _sets(part) for name, part in said.items()}
-
-
-def _sets(part: dict[str, str]) -> dict[str, Any]:
-    return {name: text if name == "behind" else frozenset(text.split()) for name, text in part.items()}
+    words = {name: part for name, part in said.items() if name not in ("named", "ordinary")}
+    return said | {
+        name: {key: text if key == "behind" else frozenset(text.split()) for key, text in part.items()}
+        for name, part in words.items()
+    }
 
 
 def layers(known: str) -> frozenset[str]:

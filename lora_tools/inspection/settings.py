@@ -6,7 +6,6 @@ Which modules its names and patterns mean, is decided by PEFT's own rules.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,53 +167,47 @@ def _checked(config: dict[str, Any]) -> AdapterSettings:
     )
 
 
-def _whole(name: str, value: Any) -> int:
-    if type(value) is not int or not 1 <= value <= 2**20:
-        raise _Odd(f"{name} = {repr(value)[:40]} is not a rank")
+def _sure(value: Any, fits: bool, odd: str) -> Any:
+    """`value` where it `fits`. Raises _Odd."""
+    if not fits:
+        raise _Odd(odd)
     return value
 
 
+def _whole(name: str, value: Any) -> int:
+    return int(_sure(value, type(value) is int and 1 <= value <= 2**20, f"{name} = {repr(value)[:40]} is not a rank"))
+
+
 def _number(name: str, value: Any) -> float:
-    fits = type(value) in (int, float) and abs(value) < 1e12
-    if not fits or not math.isfinite(value):
-        raise _Odd(f"{name} = {repr(value)[:40]} is not a number")
-    return float(value)
+    fits = type(value) in (int, float) and abs(value) < 1e12  # NaN is not below it
+    return float(_sure(value, fits, f"{name} = {repr(value)[:40]} is not a number"))
 
 
 def _switch(config: dict[str, Any], name: str) -> bool:
-    if config.get(name) not in (None, True, False):
-        raise _Odd(f"{name} is neither true nor false")
-    return bool(config.get(name))
+    return bool(_sure(config.get(name), config.get(name) in (None, True, False), f"{name} is neither true nor false"))
 
 
 def _text(config: dict[str, Any], name: str) -> str:
-    value = config.get(name)
-    if not isinstance(value, str | None):
-        raise _Odd(f"{name} is not a text")
-    return value or ""
+    return str(_sure(config.get(name) or "", isinstance(config.get(name), str | None), f"{name} is not a text"))
 
 
 def _names(config: dict[str, Any], name: str) -> tuple[str, ...]:
     value = config.get(name) or []
     value = [value] if isinstance(value, str) else value
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise _Odd(f"{name} is not a list of names")
-    return tuple(sorted(value))
+    fits = isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return tuple(sorted(_sure(value, fits, f"{name} is not a list of names")))
 
 
 def _targets(config: dict[str, Any]) -> tuple[str, ...] | str | None:
     value = config.get("target_modules")
-    if isinstance(value, str):
-        return value
-    return _names(config, "target_modules") or None
+    return value if isinstance(value, str) else _names(config, "target_modules") or None
 
 
 def _patterns(config: dict[str, Any], name: str) -> dict[str, Any]:
-    value = config.get(name) or {}
-    if not isinstance(value, dict):
-        raise _Odd(f"{name} is not a table")
-    if fault := next(filter(None, map(pattern_fault, value)), ""):
-        raise _Odd(f"{name}: {fault}")
+    value: dict[str, Any] = config.get(name) or {}
+    _sure(value, isinstance(value, dict), f"{name} is not a table")
+    fault = next(filter(None, map(pattern_fault, value)), "")
+    _sure(value, not fault, f"{name}: {fault}")
     return value
 
 
@@ -224,9 +217,7 @@ def _start(value: Any) -> str:
         return ""
     if value is False:
         return "false"
-    if not isinstance(value, str):
-        raise _Odd("init_lora_weights is neither a switch nor a name")
-    return value
+    return str(_sure(value, isinstance(value, str), "init_lora_weights is neither a switch nor a name"))
 
 
 def matching(patterns: dict[str, Any], module: str) -> str:

@@ -35,11 +35,8 @@ def talk_of(place: Path, base: Path | None = None) -> Talk:
     """
     config = _json(place / "tokenizer_config.json")
     talk = Talk(_template(place, config), None, "", _added(place, config))
-    return _tried(talk, place, base or place) if talk.template and _has_tokenizer(place) else talk
-
-
-def _has_tokenizer(place: Path) -> bool:
-    return any((place / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json"))
+    known = any((place / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json"))
+    return _tried(talk, place, base or place) if talk.template and known else talk
 
 
 def _template(place: Path, config: dict[str, Any]) -> str | None:
@@ -55,8 +52,9 @@ def _tried(talk: Talk, place: Path, base: Path) -> Talk:
     """The same with what the template writes, and whether it closes an answer with a token that ends generation."""
     try:
         tokenizer = models.load_tokenizer(place)
-        turns = [{"role": "user", "content": ASKED}, {"role": "assistant", "content": ANSWERED}]
-        text = models.rendered(tokenizer, turns, answer=False)
+        text = models.rendered(
+            tokenizer, [{"role": "user", "content": ASKED}, {"role": "assistant", "content": ANSWERED}], answer=False
+        )
         stops = {*stop_tokens(place), *stop_tokens(base)}
     except (ModelError, ValueError):
         return talk

@@ -87,6 +87,11 @@ class OpenedBase(NamedTuple):
         """The model's modules by name; none where it is no language model that transformers can build."""
         return {} if self.net is None else dict(self.net.named_modules())
 
+    @property
+    def linears(self) -> list[str]:
+        """The names of those that multiply with a matrix of their own."""
+        return [name for name, module in self.modules.items() if isinstance(module, nn.Linear) or _is_turned(module)]
+
 
 def _is_turned(module: nn.Module | None) -> bool:
     """Whether it is the layer of GPT-2 and its like, which multiplies as a Linear does and keeps its weight k×d."""
@@ -102,8 +107,13 @@ def hold_against(
     known = source.own_name
     source = source._replace(own_name=lambda module: known(in_base(module)))
     sizes = {one.module: _size(one, source) for one in matrices}
-    matrices = [one._replace(ratio=_ratio(one, sizes[one.module])) for one in matrices]
     not_finite = tuple(source.weight_of(module) for module, size in sizes.items() if not math.isfinite(size or 0.0))
+    matrices = [
+        one._replace(ratio=one.norm / size)
+        if one.norm is not None and (size := sizes[one.module]) and math.isfinite(size)
+        else one
+        for one in matrices
+    ]
     sound = not not_finite and all(one.norm is not None for one in matrices)
     lacking, other_shapes = _misfits(matrices, source)
     other_shapes += _other_sizes(opened, source)
@@ -138,8 +148,7 @@ def _unfilled(base: OpenedBase, adapted: set[str], settings: AdapterSettings) ->
     """Whether the base has modules that the adapter's targets mean and its file has nothing for."""
     if settings.target_modules is None:
         return True
-    linears = (name for name, module in base.modules.items() if isinstance(module, nn.Linear) or _is_turned(module))
-    return any(settings.reaches(name) for name in linears if name not in adapted)
+    return any(settings.reaches(name) for name in base.linears if name not in adapted)
 
 
 def open_base(base: str, modules: Sequence[str] = (), task_type: str = "") -> OpenedBase:
@@ -148,9 +157,13 @@ def open_base(base: str, modules: Sequence[str] = (), task_type: str = "") -> Op
     place = meant.place if meant.kind == "folder" and meant.place else models.folder(base)
     config = read_config(place)
     # most of what is asked of a base stands in its config
-    shapes = shapes_in(weight_files(place)) if any(place.glob("*.safetensors")) else {}
-    made_for = fitting(memory.shape_of(str(place)), modules, task_type, class_in(config))
-    return OpenedBase(meant.name, place, config, shapes, *made_for)
+    return OpenedBase(
+        meant.name,
+        place,
+        config,
+        shapes_in(weight_files(place)) if any(place.glob("*.safetensors")) else {},
+        *fitting(memory.shape_of(str(place)), modules, task_type, class_in(config)),
+    )
 
 
 def _of_part(name: str) -> str:
@@ -162,10 +175,6 @@ def _size(one: AdaptedMatrix, base: OpenedBase) -> float | None:
     """‖W‖ of a matrix's own weight, or None where the base has none; not finite where a number of W is not."""
     W = base.weight(one.module) if one.experts == 1 else None
     return None if W is None else float(W.norm())
-
-
-def _ratio(one: AdaptedMatrix, size: float | None) -> float | None:
-    return one.norm / size if one.norm is not None and size and math.isfinite(size) else None
 
 
 def _misfits(matrices: Sequence[AdaptedMatrix], base: OpenedBase) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -209,10 +218,7 @@ def _stack_of(module: str, stacks: Sequence[str]) -> str | None:
 
 
 def _not_adapted(base: OpenedBase, adapted: set[str]) -> dict[str, int]:
-    if base.net is None:
-        return {}
-    linears = [name for name, module in base.modules.items() if isinstance(module, nn.Linear) or _is_turned(module)]
-    return dict(Counter(name.rpartition(".")[2] for name in linears if name not in adapted))
+    return dict(Counter(name.rpartition(".")[2] for name in base.linears if name not in adapted))
 
 
 def _left_out(base: OpenedBase, opened: AdapterFolder) -> dict[str, int]:
@@ -249,14 +255,13 @@ def _intruders(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], base: O
         if A is None or B is None or W is None or W.shape != (one.d, one.k):
             continue
         wide, tall = opened.factors(one.module, A, B)
-        update = one.scale * tall.flatten(1).float() @ wide.flatten(1).float()
-        yield one.module, intruders(W, update)
+        yield one.module, intruders(W, one.scale * tall.flatten(1).float() @ wide.flatten(1).float())
 
 
-def intruders(W: Tensor, update: Tensor, leading: int = LEADING, alike: float = ALIKE) -> int:
-    """How many of the `leading` left singular vectors of W + ΔW have a cosine below `alike` to every one of W's."""
-    known, changed = lowrank.svd(W).U, lowrank.svd(W + update).U[:, :leading]
-    return int(((known.T @ changed).abs().amax(0) < alike).sum())
+def intruders(W: Tensor, update: Tensor) -> int:
+    """How many of the LEADING left singular vectors of W + ΔW have a cosine below ALIKE to every one of W's."""
+    known, changed = lowrank.svd(W).U, lowrank.svd(W + update).U[:, :LEADING]
+    return int(((known.T @ changed).abs().amax(0) < ALIKE).sum())
 
 
 def _perplexities(opened: AdapterFolder, base: str) -> tuple[float, float]:

@@ -29,9 +29,12 @@ def _findings(xray: Xray) -> Iterator[str]:
     if not any(finding.severity != "note" for finding in xray.findings):
         yield in_line(f"{xray.name}: nothing stands out.")
     for finding in xray.findings:
-        line = f"{MARKS[finding.severity]} {finding.sentence}{f' [{finding.behind}]' if finding.behind else ''}"
         yield textwrap.fill(
-            in_line(line), WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+            in_line(f"{MARKS[finding.severity]} {finding.sentence}{f' [{finding.behind}]' if finding.behind else ''}"),
+            WIDTH,
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
         )
 
 
@@ -95,11 +98,10 @@ def _middle(values: Sequence[float], form: str) -> str:
 
 def _base(xray: Xray) -> Iterator[str]:
     base = xray.base
+    yield ""
     if base is None:
-        yield ""
         yield "Name the base with --base to see ‖ΔW‖/‖W‖, the layers that were left out, and its chat template."
         return
-    yield ""
     if xray.settings.is_lora:
         left = ", ".join(f"{name} ({count})" for name, count in base.not_adapted.items())
         yield f"against {base.name}: {f'Linear layers without an adapter: {left}' if left else 'every Linear layer is adapted'}"

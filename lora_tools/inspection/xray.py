@@ -190,7 +190,9 @@ def measure(
         # the start's largest numbers may have been rounded up when they were saved
         a_reach=largest * math.sqrt(k) / (1 + 2.0**-bits) if linear else None,
         a_growth=spread * math.sqrt(3 * k) if usual_start else None,
-        zeros=_zeros(A, B) if not (a_zero or b_zero) else 0.0,
+        zeros=0.0
+        if a_zero or b_zero
+        else 1 - (int(A.count_nonzero()) + int(B.count_nonzero())) / (A.numel() + B.numel()),
     )
 
 
@@ -226,10 +228,6 @@ def _effective(S: Tensor) -> float:
 
 def _middle(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
-
-
-def _zeros(A: Tensor, B: Tensor) -> float:
-    return 1 - (int(A.count_nonzero()) + int(B.count_nonzero())) / (A.numel() + B.numel())
 
 
 def dropped(opened: AdapterFolder) -> list[str]:

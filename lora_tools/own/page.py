@@ -39,10 +39,13 @@ def cost_of(run: Training, here: Times, bill: float, folder: Path) -> dict[str, 
     """What the training took, and what the adapter takes."""
     size = sum(file.stat().st_size for file in folder.iterdir())
     earlier = f" (read back from the same run, {run.finished})" * run.reused
-    tokens = f"{run.tokens:,} went through the model, {run.supervised:,} of them were learned"
     return {
         "training": f"{run.seconds / 60:.1f} minutes{earlier}",
-        **({"tokens": tokens} if run.tokens else {}),
+        **(
+            {"tokens": f"{run.tokens:,} went through the model, {run.supervised:,} of them were learned"}
+            if run.tokens
+            else {}
+        ),
         "a step on trial beforehand": f"{here.step:.1f} s",
         "memory of a step, by plan": f"{bill / 1e9:.1f} GB at most",
         "the adapter on the disk": f"{size / 1e6:.1f} MB",

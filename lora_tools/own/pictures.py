@@ -12,6 +12,7 @@ from lora_lessons import evaluation
 from lora_lessons.course.blind_judge import Pair
 from lora_lessons.course.live import LossCurve
 from lora_lessons.drawing import BLUE, GREY, VERMILION, label
+from lora_lessons.errors import holding
 from lora_lessons.outside import in_line, in_picture, visible
 from lora_lessons.tasks.personal import masked
 from lora_lessons.tasks.splitting import Example, topic_of
@@ -45,8 +46,9 @@ def lines_of(data: MyData) -> tuple[Figure, str, str]:
     widest = max(map(sum, squares.values()))
     for place, (role, style) in enumerate(zip(parts, styles, strict=True)):
         at = [(sum(counts[:place]) + n, y) for y, counts in enumerate(squares.values()) for n in range(counts[place])]
-        size = 110 if widest < 20 else 30
-        ax.scatter([x for x, _ in at], [y for _, y in at], marker="s", s=size, label=role, **style)
+        ax.scatter(
+            [x for x, _ in at], [y for _, y in at], marker="s", s=110 if widest < 20 else 30, label=role, **style
+        )
     ax.set_yticks(range(len(rows)), [in_picture(name if len(name) < 24 else f"{name[:22]}…") for name in rows])
     ax.set(ylim=(len(rows) - 0.4, -0.6), xlim=(-0.7, max(8, widest) - 0.3), xticks=[])
     ax.tick_params(length=0)
@@ -57,9 +59,12 @@ def lines_of(data: MyData) -> tuple[Figure, str, str]:
         figure.legend(loc="outside right center")
     tokens, many = [*lengths(data.train), *lengths(data.held_out)], len(topics)
     whole = f": all of {masked(', '.join(data.split.topics))}" if data.split.topics else ""
-    finding = f"{len(data.train)} lines train (grey), {len(data.held_out)} are held out (hollow){whole}."
     numbers = f"{len(tokens)} lines{f' on {many} topics' * (many > 1)}, {min(tokens)} to {max(tokens)} tokens long."
-    return figure, finding, numbers + f" A square stands for {each} lines." * (each > 1)
+    return (
+        figure,
+        f"{len(data.train)} lines train (grey), {len(data.held_out)} are held out (hollow){whole}.",
+        numbers + f" A square stands for {each} lines." * (each > 1),
+    )
 
 
 def _rows(parts: Mapping[str, Sequence[Example]], by_role: bool) -> dict[str, list[int]]:
@@ -113,8 +118,12 @@ def held_out_curve(
         label(ax, step, looks[step], f"{looks[step]:.2f}", BLUE, xytext=(0, 13), ha="center")
     label(ax, steps[-1], looks[steps[-1]], "held out", BLUE, xytext=(20, 0))
     label(ax, len(training), training[-1], "each training step", GREY, xytext=(8, 0))
-    top = 1.15 * max(*training, *looks.values())
-    ax.set(xlabel="step", ylabel=f"loss ({unit})", xlim=(-0.09 * last, 1.4 * last), ylim=(0, top))
+    ax.set(
+        xlabel="step",
+        ylabel=f"loss ({unit})",
+        xlim=(-0.09 * last, 1.4 * last),
+        ylim=(0, 1.15 * max(*training, *looks.values())),
+    )
     ax.set_xticks([round(last * n / LOOKS) for n in range(LOOKS + 1)])
     ax.set_title("The loss on lines that it trains on, and on others")
     if kept:
@@ -144,9 +153,11 @@ def line_by_line(before: Sequence[float], after: Sequence[float], unit: str = TO
     ax = figure.subplots()
     order = sorted(range(len(before)), key=lambda n: before[n])
     for place, n in enumerate(order):
-        color = BLUE if after[n] < before[n] else VERMILION
         ax.annotate(
-            "", (place, after[n]), (place, before[n]), arrowprops={"arrowstyle": "->", "color": color, "lw": 1.8}
+            "",
+            (place, after[n]),
+            (place, before[n]),
+            arrowprops={"arrowstyle": "->", "color": BLUE if after[n] < before[n] else VERMILION, "lw": 1.8},
         )
     ax.plot(range(len(order)), [before[n] for n in order], "o", color=GREY, ms=5)
     label(ax, len(order) - 1, before[order[-1]], "base", GREY, xytext=(8, 0))
@@ -155,10 +166,11 @@ def line_by_line(before: Sequence[float], after: Sequence[float], unit: str = TO
     ax.set(xlabel="held-out lines, the easiest for the base first", ylabel=f"loss ({unit})", xticks=[])
     better = sum(b < a for a, b in zip(before, after, strict=True))
     ax.set_title(f"The loss fell on {better} of {len(before)} held-out lines")
-    finding = (
-        f"The loss fell on {better} of {len(before)} held-out lines; each arrow is one, from the base to the adapter."
+    return (
+        figure,
+        f"The loss fell on {better} of {len(before)} held-out lines; each arrow is one, from the base to the adapter.",
+        f"On average it went from {mean(before):.2f} to {mean(after):.2f} {unit}.",
     )
-    return figure, finding, f"On average it went from {mean(before):.2f} to {mean(after):.2f} {unit}."
 
 
 def where_it_changed(xray: Xray) -> tuple[Figure, str, str]:
@@ -175,12 +187,18 @@ def where_it_changed(xray: Xray) -> tuple[Figure, str, str]:
 def drawn(data: MyData) -> str:
     """How many examples were taken, of how many."""
     taken = len(data.train) + len(data.held_out)
-    sentence = f"{in_line(data.path.name)} holds {data.of:,} good example{'s' * (data.of != 1)}"
-    if data.of > taken + data.left_out:
-        sentence += f"; {taken + data.left_out} of them were drawn at random, as many as the steps below can use"
-    if data.left_out:
-        sentence += f"; {data.left_out} are left out, longer than {data.longest} tokens or refused by the chat template"
-    return f"{sentence}."
+    said = holding(
+        (True, f"{in_line(data.path.name)} holds {data.of:,} good example{'s' * (data.of != 1)}"),
+        (
+            data.of > taken + data.left_out,
+            f"{taken + data.left_out} of them were drawn at random, as many as the steps below can use",
+        ),
+        (
+            data.left_out,
+            f"{data.left_out} are left out, longer than {data.longest} tokens or refused by the chat template",
+        ),
+    )
+    return f"{'; '.join(said)}."
 
 
 def parts(data: MyData) -> str:
@@ -201,9 +219,9 @@ def can_tell(answers: int) -> str:
     half = round(answers / 2)
     between = evaluation.interval(half / answers, answers)
     sentence = (
-        f"If all {answers} held-out answers were good, the true share of good ones could still be as low as {low:.0%}"
+        f"If all {answers} held-out answers were good, the true share of good ones could still be as low as {low:.0%}; at "
+        f"{half} of {answers} it could be anything from {between[0]:.0%} to {between[1]:.0%}."
     )
-    sentence += f"; at {half} of {answers} it could be anything from {between[0]:.0%} to {between[1]:.0%}."
     if answers < 10:
         return f"{sentence} So few show whether it learned the form at all, and nothing finer. Read every answer."
     return f"{sentence} Intervals that do not overlap settle a difference; where they overlap, compare question by question."
@@ -253,9 +271,13 @@ def score(found: SideBySide, asked: int) -> list[tuple[str, str, str, str]]:
 
 def _of_pairs(one: Preferred, asked: int) -> list[tuple[str, str, str, str]]:
     longer = f"{one.longer.low:+.0f} to {one.longer.high:+.0f} words (95%)" if one.longer else "one answer"
-    learned = f"{_percent(one.share, one.pairs)} (95%, {one.pairs} pairs); a coin: 50%"
     return [
-        ("pairs that were learned", "", f"{one.share:.0%}", learned),
+        (
+            "pairs that were learned",
+            "",
+            f"{one.share:.0%}",
+            f"{_percent(one.share, one.pairs)} (95%, {one.pairs} pairs); a coin: 50%",
+        ),
         ("words an answer", f"{one.words[0]:.0f}", f"{one.words[1]:.0f}", f"{longer}; {asked} answers"),
     ]
 

@@ -23,11 +23,9 @@ from lora_lessons.training import Settings
 from .. import checking, inspection
 from ..exporting import gguf, ollama
 from ..exporting.model_card import CARD, AboutAdapter, CardRow, base_in_card, model_card, signed
+from . import pictures
 from .beforehand import in_four_bits
 from .my_data import COURSES, Choices, MyData
-from .pictures import can_tell, condition
-from .pictures import in_words as scores_in_words
-from .pictures import score as score_rows
 from .scoring import LONGEST, SideBySide
 
 # Bytes: a base that takes more in 16 bits is not written out by a lesson.
@@ -66,14 +64,13 @@ def about(
     told = judged.decided + judged.same
     limits = (
         _BEGAN if start else "",
-        f"Its loss was measured on {len(data.held_out)} held-out lines of the same file. It answered {asked} of them. {can_tell(asked)}",
+        f"Its loss was measured on {len(data.held_out)} held-out lines of the same file. It answered {asked} of them. {pictures.can_tell(asked)}",
         _LEARNED if pairs else "",
         "The point at which training stopped was chosen by the same held-out lines, so the scores flatter a little.",
         "It was trained once, with one seed. Another seed was not tried.",
         "Whether an answer is true was not measured. It can be fluent, in the right form, and wrong.",
         f"Judged blind by its maker, who was told: “{in_words(judged)}”" if told else "Nobody has judged it blind yet.",
     )
-    faults = [_in_words(one) for one in problems if one.severity != checking.NOTE]
     facts = {
         "file": data.path.name,
         "good lines": f"{data.of:,}",
@@ -81,7 +78,8 @@ def about(
         "ordinary lines beside them": f"{len(data.ordinary)}, never held out" if data.ordinary else "",
         "held out": f"{len(data.held_out)} lines, {_HELD_OUT[data.split.by]}",
         "sha256 of the file": sha256(data.path),
-        "what the check found": "; ".join(faults) or "no fault",
+        "what the check found": "; ".join([_in_words(one) for one in problems if one.severity != checking.NOTE])
+        or "no fault",
     }
     answers = "the last answer" if chosen.last_answer_only else "every answer"
     settings = {
@@ -104,10 +102,10 @@ def about(
         loads=trained_on.loads,
         data=_filled(facts),
         settings=_filled(settings),
-        scores=[CardRow(*row) for row in score_rows(found, asked)],
-        condition=condition(data),
+        scores=[CardRow(*row) for row in pictures.score(found, asked)],
+        condition=pictures.condition(data),
         limits=[*filter(None, limits)],
-        summary=scores_in_words(found, asked),
+        summary=pictures.in_words(found, asked),
     )
 
 

@@ -258,8 +258,7 @@ def measure(base: models.Base, data: MyData, heard: Sequence[str] = ()) -> Heard
     how = {"chat_template_kwargs": mine[0].get("chat_template_kwargs")}
     unasked = [{**how, "messages": [{"role": "user", "content": question}, {}]} for question in everyday]
     replies = [*heard, *answers(base, [*mine[len(heard) :], *unasked], LONGEST)]
-    general = evaluation.perplexity(base, tasks.general_text()[:READ])
-    return Heard(replies[: len(mine)], replies[len(mine) :], general)
+    return Heard(replies[: len(mine)], replies[len(mine) :], evaluation.perplexity(base, tasks.general_text()[:READ]))
 
 
 def answers(base: models.Base, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
@@ -338,32 +337,34 @@ def pairs(data: MyData, base: Heard, tuned: Heard) -> list[Pair]:
     return [Pair(*(visible(masked(text)) for text in one)) for one in three]
 
 
-def _keep_preferred(found: Preferred) -> list[str]:
-    record("preferred", 100 * found.share, "% of the held-out pairs were learned")
-    record("words.base", found.words[0], "words an answer")
-    record("words.adapter", found.words[1], "words an answer")
-    return ["preferred", "words.base", "words.adapter"]
-
-
 def keep(found: SideBySide) -> list[str]:
     """Record the scores; the names of those that carry the lesson's answer."""
-    told, lines = ["loss.base", "loss.adapter"], f"{found.unit} on held-out lines"
-    record("loss.base", found.loss[0], lines)
-    record("loss.adapter", found.loss[1], lines)
+    lines = f"{found.unit} on held-out lines"
+    scores = [("loss.base", found.loss[0], lines), ("loss.adapter", found.loss[1], lines)]
     if one := found.answers:
-        record("different.adapter", float(one.adapter), "different answers to the held-out questions that were asked")
-        record("different.file", float(one.file), "different answers to them in the file itself")
-        told += ["different.adapter", "different.file"]
-    if found.preferred:
-        told += _keep_preferred(found.preferred)
+        scores += [
+            ("different.adapter", float(one.adapter), "different answers to the held-out questions that were asked"),
+            ("different.file", float(one.file), "different answers to them in the file itself"),
+        ]
+    if learned := found.preferred:
+        scores += [
+            ("preferred", 100 * learned.share, "% of the held-out pairs were learned"),
+            ("words.base", learned.words[0], "words an answer"),
+            ("words.adapter", learned.words[1], "words an answer"),
+        ]
     if found.gain:
-        record("gain.low", found.gain.low, "nats: the gain's 95% interval begins")
-        record("gain.high", found.gain.high, "nats: and ends")
-        told += ["gain.low", "gain.high"]
+        scores += [
+            ("gain.low", found.gain.low, "nats: the gain's 95% interval begins"),
+            ("gain.high", found.gain.high, "nats: and ends"),
+        ]
     if found.kept and found.drift:
-        record("kept.base", 100 * found.kept[0], "% of the base's answers keep the rule")
-        record("kept.adapter", 100 * found.kept[1], "% of the adapter's answers keep the rule")
-        record("drift.adapter", 100 * found.drift[1], "% of everyday answers in that form")
-        told += ["kept.adapter", "drift.adapter"]
-    record("forgetting", found.general[1] / found.general[0], "times the base's perplexity on general text")
-    return told
+        scores += [
+            ("kept.base", 100 * found.kept[0], "% of the base's answers keep the rule"),
+            ("kept.adapter", 100 * found.kept[1], "% of the adapter's answers keep the rule"),
+            ("drift.adapter", 100 * found.drift[1], "% of everyday answers in that form"),
+        ]
+    forgetting = found.general[1] / found.general[0]
+    scores.append(("forgetting", forgetting, "times the base's perplexity on general text"))
+    for score in scores:
+        record(*score)
+    return [name for name, *_ in scores if name not in ("kept.base", "forgetting")]

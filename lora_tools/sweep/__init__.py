@@ -1,10 +1,6 @@
 """A sweep: the training notebook run for each rank, alpha, method and seed; its table and figure."""
 
-from .one import RESULT as RESULT
-from .one import kept_adapter as kept_adapter
-from .one import run_one as run_one
-from .runs import FIGURE as FIGURE
-from .runs import Ray as Ray
-from .runs import results as results
-from .runs import run as run
-from .runs import saved as saved
+from .one import RESULT, kept_adapter, run_one
+from .runs import FIGURE, Ray, results, run, saved
+
+__all__ = ["FIGURE", "RESULT", "Ray", "kept_adapter", "results", "run", "run_one", "saved"]

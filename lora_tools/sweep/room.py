@@ -55,8 +55,7 @@ def share_out(trials: Iterable[Trial], at_once: int | None, here: bool) -> tuple
     )
     if at_once and at_once > max(1, most):
         raise ValueError(f"--at-once {at_once}: this machine has {why}. Choose a smaller number, or leave it out.")
-    free = free_bytes() // needed
-    slots = at_once or max(1, min(cards or cores // threads, free))
+    slots = at_once or max(1, min(cards or cores // threads, free_bytes() // needed))
     return Share(threads, needed, min(cards, 1)), slots
 
 

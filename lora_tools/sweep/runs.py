@@ -85,9 +85,13 @@ def work(trial: Trial, folder: Path, keep_adapter: bool, threads: int, referee: 
     row = kept_row(folder)
     if row and (row["status"] == runner.OK or (referee and row["status"] == STOPPED)):
         return row
-    environment = kernel.environment(folder) | {"OMP_NUM_THREADS": str(threads)}
-    may_take = partial(_ask, ray, referee, trial) if referee else None
-    return run_one(trial, folder, keep_adapter, may_take=may_take, environment=environment)
+    return run_one(
+        trial,
+        folder,
+        keep_adapter,
+        may_take=partial(_ask, ray, referee, trial) if referee else None,
+        environment=kernel.environment(folder) | {"OMP_NUM_THREADS": str(threads)},
+    )
 
 
 def _ask(ray: Any, referee: Any, trial: Trial, losses: list[float]) -> int:
@@ -101,33 +105,38 @@ def _referee(steps: int, done: Sequence[Mapping[str, Any]]) -> Any:
     actor: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Referee)
     referee = actor.remote(steps)
     for row in done:
-        losses = [float(loss) for loss in row["train_losses"].split()]
-        ray.get(referee.may_take.remote(row["name"], row["seed"], losses))
+        ray.get(
+            referee.may_take.remote(row["name"], row["seed"], [float(loss) for loss in row["train_losses"].split()])
+        )
     return referee
 
 
 def _killed(trial: Trial, out: Path) -> dict[str, Any]:
     """The row of a run whose worker was killed each time."""
-    sentence = f"its worker was killed each of {cluster.TRIES} times: if memory ran out, choose a smaller --at-once"
-    return keep_row(trial, out / "runs" / trial.name, runner.FAILED, {}, sentence, 0.0)
+    return keep_row(
+        trial,
+        out / "runs" / trial.name,
+        runner.FAILED,
+        {},
+        f"its worker was killed each of {cluster.TRIES} times: if memory ran out, choose a smaller --at-once",
+        0.0,
+    )
 
 
 def saved(rows: Sequence[Mapping[str, Any]]) -> str:
     """What stopping early saved: which of a sweep's runs ended when, the steps not trained, and the best of the others."""
     stopped = sorted((len(row["train_losses"].split()), row["name"]) for row in rows if row["status"] == STOPPED)
-    lines = [f"Stopped after step {step}: {name}" for step, name in stopped]
     of = sum(row["steps"] for row in rows)
     untrained = sum(row["steps"] - len(row["train_losses"].split()) for row in rows if row["status"] == STOPPED)
-    lines.append(
-        f"{len(stopped)} of {len(rows)} runs were stopped early: {untrained:,} of {of:,} steps ({untrained / of:.0%}) were not trained."
-    )
-    whole = [row for row in rows if row["status"] == runner.OK]
-    if whole:
-        best = min(whole, key=lambda row: row["loss_held_out"])
-        lines.append(
-            f"The best run, trained to its end: {best['name']}, {best['loss_held_out']:.4f} nats on held-out topics."
-        )
-    return "\n".join(lines)
+    best = min((row for row in rows if row["status"] == runner.OK), key=lambda row: row["loss_held_out"], default=None)
+    lines = [
+        *(f"Stopped after step {step}: {name}" for step, name in stopped),
+        f"{len(stopped)} of {len(rows)} runs were stopped early: {untrained:,} of {of:,} steps ({untrained / of:.0%}) were not trained.",
+        f"The best run, trained to its end: {best['name']}, {best['loss_held_out']:.4f} nats on held-out topics."
+        if best
+        else "",
+    ]
+    return "\n".join(filter(None, lines))
 
 
 FIGURE = "figure.png"
@@ -171,8 +180,9 @@ def run(
         again = "run this cell again to go on" if resume else "set resume=True to go on from there"
         raise Interrupted(f"Stopped after {done} of {len(trials)} runs; {again}.") from None
     except Timeout as error:
-        sentence = f"another sweep is writing to {out.name}: let it end, or choose another --out."
-        raise FileExistsError(sentence) from error
+        raise FileExistsError(
+            f"another sweep is writing to {out.name}: let it end, or choose another --out."
+        ) from error
 
 
 def _run(

@@ -452,8 +452,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_tools/own/publishing.py",
         (
             "the card's bound counts held-out lines that were never answered",
-            "{can_tell(asked)}",
-            "{can_tell(len(data.held_out))}",
+            "{pictures.can_tell(asked)}",
+            "{pictures.can_tell(len(data.held_out))}",
             "lessons/l15_your_own/test_room.py::test_the_cards_bound_is_that_of_the_answers_and_not_of_all_held_out_lines",
         ),
     ),
@@ -542,8 +542,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "the larger of two limits holds",
-            "min(known, default=None)",
-            "max(known, default=None)",
+            "return min((limit for limit in limits",
+            "return max((limit for limit in limits",
             "tools/checking/test_tokens.py::test_a_line_that_would_be_cut_is_too_long_and_one_without_room_for_an_answer_is_all_masked",
         ),
         (
@@ -1227,8 +1227,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_tools/exporting/gguf/model.py",
         (
             "a GGUF does not say how far its rotary embeddings are stretched",
-            '        writer.add_rope_scaling_factor(rope["factor"])\n',
-            "        pass\n",
+            ', rope_scaling_factor=rope["factor"])',
+            ")",
             "tools/export/gguf/test_agreement.py::test_stretched_rotary_embeddings_agree",
         ),
     ),
@@ -2148,8 +2148,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_tools/symptoms.py",
         (
             "what sounds like another subject is believed as readily",
-            "farther = 0.0 if said.isdisjoint(_ELSEWHERE_STEMS) else _FARTHER",
-            "farther = 0.0",
+            "if said & _ELSEWHERE_STEMS or _STOPPED_WITH.search(words) else 0.0",
+            "if _STOPPED_WITH.search(words) else 0.0",
             "lessons/l14_bug_museum/test_symptoms.py::test_a_shared_word_or_another_subject_is_no_good_fit_and_the_command_says_so",
         ),
         (
@@ -2289,8 +2289,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "what our loader refuses is promised to our exports",
-            "if not plain or not sound or other_ranks(opened, matrices):",
-            "if not plain:",
+            "if not (plain and placed and sound) or other_ranks(opened, matrices):",
+            "if not (plain and placed):",
             "tools/inspection/test_peft_zoo.py::test_what_is_said_to_go_through_our_exporter_is_what_our_loader_takes",
         ),
     ),
@@ -2382,8 +2382,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "line ends that were escaped twice are learned as two signs in silence",
-            "len(ESCAPED.findall(text)) > 1",
-            "len(ESCAPED.findall(text)) > 9",
+            "len(ESCAPED.findall(one)) > 1",
+            "len(ESCAPED.findall(one)) > 9",
             "tools/checking/test_checker.py::test_a_mistake_is_named_and_costs_no_good_line",
         ),
         (

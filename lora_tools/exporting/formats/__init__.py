@@ -9,12 +9,19 @@ adapter ─┐
 The embedded base lies on a Q4_1 grid already; table.BASE_NOTE says what that means for the figures.
 """
 
-from . import environments as environments
-from . import table as table
-from .environments import FAILED as FAILED
-from .environments import FORMATS as FORMATS
-from .environments import LLAMA_CPP as LLAMA_CPP
-from .environments import chosen as chosen
-from .rows import exl2_commands as exl2_commands
-from .together import export as export
-from .together import write_merged as write_merged
+from . import environments, table
+from .environments import FAILED, FORMATS, LLAMA_CPP, chosen
+from .rows import exl2_commands
+from .together import export, write_merged
+
+__all__ = [
+    "FAILED",
+    "FORMATS",
+    "LLAMA_CPP",
+    "chosen",
+    "environments",
+    "exl2_commands",
+    "export",
+    "table",
+    "write_merged",
+]

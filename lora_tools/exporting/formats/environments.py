@@ -116,8 +116,15 @@ def python(name: str) -> Path:
 
 def variables() -> dict[str, str]:
     """The environment variables for a program in one of these environments: no path of ours, no model hub."""
-    kept = {name: value for name, value in kernel_environment().items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    return kept | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONNOUSERSITE": "1"}
+    return _without_paths(kernel_environment()) | {
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONNOUSERSITE": "1",
+    }
+
+
+def _without_paths(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
 
 
 def _make(name: str, where: Path) -> None:
@@ -154,8 +161,13 @@ def _make(name: str, where: Path) -> None:
         pip += [word for source in wanted.sources for word in ("--no-binary", source)]
         _run([*pip, *wanted.packages], "fetch its packages with pip")
         size = sum(file.lstat().st_size for file in where.rglob("*") if file.is_file())
-        about = {"made_for": _made_for(name), "bytes": size, "seconds": round(time.perf_counter() - begun, 1)}
-        write_text(where / COMPLETE, json.dumps(about, indent=1) + "\n")
+        write_text(
+            where / COMPLETE,
+            json.dumps(
+                {"made_for": _made_for(name), "bytes": size, "seconds": round(time.perf_counter() - begun, 1)}, indent=1
+            )
+            + "\n",
+        )
     except BaseException:
         shutil.rmtree(where, ignore_errors=True)
         raise
@@ -163,8 +175,7 @@ def _make(name: str, where: Path) -> None:
 
 
 def _run(command: list[str], what: str) -> None:
-    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    done = fetching.run(command, kept)
+    done = fetching.run(command, _without_paths(os.environ))
     if done.offline:
         raise ModelError(f"could not {what}: {fetching.OFFLINE}. Connect, and run again.")
     if not done.ok:

@@ -91,8 +91,7 @@ def _by_llama_cpp(name: str, out: Path) -> dict[str, Any]:
     """llama.cpp's type `name` from the merged F16 GGUF, by llama.cpp itself."""
     begun = time.perf_counter()
     if target(out, name) != out / REFERENCE:
-        kind = name.removeprefix("gguf-").upper()
-        gguf.quantize(out / REFERENCE, target(out, name), kind, overwrite=True)
+        gguf.quantize(out / REFERENCE, target(out, name), name.removeprefix("gguf-").upper(), overwrite=True)
     installed = version("llama-cpp-py-sync")
     return {
         "tool": "llama.cpp (llama-cpp-py-sync)",
@@ -157,8 +156,12 @@ def convert(merged: Path, out: Path) -> dict[str, Any]:
     """Run EXL2's conversion where a CUDA card and exllamav2 are; elsewhere the row holds the published commands."""
     commands = exl2_commands(merged.name, out.name)
     if not torch.cuda.is_available() or importlib.util.find_spec("exllamav2") is None:
-        notes = f"{FORMATS['exl2'].notes}; not run here. {' && '.join(commands)}"
-        return {"status": PUBLISHED, "tool": "exllamav2", "version": "0.3.2", "notes": notes}
+        return {
+            "status": PUBLISHED,
+            "tool": "exllamav2",
+            "version": "0.3.2",
+            "notes": f"{FORMATS['exl2'].notes}; not run here. {' && '.join(commands)}",
+        }
     begun = time.perf_counter()
     for command in exl2_commands(merged, out)[1:]:
         words = shlex.split(command)
@@ -166,12 +169,11 @@ def convert(merged: Path, out: Path) -> dict[str, Any]:
         done = subprocess.run(words, capture_output=True, text=True)
         if done.returncode:
             raise ModelError(f"exllamav2 failed: {(done.stderr.strip().splitlines() or ['no message'])[-1][:300]}")
-    size = sum(file.stat().st_size for file in out.glob("*.safetensors")) / 1e6
     return {
         "status": "converted",
         "tool": "exllamav2",
         "version": version("exllamav2"),
-        "mb": size,
+        "mb": sum(file.stat().st_size for file in out.glob("*.safetensors")) / 1e6,
         "quantize_seconds": round(time.perf_counter() - begun, 1),
         "notes": "converted on this card; not measured",
     }

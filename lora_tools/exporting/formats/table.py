@@ -91,8 +91,10 @@ def write(rows: Sequence[Mapping[str, Any]], table: Path, about: Mapping[str, An
         out = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         out.writeheader()
         out.writerows({name: _short(row.get(name)) for name in COLUMNS} for row in rows)
-    beside = dict(about) | {"table_sha256": sha256(table)}
-    write_text(table.with_suffix(".json"), json.dumps(beside, indent=1, ensure_ascii=False) + "\n")
+    write_text(
+        table.with_suffix(".json"),
+        json.dumps(dict(about) | {"table_sha256": sha256(table)}, indent=1, ensure_ascii=False) + "\n",
+    )
 
 
 def _short(value: Any) -> Any:

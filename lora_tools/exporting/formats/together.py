@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,13 @@ def export(
     rows: int = 64,
     awq_rows: int = 16,
     new_tokens: int = 64,
-    about: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> list[dict[str, Any]]:
     """Merge, quantize into each of `formats`, load back and measure; the rows, also in out/formats.csv and .json.
 
     `base` is the embedded one, one of models.NAMED, a folder or a hub id; None: the one that the adapter names. Calibration: `rows` windows
     of 256 tokens (AWQ's search, far slower, reads `awq_rows`) from the files `calibrate`; None: every task's training
-    set. `about` goes into the .json. A format whose tool fails is a row that says why, and the others go on.
+    set. A format whose tool fails is a row that says why, and the others go on.
     Raises FileExistsError, ModelError or ValueError with what to do when nothing can be done at all.
     """
     names = chosen(formats)
@@ -71,7 +70,6 @@ def export(
         "calibration_tokens": sum(map(len, job["calibration"])),
         "note": table.BASE_NOTE,
         **stamp(),
-        **(about or {}),
         "environments": {name: list(made.packages) for name, made in environments.ENVIRONMENTS.items()},
     }
     written: list[dict[str, Any]] = []

@@ -72,6 +72,12 @@ def check_room(out: Path, size: int) -> None:
         raise OSError(f"{out.name} takes {size / 1e9:.2f} GB and {free / 1e9:.2f} GB is free in {place}: make room.")
 
 
+def describe(writer: gguf.GGUFWriter, **said: Any) -> None:
+    """Write what a file says of itself, each thing by the name that GGUFWriter has behind its add_."""
+    for name, value in said.items():
+        getattr(writer, f"add_{name}")(value)
+
+
 @contextmanager
 def new_file(out: Path | str, architecture: str, plans: list[TensorPlan], overwrite: bool) -> Iterator[gguf.GGUFWriter]:
     """A writer for the metadata; when the block ends, the tensors follow one by one, and the file takes its name."""

@@ -18,7 +18,7 @@ from lora_lessons.files import refuse_existing, whole_file
 from lora_lessons.lora import check_update
 
 from . import names, vocabulary
-from .file import TensorPlan, check_room, check_type, new_file, tensor_type
+from .file import TensorPlan, check_room, check_type, describe, new_file, tensor_type
 from .source import SourceModel, open_base
 
 # The largest number of a tensor; Q8_0 keeps a block's absmax over 127 as an f16.
@@ -109,9 +109,12 @@ def write_model(
     plans = model_tensors(source, adapter, file_type)
     _ = source.findings  # raises where tokens differ
     with new_file(out, source.architecture, plans, overwrite) as writer:
-        writer.add_type("model")
-        writer.add_name(source.folder.name + (f" + {adapter.name}" if adapter else ""))
-        writer.add_file_type(gguf.LlamaFileType[("ALL_" if kind.name == "F32" else "MOSTLY_") + kind.name])
+        describe(
+            writer,
+            type="model",
+            name=source.folder.name + (f" + {adapter.name}" if adapter else ""),
+            file_type=gguf.LlamaFileType[("ALL_" if kind.name == "F32" else "MOSTLY_") + kind.name],
+        )
         _add_shape(writer, source)
         vocabulary.add_vocabulary(writer, source.tokenizer, source.vocabulary_size)
     return Path(out)
@@ -191,21 +194,23 @@ def _rope_factors(config: Any) -> Tensor | None:
 def _add_shape(writer: gguf.GGUFWriter, source: SourceModel) -> None:
     """The hyperparameters that llama.cpp builds the network from."""
     config, rope, size = source.config, source.config.rope_parameters, _head_size(source.config)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_key_length(size)
-    writer.add_value_length(size)
-    writer.add_rope_dimension_count(size)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(rope["rope_theta"])
-    writer.add_vocab_size(source.vocabulary_size)
+    describe(
+        writer,
+        block_count=config.num_hidden_layers,
+        context_length=config.max_position_embeddings,
+        embedding_length=config.hidden_size,
+        feed_forward_length=config.intermediate_size,
+        head_count=config.num_attention_heads,
+        head_count_kv=config.num_key_value_heads,
+        key_length=size,
+        value_length=size,
+        rope_dimension_count=size,
+        layer_norm_rms_eps=config.rms_norm_eps,
+        rope_freq_base=rope["rope_theta"],
+        vocab_size=source.vocabulary_size,
+    )
     if rope.get("rope_type") == "linear":
-        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
-        writer.add_rope_scaling_factor(rope["factor"])
+        describe(writer, rope_scaling_type=gguf.RopeScalingType.LINEAR, rope_scaling_factor=rope["factor"])
 
 
 def write_adapter(
@@ -218,8 +223,7 @@ def write_adapter(
     source = open_base(base)
     check_fit(adapter, source)
     with new_file(out, source.architecture, adapter_tensors(adapter, source), overwrite) as writer:
-        writer.add_type("adapter")
-        writer.add_name(adapter.name)
+        describe(writer, type="adapter", name=adapter.name)
         writer.add_string("adapter.type", "lora")
         writer.add_float32("adapter.lora.alpha", names.gguf_alpha(adapter))
     return Path(out)
@@ -232,8 +236,11 @@ def adapter_tensors(adapter: Adapter, source: SourceModel) -> list[TensorPlan]:
         weight = f"{layer}.weight"
         B = source.reordered(weight, adapter.B[layer]) * names.factor_of_b(adapter, layer)
         for part, tensor in (("lora_a", A), ("lora_b", B)):
-            name = f"{source.gguf_name(weight)}.{part}"
-            plans.append(TensorPlan(name, tuple(tensor.shape), tensor_type("f32"), tensor.contiguous))
+            plans.append(
+                TensorPlan(
+                    f"{source.gguf_name(weight)}.{part}", tuple(tensor.shape), tensor_type("f32"), tensor.contiguous
+                )
+            )
     return plans
 
 

@@ -109,9 +109,12 @@ def _in_gguf(file: Path) -> SourceModel:
         header = read_header(file)
         names.architecture(header.fields["general.architecture"])
     model, source = tensor_by_tensor.open_gguf(file, header, Format("", torch.float32))
-    shapes = {name: tuple(source.read(name).shape) for name in source.where}
     return SourceModel(
-        file, model.config, source.where, shapes, lambda name: source.read(name).to("cpu", torch.float32)
+        file,
+        model.config,
+        source.where,
+        {name: tuple(source.read(name).shape) for name in source.where},
+        lambda name: source.read(name).to("cpu", torch.float32),
     )
 
 
@@ -133,9 +136,14 @@ def _in_folder(folder: Path) -> SourceModel:
     if getattr(config, "quantization_config", None) is not None:
         raise ModelError(f"{folder.name} is quantised already: give the 16-bit model that it was made from.")
     tensors = shapes_in(weight_files(folder))
-    shapes = {name: shape for name, (_, shape) in tensors.items()}
     where = {name: path for name, (path, _) in tensors.items()}
-    return SourceModel(folder, config, where, shapes, lambda name: read_tensor(where, name).float())
+    return SourceModel(
+        folder,
+        config,
+        where,
+        {name: shape for name, (_, shape) in tensors.items()},
+        lambda name: read_tensor(where, name).float(),
+    )
 
 
 SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
@@ -202,14 +210,3 @@ def named_base(adapter: Adapter, base: Path | str | None = None) -> Path | str:
             f"word: if you trust it, name it yourself (base={named!r}, or --base {named}), or give the folder that holds it."
         )
     return named
-
-
-def findings(base: Path | str | SourceModel, tokenizer: Any = None) -> list[str]:
-    """What differs or may trip up between this base in transformers and in llama.cpp: template, EOS, attention window.
-
-    With a `tokenizer` of your own instead of the folder's. Raises ModelError when llama.cpp's tokens are not its tokens.
-    """
-    source = open_base(base)
-    if tokenizer is None:
-        return source.findings
-    return [*source.short_window, *vocabulary.check(source.folder, tokenizer, source.vocabulary_size)]

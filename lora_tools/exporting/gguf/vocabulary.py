@@ -12,10 +12,11 @@ import gguf
 import numpy as np
 
 from lora_lessons import llamacpp, models
-from lora_lessons.errors import ModelError
+from lora_lessons.errors import ModelError, holding
 from lora_lessons.files import scratch
 from lora_lessons.models.configs import stop_tokens
 
+from .file import describe
 from .names import ELSEWHERE
 
 # What a tokenizer.json's pre_tokenizer does before the merges → llama.cpp's name for it.
@@ -39,39 +40,43 @@ def add_vocabulary(writer: gguf.GGUFWriter, tokenizer: Any, size: int) -> None:
     if model["type"] != "BPE":
         raise ModelError(f"this tokenizer is of type {model['type']}, and BPE alone is written here: {ELSEWHERE}.")
     names = {i: text for text, i in model["vocab"].items()} | {i: t["content"] for i, t in added.items()}
-    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
     sentencepiece = bool(model.get("byte_fallback"))
     tokens = [names.get(i, f"[PAD{i}]") for i in range(size)]
-    kinds = [_kind(i, names, added, tokenizer.unk_token_id if sentencepiece else None) for i in range(size)]
     if max(names) >= size:
         raise ModelError(f"the tokenizer has ids up to {max(names)}, the model's embedding {size} rows: another base.")
     if sentencepiece:
-        writer.add_tokenizer_model("llama")
-        writer.add_tokenizer_pre("default")
-        writer.add_token_list(tokens)
-        writer.add_token_scores(_scores(tokens, model["merges"]))
-        writer.add_add_space_prefix(len(tokenizer.tokenize("a")) == 1 and tokenizer.tokenize("a")[0].startswith("▁"))
+        describe(
+            writer,
+            tokenizer_model="llama",
+            tokenizer_pre="default",
+            token_list=tokens,
+            token_scores=_scores(tokens, model["merges"]),
+            add_space_prefix=len(tokenizer.tokenize("a")) == 1 and tokenizer.tokenize("a")[0].startswith("▁"),
+        )
     else:
-        writer.add_tokenizer_model("gpt2")
-        writer.add_tokenizer_pre(splitter(made["pre_tokenizer"]))
-        writer.add_token_list(tokens)
-        writer.add_token_merges(merges)
-    writer.add_token_types(kinds)
+        describe(
+            writer,
+            tokenizer_model="gpt2",
+            tokenizer_pre=splitter(made["pre_tokenizer"]),
+            token_list=tokens,
+            token_merges=[pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]],
+        )
     begins = tokenizer("a")["input_ids"]
-    writer.add_add_bos_token(bool(begins) and begins[0] == tokenizer.bos_token_id)
-    writer.add_add_eos_token(len(begins) > 1 and begins[-1] == tokenizer.eos_token_id)
-    ids = {
-        "bos": tokenizer.bos_token_id,
-        "eos": tokenizer.eos_token_id,
-        "eot": end_of_turn(tokenizer),
-        "unk": tokenizer.unk_token_id,
-        "pad": tokenizer.pad_token_id,
+    describe(
+        writer,
+        token_types=[_kind(i, names, added, tokenizer.unk_token_id if sentencepiece else None) for i in range(size)],
+        add_bos_token=bool(begins) and begins[0] == tokenizer.bos_token_id,
+        add_eos_token=len(begins) > 1 and begins[-1] == tokenizer.eos_token_id,
+    )
+    named = {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "eot_token_id": end_of_turn(tokenizer),
+        "unk_token_id": tokenizer.unk_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "chat_template": chat_template(tokenizer) or None,
     }
-    for name, token in ids.items():
-        if token is not None:
-            getattr(writer, f"add_{name}_token_id")(token)
-    if template := chat_template(tokenizer):
-        writer.add_chat_template(template)
+    describe(writer, **{name: value for name, value in named.items() if value is not None})
 
 
 def _kind(i: int, names: dict[int, str], added: dict[int, Any], unknown: int | None) -> int:
@@ -228,45 +233,55 @@ def _about_template(server: llamacpp.Server, tokenizer: Any) -> Iterator[str]:
             return
 
 
-def _about_the_end(base: Path, tokenizer: Any) -> Iterator[str]:
+def _about_the_end(base: Path, tokenizer: Any) -> list[str]:
     eos, turn = tokenizer.eos_token_id, end_of_turn(tokenizer)
     stops = stop_tokens(base)
+    others = [] if turn in (None, *stops) else stops
 
-    def name(token: int) -> str:
-        return repr(tokenizer.convert_ids_to_tokens(token))
+    def name(token: int | None) -> str:
+        return "not set" if token is None else repr(tokenizer.convert_ids_to_tokens(token))
 
-    if eos is None and turn is None:
-        yield "The tokenizer names no EOS token: llama.cpp will not know when to stop. Set tokenizer.eos_token and save it."
-    if chat_template(tokenizer) and turn is None:
-        yield "The chat template puts no end token after an answer: the model is not taught where to stop."
-    elif turn is not None and turn != eos:
-        yield (
-            f"The chat template ends an answer with {name(turn)}, and EOS is {'not set' if eos is None else name(eos)}: "
-            f"{name(turn)} is written as the end of a turn, so that llama.cpp stops there."
-        )
-    if stops and turn is not None and turn not in stops:
-        yield (
-            f"The base's configuration stops at {', '.join(map(name, stops))}, the chat template ends an answer with "
-            f"{name(turn)}: generate() in Python will run on where llama.cpp stops."
-        )
-    if eos is not None and tokenizer.pad_token_id == eos:
-        yield (
+    return holding(
+        (
+            eos is None and turn is None,
+            "The tokenizer names no EOS token: llama.cpp will not know when to stop. Set tokenizer.eos_token and save it.",
+        ),
+        (
+            chat_template(tokenizer) and turn is None,
+            "The chat template puts no end token after an answer: the model is not taught where to stop.",
+        ),
+        (
+            turn not in (None, eos),
+            f"The chat template ends an answer with {name(turn)}, and EOS is {name(eos)}: "
+            f"{name(turn)} is written as the end of a turn, so that llama.cpp stops there.",
+        ),
+        (
+            others,
+            f"The base's configuration stops at {', '.join(map(name, others))}, the chat template ends an answer with "
+            f"{name(turn)}: generate() in Python will run on where llama.cpp stops.",
+        ),
+        (
+            eos is not None and tokenizer.pad_token_id == eos,
             f"{name(eos)} pads and ends: training code that masks padding hides the end from the model. "
-            "If the adapter never stops, look there."
-        )
+            "If the adapter never stops, look there.",
+        ),
+    )
 
 
 def tiny_model(tokenizer: Any, size: int, out: Path) -> Path:
     """One Llama block 32 wide, all zeros, with the whole vocabulary: loads at once."""
     writer = gguf.GGUFWriter(out, "llama")
-    writer.add_block_count(1)
-    writer.add_context_length(256)
-    writer.add_embedding_length(32)
-    writer.add_feed_forward_length(32)
-    writer.add_head_count(1)
-    writer.add_head_count_kv(1)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_vocab_size(size)
+    describe(
+        writer,
+        block_count=1,
+        context_length=256,
+        embedding_length=32,
+        feed_forward_length=32,
+        head_count=1,
+        head_count_kv=1,
+        layer_norm_rms_eps=1e-5,
+        vocab_size=size,
+    )
     add_vocabulary(writer, tokenizer, size)
     square = np.zeros((32, 32), np.float32)
     writer.add_tensor("token_embd.weight", np.zeros((size, 32), np.float16))

@@ -13,9 +13,7 @@ Neither Modelfile has RENDERER and PARSER, Ollama's own code for the tool calls 
 template writes tools, `write` says so (ollama#17636, ollama#15810; not run here).
 """
 
-from .checks import check as check
-from .folder import Created as Created
-from .folder import Written as Written
-from .folder import check_name as check_name
-from .folder import try_create as try_create
-from .folder import write as write
+from .checks import check
+from .folder import Created, Written, check_name, try_create, write
+
+__all__ = ["Created", "Written", "check", "check_name", "try_create", "write"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lora_lessons.errors import ModelError, first_line
+from lora_lessons.errors import ModelError, first_line, holding
 
 from .. import gguf
 from . import chatform, modelfile
@@ -95,22 +95,28 @@ def _open(folder: Path, name: str, value: str | None, readers: dict[Path, Any], 
 
 def check_adapter(adapter: Any, base: Any) -> list[str]:
     """What keeps the GGUF `adapter` from being applied to the GGUF `base` (both gguf.GGUFReader), in sentences."""
-    faults = []
-    for key, expected in (("general.type", "adapter"), ("adapter.type", "lora")):
-        if (value := chatform.field(adapter, key)) != expected:
-            faults.append(f"the adapter's {key} is {value!r} and must be {expected!r}: write it with write_adapter.")
-    if chatform.field(adapter, "adapter.lora.alpha", (int, float)) is None:
-        faults.append("the adapter does not say its alpha (adapter.lora.alpha): the update would not be scaled.")
     mine, other = (chatform.field(reader, "general.architecture") for reader in (adapter, base))
-    if mine != other:
-        faults.append(
-            f"the adapter is for the architecture {mine}, the base is {other}: it was trained on another base."
-        )
     weights = {t.name: tuple(map(int, t.shape)) for t in base.tensors}  # (columns, rows), as GGUF counts
     parts = {t.name: tuple(map(int, t.shape)) for t in adapter.tensors}
     names = dict.fromkeys(name.removesuffix(".lora_a").removesuffix(".lora_b") for name in parts)
-    if not names:
-        faults.append("the adapter holds no tensor at all.")
+    faults = holding(
+        *(
+            (
+                (value := chatform.field(adapter, key)) != expected,
+                f"the adapter's {key} is {value!r} and must be {expected!r}: write it with write_adapter.",
+            )
+            for key, expected in (("general.type", "adapter"), ("adapter.type", "lora"))
+        ),
+        (
+            chatform.field(adapter, "adapter.lora.alpha", (int, float)) is None,
+            "the adapter does not say its alpha (adapter.lora.alpha): the update would not be scaled.",
+        ),
+        (
+            mine != other,
+            f"the adapter is for the architecture {mine}, the base is {other}: it was trained on another base.",
+        ),
+        (not names, "the adapter holds no tensor at all."),
+    )
     for name in names:
         a, b, weight = parts.get(f"{name}.lora_a"), parts.get(f"{name}.lora_b"), weights.get(name)
         if a is None or b is None:
@@ -150,29 +156,38 @@ def _check_end(base: Any, form: ChatForm, stops: list[str]) -> list[str]:
     """The token that ends an answer: the template must put it, the GGUF must know it, a stop must name it."""
     if not form.end:
         return ["the chat template puts no special token after an answer: the model will not know where to stop."]
-    faults, known = [], [token for kind in ("eos", "eot") if (token := chatform.token(base, kind))]
-    if not known:
-        faults.append("the GGUF names no end token (tokenizer.ggml.eos_token_id): the model will not stop by itself.")
-    elif form.end not in known:
-        faults.append(
-            f"the chat template ends an answer with {form.end}, the GGUF stops at {' or '.join(known)}: it would run on."
-        )
-    if form.end not in stops:
-        faults.append(f"no PARAMETER stop names {form.end}, with which an answer ends: add it.")
-    return faults
+    known = [token for kind in ("eos", "eot") if (token := chatform.token(base, kind))]
+    return holding(
+        (
+            not known,
+            "the GGUF names no end token (tokenizer.ggml.eos_token_id): the model will not stop by itself.",
+        ),
+        (
+            known and form.end not in known,
+            f"the chat template ends an answer with {form.end}, the GGUF stops at {' or '.join(known)}: it would run on.",
+        ),
+        (form.end not in stops, f"no PARAMETER stop names {form.end}, with which an answer ends: add it."),
+    )
 
 
 def _check_text(given: dict[str, str], form: ChatForm, system: str | None) -> list[str]:
     """SYSTEM must be what is meant, and TEMPLATE must render as the model's own."""
-    faults, here, meant = [], given.get("SYSTEM"), system or form.system
-    if here is None and meant is not None:
-        faults.append(f"it has no SYSTEM, and the base's chat template says {meant!r} when nobody does: add it.")
-    elif meant is None and here is not None:
-        faults.append(
-            f"SYSTEM is {here!r}, and the base says nothing of its own: take it out, or check(folder, system=…)."
-        )
-    elif here != meant:
-        faults.append(f"SYSTEM is {here!r}, and {'you meant' if system else 'the base has'} {meant!r}.")
+    here, meant = given.get("SYSTEM"), system or form.system
+    differ = here != meant
+    faults = holding(
+        (
+            differ and here is None,
+            f"it has no SYSTEM, and the base's chat template says {meant!r} when nobody does: add it.",
+        ),
+        (
+            differ and meant is None,
+            f"SYSTEM is {here!r}, and the base says nothing of its own: take it out, or check(folder, system=…).",
+        ),
+        (
+            differ and None not in (here, meant),
+            f"SYSTEM is {here!r}, and {'you meant' if system else 'the base has'} {meant!r}.",
+        ),
+    )
     if "TEMPLATE" not in given:
         return [*faults, "it has no TEMPLATE: Ollama would guess one, or send the question bare."]
     try:

@@ -11,6 +11,7 @@ from shlex import quote
 from typing import NamedTuple
 
 from lora_lessons.adapter import Adapter
+from lora_lessons.errors import refuse
 from lora_lessons.files import check_replaced, refuse_existing, whole_folder
 
 from .. import gguf
@@ -75,21 +76,32 @@ def write(
             raise ValueError(
                 f"what was written does not pass the check, so it was taken away again. {' '.join(findings)}"
             )
-    commands = [f"cd {shlex.quote(str(out))}", f"ollama create {model} -f Modelfile", f"ollama run {model}"]
-    return Written(out, name, system, remarks, commands)
+    return Written(
+        out,
+        name,
+        system,
+        remarks,
+        [f"cd {shlex.quote(str(out))}", f"ollama create {model} -f Modelfile", f"ollama run {model}"],
+    )
 
 
 def _check_settings(form: ChatForm, system: str | None) -> None:
     """Raise ValueError for a system text or a base that Ollama could not be told about."""
-    if system is not None and not system.strip():
-        raise ValueError("the system text is empty: leave it away, and the base's own is written.")
-    if system and not form.takes_system:
-        raise ValueError("this base's chat template takes no system message: say it in the first question instead.")
-    if not form.end:
-        raise ValueError(
+    refuse(
+        (
+            system is not None and not system.strip(),
+            "the system text is empty: leave it away, and the base's own is written.",
+        ),
+        (
+            system and not form.takes_system,
+            "this base's chat template takes no system message: say it in the first question instead.",
+        ),
+        (
+            not form.end,
             "the chat template puts no special token after an answer, so nothing would tell Ollama to stop: "
-            "mend the template (an answer ends with the EOS token) and train with it."
-        )
+            "mend the template (an answer ends with the EOS token) and train with it.",
+        ),
+    )
 
 
 def _template(form: ChatForm, system: str | None, own: str | None) -> tuple[str, str, list[chatform.Difference]]:

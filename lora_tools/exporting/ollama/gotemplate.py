@@ -38,9 +38,12 @@ def chat(template: str, messages: Talk) -> str:
         if joined and joined[-1].Role == role:
             content = f"{joined.pop().Content}\n\n{content}"
         joined.append(Message(role, content))
-    system = "\n\n".join(m["content"] for m in messages if m["role"] == "system")
     plain = {"Tools": (), "Response": "", "Think": False, "IsThinkSet": False}
-    return render(template, {"System": system, "Messages": tuple(joined)} | plain)
+    return render(
+        template,
+        {"System": "\n\n".join(m["content"] for m in messages if m["role"] == "system"), "Messages": tuple(joined)}
+        | plain,
+    )
 
 
 def render(template: str, values: dict[str, Any]) -> str:

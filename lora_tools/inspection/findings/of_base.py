@@ -65,8 +65,12 @@ def _fit(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Agai
             if resized == {*rows.values()}
             else ""
         )
-        where = named(against.other_shapes, len(matrices) + saved)
-        yield finding("base_of_other_shape", base=against.name, where=where, mend=mend)
+        yield finding(
+            "base_of_other_shape",
+            base=against.name,
+            where=named(against.other_shapes, len(matrices) + saved),
+            mend=mend,
+        )
     base_name, given = opened.settings.base_name, against.name
     if base_name and not against.other_shapes and not against.lacking and _short(base_name) != _short(given):
         yield finding("base_of_other_name", named=base_name, given=given)

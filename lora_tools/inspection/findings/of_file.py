@@ -48,13 +48,12 @@ def _embeddings(opened: AdapterFolder) -> Iterator[Finding]:
     if not whole:
         return
     size, total = sum(one.bytes for one in whole), opened.file.stat().st_size
-    names = ", ".join(dict.fromkeys(one.module for one in whole))
     meant = bool(opened.settings.modules_to_save)
     why = "modules_to_save asks for it." if meant else "PEFT does that for embeddings that were targeted or resized."
     yield finding(
         "embeddings_saved",
         "look" if size > total / 2 and not meant else "note",
-        names=names,
+        names=", ".join(dict.fromkeys(one.module for one in whole)),
         size=size / 1e6,
         total=total / 1e6,
         why=why,

@@ -61,12 +61,15 @@ def _of_another_kind(opened: AdapterFolder) -> Iterator[Finding]:
 
 
 def _at_zero(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
-    both = [one.module for one in matrices if one.a_zero and one.b_zero]
-    if both:
+    if both := [one.module for one in matrices if one.a_zero and one.b_zero]:
         yield finding("ab_both_zero", where=named(both, len(matrices)))
     # LoRA on an embedding, and MiCA everywhere, start the other way round in PEFT: A at zero.
     mica = opened.settings.starts("mica")
-    still = [one.module for one in matrices if _at_its_start(one, a_first=mica or one.on_embedding)]
+    still = [
+        one.module
+        for one in matrices
+        if (one.a_zero, one.b_zero) == ((True, False) if mica or one.on_embedding else (False, True))
+    ]
     if not still:
         return
     experts = {one.module for one in matrices if re.search(r"\.experts\.\d+\.", one.module)}
@@ -82,11 +85,6 @@ def _at_zero(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterat
         what="A" if mica else "B (on an embedding, A)" if any(one.on_embedding for one in matrices) else "B",
         where=named(still, len(matrices)),
     )
-
-
-def _at_its_start(one: AdaptedMatrix, a_first: bool) -> bool:
-    start, other = (one.a_zero, one.b_zero) if a_first else (one.b_zero, one.a_zero)
-    return start and not other
 
 
 def _where_a_is(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:

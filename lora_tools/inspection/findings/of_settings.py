@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -38,15 +39,16 @@ def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterat
     yield from _typos(opened)
     yield from _disagreements(opened, matrices)
     if settings.use_rslora:
-        r = _usual_r(matrices) or settings.r
+        r = statistics.mode(one.r for one in matrices) if matrices else settings.r
         scale, told = settings.lora_alpha / math.sqrt(r), settings.lora_alpha / r
         yield finding("rslora_export", scale=_short(scale), told=_short(told), root=_short(math.sqrt(r)))
     if settings.starts(NEEDS_COVARIANCES, NEEDS_GRADIENTS):
         stops = settings.starts(NEEDS_COVARIANCES)
         yield finding("start_is_cordas" if stops else "start_is_lora_gas", start=settings.init_lora_weights)
     elif settings.changes_base:
-        row = "start_is_loftqs" if settings.starts("loftq") else "start_changed_base"
-        yield finding(row, start=settings.init_lora_weights)
+        yield finding(
+            "start_is_loftqs" if settings.starts("loftq") else "start_changed_base", start=settings.init_lora_weights
+        )
     variants = [name for name in read()["variants"] if name in settings.others]
     yield from (finding("variant", does=read()["variants"][name], name=name) for name in variants)
     if settings.use_dora:
@@ -101,8 +103,11 @@ def _disagreements(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> 
     settings = opened.settings
     if lost := dropped(opened):
         kinds = Counter(module.replace(".base_layer", "").rpartition(".")[2] for module in lost)
-        names = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        yield finding("dropped_by_targets", where=named(lost, len(list(opened.pairs()))), names=names)
+        yield finding(
+            "dropped_by_targets",
+            where=named(lost, len(list(opened.pairs()))),
+            names=", ".join(f"{count} {kind}" for kind, count in kinds.most_common()),
+        )
     if others := other_ranks(opened, matrices):
         first = others[0]
         patterns = all_matching(settings.rank_pattern, first.module)
@@ -125,8 +130,12 @@ def _sorted_patterns(settings: AdapterSettings, matrices: Sequence[AdaptedMatrix
     twice = [module for module, patterns in meant.items() if len({alphas[one] for one in patterns}) > 1]
     if not twice or [*alphas] != sorted(alphas):
         return
-    each = ", ".join(f"{one!r} = {_short(alphas[one])}" for one in meant[twice[0]])
-    yield finding("pattern_order", where=named(twice, len(matrices)), each=each, sorted=SORTED)
+    yield finding(
+        "pattern_order",
+        where=named(twice, len(matrices)),
+        each=", ".join(f"{one!r} = {_short(alphas[one])}" for one in meant[twice[0]]),
+        sorted=SORTED,
+    )
 
 
 def _unsaid(settings: AdapterSettings) -> Iterator[Finding]:
@@ -137,12 +146,7 @@ def _unsaid(settings: AdapterSettings) -> Iterator[Finding]:
     if settings.unknown:
         names = ", ".join(name[:LONGEST_NAME] for name in settings.unknown[:MOST_TYPOS])
         wrote = settings.others.get("peft_version")
-        by = f", {str(wrote)[:LONGEST_NAME]}" if wrote else ""
-        yield finding("setting_unknown", names=names, by=by)
-
-
-def _usual_r(matrices: Sequence[AdaptedMatrix]) -> int:
-    return Counter(matrix.r for matrix in matrices).most_common(1)[0][0] if matrices else 0
+        yield finding("setting_unknown", names=names, by=f", {str(wrote)[:LONGEST_NAME]}" if wrote else "")
 
 
 def _short(number: float) -> str:

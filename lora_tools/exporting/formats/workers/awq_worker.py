@@ -20,18 +20,16 @@ def quantize(job: Job) -> Job:
     rows = rows[: job["awq_rows"]]
     say(f"AWQ over {len(rows)} windows of calibration text: a search in every layer, minutes")
     length = rows[0].shape[1]
-    data = [{"input_ids": row, "attention_mask": torch.ones_like(row)} for row in rows]
-    search = AWQConfig(seqlen=length, nsamples=len(rows))
     awq = AutoRound(
         model,
         AutoTokenizer.from_pretrained(job["source"], trust_remote_code=False),
-        alg_configs=search,
+        alg_configs=AWQConfig(seqlen=length, nsamples=len(rows)),
         bits=4,
         group_size=job["group_size"],
         sym=False,
         nsamples=len(rows),
         seqlen=length,
-        dataset=data,
+        dataset=[{"input_ids": row, "attention_mask": torch.ones_like(row)} for row in rows],
         device_map="cpu",
         batch_size=8,
         enable_torch_compile=False,

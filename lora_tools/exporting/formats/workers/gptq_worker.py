@@ -23,9 +23,12 @@ def quantize(job: Job) -> Job:
     recipe = GPTQModifier(
         config_groups={"all": QuantizationScheme(targets=["Linear"], weights=weights)}, ignore=["lm_head"]
     )
-    data = Dataset.from_dict({"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]})
     oneshot(
-        model=model, dataset=data, recipe=recipe, max_seq_length=max(map(len, rows)), num_calibration_samples=len(rows)
+        model=model,
+        dataset=Dataset.from_dict({"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]}),
+        recipe=recipe,
+        max_seq_length=max(map(len, rows)),
+        num_calibration_samples=len(rows),
     )
     model.to(torch.bfloat16).save_pretrained(job["target"], save_compressed=True)
     return {"tool": "llmcompressor", "version": version("llmcompressor")}

@@ -22,8 +22,15 @@ def quantize(job: Job) -> Job:
     for done, (name, layer) in enumerate(layers):
         if done % 70 == 0:
             say(f"HQQ, layer {done} of {len(layers)}")
-        settings = BaseQuantizeConfig(nbits=4, group_size=job["group_size"], axis=1)
-        model.set_submodule(name, HQQLinear(layer, settings, compute_dtype=torch.float32, device="cpu"))
+        model.set_submodule(
+            name,
+            HQQLinear(
+                layer,
+                BaseQuantizeConfig(nbits=4, group_size=job["group_size"], axis=1),
+                compute_dtype=torch.float32,
+                device="cpu",
+            ),
+        )
     tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
     state = {
         name: (tensor.to(torch.bfloat16) if tensor.dtype == torch.float32 else tensor).contiguous()

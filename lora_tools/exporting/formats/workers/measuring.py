@@ -99,10 +99,13 @@ def answers(model: Any, job: Job) -> Job:
     """The greedy answers to the job's prompts (token ids), and how far the model is from the reference (KL, nats)."""
     longest, end = max(map(len, job["prompts"])), job["end"]
     padded = torch.tensor([[end] * (longest - len(ids)) + ids for ids in job["prompts"]])
-    mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in job["prompts"]])
     say(f"{len(padded)} answers")
     out = model.generate(
-        input_ids=padded, attention_mask=mask, max_new_tokens=job["new_tokens"], do_sample=False, pad_token_id=end
+        input_ids=padded,
+        attention_mask=torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in job["prompts"]]),
+        max_new_tokens=job["new_tokens"],
+        do_sample=False,
+        pad_token_id=end,
     )
     say("distance from the unmerged model")
     rows = (

@@ -23,23 +23,28 @@ def test_tokens_read_by_the_wrong_rule_are_an_error(base_fp32, tmp_path, monkeyp
     assert not list(tmp_path.iterdir())
 
 
+def findings(folder, tokenizer):
+    """What is said of a base's folder with another tokenizer than its own."""
+    return vocabulary.check(folder, tokenizer, gguf.open_base(folder).vocabulary_size)
+
+
 def test_a_missing_or_other_end_and_a_missing_template_are_found(tiny, base_fp32, tmp_path):
     folder, _, tokenizer = tiny("qwen2")
     other = copy.deepcopy(tokenizer)
     assert vocabulary.end_of_turn(other) == 2
-    assert not [s for s in gguf.findings(folder, other) if "EOS" in s or "template" in s]
+    assert not [s for s in findings(folder, other) if "EOS" in s or "template" in s]
     other.eos_token = "<|endoftext|>"
-    found = gguf.findings(folder, other)
+    found = findings(folder, other)
     assert any("ends an answer with '<|im_end|>', and EOS is '<|endoftext|>'" in s for s in found)
     probe = gguf.read(vocabulary.tiny_model(other, len(other), tmp_path / "probe.gguf"))
     assert probe.fields["tokenizer.ggml.eot_token_id"].contents() == 2
     other.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
-    assert any("no end token after an answer" in s for s in gguf.findings(folder, other))
+    assert any("no end token after an answer" in s for s in findings(folder, other))
     other.chat_template = None
-    assert any("has no chat template" in s for s in gguf.findings(folder, other))
+    assert any("has no chat template" in s for s in findings(folder, other))
     other.eos_token = None
-    assert any("names no EOS" in s for s in gguf.findings(folder, other))
-    assert any("pads and ends" in s for s in gguf.findings(models.embedded_folder()))
+    assert any("names no EOS" in s for s in findings(folder, other))
+    assert any("pads and ends" in s for s in gguf.open_base(models.embedded_folder()).findings)
 
 
 def test_a_template_that_llama_cpp_renders_otherwise_is_found(tiny):
@@ -49,4 +54,4 @@ def test_a_template_that_llama_cpp_renders_otherwise_is_found(tiny):
         "{% if add_generation_prompt is defined and tools is defined and tools is none %}python{% else %}other{% endif %}"
         "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}"
     )
-    assert any("chat template differently" in s for s in gguf.findings(folder, other))
+    assert any("chat template differently" in s for s in findings(folder, other))

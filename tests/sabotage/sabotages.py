@@ -202,7 +202,7 @@ SABOTAGES: list[Sabotage] = [
             "a pickled adapter is taken where there are no safetensors",
             'ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"',
             'ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.bin"',
-            "test_adapter.py::test_unfit_adapter_folders_are_refused_and_the_model_is_left_clean",
+            "test_adapter.py::test_a_folder_that_holds_no_adapter_is_refused",
         ),
     ),
     *_in(
@@ -1493,7 +1493,7 @@ SABOTAGES: list[Sabotage] = [
             "a text is written in place, and a kill leaves half of it",
             '        temporary.write_text(text, encoding="utf-8")\n',
             '        Path(path).write_text(text, encoding="utf-8")\n        temporary.write_text(text, encoding="utf-8")\n',
-            "test_files.py::test_a_text_that_cannot_be_written_leaves_the_old_one",
+            "test_files.py::test_a_file_is_replaced_only_when_the_new_one_is_complete",
         ),
         (
             "an adapter's file is its owner's alone",

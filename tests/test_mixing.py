@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from tiny import make_adapter
 
 from lora_lessons import lora, mixing, models, quant
@@ -137,7 +137,6 @@ def test_folding_into_four_bits_is_refused(tiny_model):
 @pytest.mark.parametrize("double", [False, True])
 def test_merging_into_four_bits_is_what_peft_does_on_a_bitsandbytes_layer(double):
     import bitsandbytes as bnb
-    from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(0)
     linear = torch.nn.Linear(128, 64, bias=False)

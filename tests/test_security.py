@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -232,11 +233,8 @@ def test_of_a_hub_model_no_pickle_and_no_code_is_fetched(monkeypatch, tmp_path):
     import huggingface_hub
     from huggingface_hub.errors import EntryNotFoundError
 
-    def no_index(*_):
-        raise EntryNotFoundError("no index")
-
     patterns = []
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", no_index)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", Mock(side_effect=EntryNotFoundError("no index")))
     monkeypatch.setattr(
         huggingface_hub, "snapshot_download", lambda _, allow_patterns: patterns.extend(allow_patterns) or str(tmp_path)
     )
@@ -285,7 +283,8 @@ def test_llama_cpps_token_is_on_no_command_line(monkeypatch):
 
 def test_the_page_names_every_danger_that_it_answers():
     page = (course_root() / "SECURITY.md").read_text(encoding="utf-8")
-    for word in "Adapters,base folders,GGUF,hub,Training files,notebook,127.0.0.1,token,Reporting".split(","):
+    words = ("Adapters", "base folders", "GGUF", "hub", "Training files", "notebook", "127.0.0.1", "token", "Reporting")
+    for word in words:
         assert word in page, word
     assert len(page.split()) < 450, "half a page"
     assert "tests/test_security.py" in page

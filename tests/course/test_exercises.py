@@ -128,14 +128,6 @@ def test_a_check_never_raises_and_remembers_what_was_solved(progress, one_exerci
     assert "99.1" in learner.read_progress()["solved"]
 
 
-def test_a_damaged_progress_file_is_kept_aside(progress, tmp_path, capsys):
-    progress.write_text('{"solved": {"01.1": ')
-    learner.solved("01.2")
-    assert "could not be read" in capsys.readouterr().out
-    assert list(learner.read_progress()["solved"]) == ["01.2"]
-    assert (tmp_path / "progress.json.damaged-1").read_text() == '{"solved": {"01.1": '
-
-
 def test_predictions_are_kept_and_compared(progress, capsys):
     learner.compare("09.x", 10.0, "MB")
     learner.predict("09.x", None)

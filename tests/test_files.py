@@ -104,17 +104,13 @@ def test_what_is_written_is_on_the_disk_before_it_takes_its_name_and_its_name_af
         opened[handle] = str(path)
         return handle
 
-    def syncing(handle):
-        done.append(f"sync {os.path.basename(opened[handle])}")
-        real_sync(handle)
-
-    def replacing(source, target):
-        done.append(f"rename to {os.path.basename(target)}")
-        real_replace(source, target)
+    def told(what, path, real, *given):
+        done.append(f"{what} {os.path.basename(path)}")
+        real(*given)
 
     monkeypatch.setattr(files.os, "open", opening)
-    monkeypatch.setattr(files.os, "fsync", syncing)
-    monkeypatch.setattr(files.os, "replace", replacing)
+    monkeypatch.setattr(files.os, "fsync", lambda handle: told("sync", opened[handle], real_sync, handle))
+    monkeypatch.setattr(files.os, "replace", lambda old, new: told("rename to", new, real_replace, old, new))
     folders = os.name != "nt"
 
     files.write_text(tmp_path / "a.txt", "text")

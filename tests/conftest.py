@@ -125,6 +125,16 @@ def make_lesson(course: Path) -> Any:
 
 
 @pytest.fixture
+def no_large_file() -> Iterator[None]:
+    """The system takes no more than 1,000 bytes of any file, as a disk that is full."""
+    resource = pytest.importorskip("resource", reason="this system has no limits to set")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
 def usual_handler() -> Iterator[None]:
     """Python's own: a process that a shell started in the background ignores the signal."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

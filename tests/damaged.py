@@ -39,10 +39,7 @@ def rewritten(name, change):
 
 
 def setting(key, value):
-    def change(fields, tensors):
-        fields[key] = (value, fields[key][1])
-
-    return change
+    return lambda fields, tensors: fields.update({key: (value, fields[key][1])})
 
 
 def without(key):
@@ -53,10 +50,7 @@ def without(key):
 
 
 def tensor(key, make):
-    def change(fields, tensors):
-        tensors[key] = make(tensors[key])
-
-    return change
+    return lambda fields, tensors: tensors.update({key: make(tensors[key])})
 
 
 def renamed(fields, tensors):

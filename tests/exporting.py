@@ -1,10 +1,14 @@
 """What the tests of the exports share: little models of every family, adapters of PEFT's making, and logits to compare."""
 
 import json
+from collections import Counter
 
 import peft
 import torch
+from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, trainers
+from tokenizers import models as kinds
 from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from lora_lessons import llamacpp
 from lora_tools.exporting.gguf import SourceModel, vocabulary
@@ -67,10 +71,6 @@ def worst(a, b):
 
 def sentencepiece_like():
     """A tokenizer as Llama 2 and Mistral have it (▁ for a space, bytes for what is unknown), of a few hundred tokens."""
-    from tokenizers import Tokenizer, decoders, normalizers, trainers
-    from tokenizers import models as kinds
-    from transformers import PreTrainedTokenizerFast
-
     first = ["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256))]
     trained = Tokenizer(kinds.BPE())
     trained.normalizer = normalizers.Replace(" ", "▁")
@@ -92,10 +92,6 @@ def sentencepiece_like():
 
 def byte_level(name, template):
     """A tokenizer of some hundred tokens that cuts words as SmolLM2, Qwen2 or Llama 3 does, with SmolLM2's end and start."""
-    from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers, trainers
-    from tokenizers import models as kinds
-    from transformers import PreTrainedTokenizerFast
-
     rules = next(seen for seen, known in vocabulary.SPLITTERS.items() if known == name)
     first = pre_tokenizers.Digits(True) if name == "smollm" else pre_tokenizers.Split(Regex(rules[0]), "isolated")
     level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=name == "smollm")
@@ -135,8 +131,6 @@ TOKENIZERS = {"llama": "llama-bpe", "mistral": "llama", "qwen2": "qwen2", "qwen3
 
 def little_model(kind, folder, chat_template, **changes):
     """A random little model of a family, with that family's kind of tokenizer, saved in `folder`; (model, tokenizer)."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     tokenizer = sentencepiece_like() if kind == "mistral" else byte_level(TOKENIZERS[kind], chat_template)
     settings = {
         "hidden_size": 256,
@@ -163,17 +157,15 @@ def little_model(kind, folder, chat_template, **changes):
 
 def count(monkeypatch):
     """How many servers of llama.cpp are started and how many bases are opened from now on."""
-    counted = {"servers": 0, "bases": 0}
-    serve, opened = llamacpp.serve, SourceModel.__init__
+    counted = Counter()
+    for place, name, real, what in (
+        (llamacpp, "serve", llamacpp.serve, "servers"),
+        (SourceModel, "__init__", SourceModel.__init__, "bases"),
+    ):
 
-    def counting_serve(*args, **settings):
-        counted["servers"] += 1
-        return serve(*args, **settings)
+        def counting(*args, real=real, what=what, **settings):
+            counted[what] += 1
+            return real(*args, **settings)
 
-    def counting_open(self, *args, **settings):
-        counted["bases"] += 1
-        opened(self, *args, **settings)
-
-    monkeypatch.setattr(llamacpp, "serve", counting_serve)
-    monkeypatch.setattr(SourceModel, "__init__", counting_open)
+        monkeypatch.setattr(place, name, counting)
     return counted

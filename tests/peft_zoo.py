@@ -261,17 +261,14 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kept]:
         config = peft.LoraConfig(task_type="CAUSAL_LM", **LORA, **settings)
         found[name] = made(place / name, llama(), config, before=before)
     found["bf16"] = lora(place / "bf16", model=llama().to(torch.bfloat16))
-    experts = peft.LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj"], target_parameters=_experts())
+    stacks = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
+    experts = peft.LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj"], target_parameters=stacks)
     found["experts"] = made(place / "experts", mixtral(), experts)
     torch.manual_seed(0)
     config = LlamaConfig(**SIZES, vocab_size=128, num_labels=3)
     classifier = AutoModelForSequenceClassification.from_config(config)
     found["classifier"] = made(place / "classifier", classifier, peft.LoraConfig(task_type="SEQ_CLS", **LORA))
     return found | {name: made(place / name, llama(), config()) for name, config in OTHERS.items()}
-
-
-def _experts() -> list[str]:
-    return ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
 
 
 def edited(kept: Kept, place: Path, change: Any = None, **settings: Any) -> Path:

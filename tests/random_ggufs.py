@@ -71,15 +71,18 @@ def write(file, model_type, type_of, architecture=None, fields=None, drop=(), se
         model = AutoModelForCausalLM.from_config(config)
     architecture = architecture or model_type
     writer = gguf.GGUFWriter(file, architecture)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_key_length(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    for add, value in (
+        (writer.add_block_count, config.num_hidden_layers),
+        (writer.add_context_length, config.max_position_embeddings),
+        (writer.add_embedding_length, config.hidden_size),
+        (writer.add_feed_forward_length, config.intermediate_size),
+        (writer.add_head_count, config.num_attention_heads),
+        (writer.add_head_count_kv, config.num_key_value_heads),
+        (writer.add_key_length, getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads),
+        (writer.add_layer_norm_rms_eps, config.rms_norm_eps),
+        (writer.add_rope_freq_base, config.rope_parameters["rope_theta"]),
+    ):
+        add(value)
     vocabulary.add_vocabulary(writer, tokenizer, config.vocab_size)
     writer.data_alignment = (fields or {}).get("general.alignment") or writer.data_alignment
     for name, value in (fields or {}).items():
@@ -87,9 +90,8 @@ def write(file, model_type, type_of, architecture=None, fields=None, drop=(), se
         if value is not None:
             add = {bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}
             add[type(value)](name, value)
-    weights = dict(model.named_parameters())
     plans = []
-    for name, weight in weights.items():
+    for name, weight in model.named_parameters():
         there = gguf_name(name, architecture, config.num_hidden_layers)
         if there in drop:
             continue

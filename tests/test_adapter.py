@@ -47,13 +47,21 @@ def folder(tiny_model, tmp_path):
     return place
 
 
-def test_saved_and_loaded_adapter_gives_the_same_logits(tiny_model, ids, tmp_path):
-    lora.attach(tiny_model, r=4, lora_alpha=6, target_modules=["q_proj", "down_proj"], use_rslora=True)
+@pytest.mark.parametrize(
+    "targets, named",
+    [
+        (["q_proj", "down_proj"], ["down_proj", "q_proj"]),
+        (["layers.0.self_attn.q_proj"], ["model.layers.0.self_attn.q_proj"]),
+    ],
+    ids=["whole kinds by their ends", "one layer by its full name"],
+)
+def test_saved_and_loaded_adapter_gives_the_same_logits(tiny_model, ids, tmp_path, targets, named):
+    lora.attach(tiny_model, r=4, lora_alpha=6, target_modules=targets, use_rslora=True)
     shake(tiny_model)
     expected = tiny_model(ids).logits
     save_adapter(tiny_model, tmp_path / "mine")
     said = json.loads((tmp_path / "mine" / ADAPTER_CONFIG).read_text())
-    assert said["target_modules"] == ["down_proj", "q_proj"] and not {"rank_pattern", "alpha_pattern"} & said.keys()
+    assert said["target_modules"] == named and not {"rank_pattern", "alpha_pattern"} & said.keys()
     lora.detach(tiny_model)
     load_adapter(tiny_model, tmp_path / "mine")
     assert torch.equal(tiny_model(ids).logits, expected)
@@ -73,23 +81,10 @@ def test_where_an_adapter_was_trained_is_kept_in_its_file_and_peft_passes_over_i
     assert torch.allclose(PeftModel.from_pretrained(bare, told)(ids).logits, tiny_model(ids).logits, atol=1e-5)
 
 
-def test_partial_targets_are_saved_by_full_name(tiny_model, tmp_path):
-    lora.attach(tiny_model, r=2, target_modules=["layers.0.self_attn.q_proj"])
-    save_adapter(tiny_model, tmp_path / "one")
-    config = json.loads((tmp_path / "one" / ADAPTER_CONFIG).read_text())
-    assert config["target_modules"] == ["model.layers.0.self_attn.q_proj"]
-
-
-def test_an_adapter_that_the_disk_does_not_take_is_a_sentence_with_its_folder(tiny_model, tmp_path):
-    resource = pytest.importorskip("resource", reason="this system has no limits to set")
+def test_an_adapter_that_the_disk_does_not_take_is_a_sentence_with_its_folder(tiny_model, tmp_path, no_large_file):
     lora.attach(tiny_model, r=2)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-        with pytest.raises(OSError) as caught:
-            save_adapter(tiny_model, tmp_path / "mine")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with pytest.raises(OSError) as caught:
+        save_adapter(tiny_model, tmp_path / "mine")
     assert str(tmp_path / "mine") in str(caught.value) and ".mine." not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -132,42 +127,12 @@ def test_a_new_folder_takes_the_place_of_nothing_but_an_older_one(tiny_model, tm
     assert sorted(one.name for one in tmp_path.iterdir()) == ["here", "link"] and len(read_adapter(mine).A) == 14
 
 
-def test_unfit_adapter_folders_are_refused_and_the_model_is_left_clean(tiny_model, tmp_path):
+def test_a_folder_that_holds_no_adapter_is_refused(tiny_model, folder, tmp_path):
     with pytest.raises(FileNotFoundError, match="adapter_config.json"):
         load_adapter(tiny_model, tmp_path)
-    lora.attach(tiny_model, r=2)
-    folder = save_adapter(tiny_model, tmp_path / "a")
-    lora.detach(tiny_model)
-    config = json.loads((folder / ADAPTER_CONFIG).read_text())
-    for change, sentence in (
-        ({"use_dora": True}, "PeftModel"),
-        ({"peft_type": "IA3"}, "IA3"),
-        ({"r": 3}, r"the configuration says r = 3: another r"),
-    ):
-        (folder / ADAPTER_CONFIG).write_text(json.dumps(config | change))
-        with pytest.raises(ValueError, match=sentence):
-            load_adapter(tiny_model, folder)
-        assert not list(lora.lora_layers(tiny_model))
-    (folder / ADAPTER_CONFIG).write_text(json.dumps(config))
     (folder / ADAPTER_WEIGHTS).rename(folder / "adapter_model.bin")
     with pytest.raises(FileNotFoundError, match="only safetensors"):
         load_adapter(tiny_model, folder)
-
-
-def test_damaged_and_mixed_adapter_files_are_refused(tiny_model, tmp_path):
-    lora.attach(tiny_model, r=2)
-    folder = save_adapter(tiny_model, tmp_path / "a")
-    lora.detach(tiny_model)
-    file = folder / ADAPTER_WEIGHTS
-    whole = file.read_bytes()
-    file.write_bytes(whole[:50])
-    with pytest.raises(ValueError, match="cut short or damaged"):
-        load_adapter(tiny_model, folder)
-    file.write_bytes(whole)
-    save_file(load_file(file) | {"base_model.model.lm_head.weight": torch.ones(1)}, file)
-    with pytest.raises(ValueError, match=r"also holds lm_head\.weight"):
-        load_adapter(tiny_model, folder)
-    assert not list(lora.lora_layers(tiny_model))
 
 
 def test_an_adapter_taken_and_put_on_again_is_the_same(tiny_model, ids):
@@ -321,6 +286,7 @@ DAMAGED_CONFIGURATIONS = {
     "7": "damaged",
     '"LORA"': "damaged",
     "null": "damaged",
+    b"\xff\xfe\x00{": "damaged",
     "{}": "holds a None adapter",
 }
 DAMAGED_FIELDS = [
@@ -330,6 +296,7 @@ DAMAGED_FIELDS = [
     ("r", True, "whole number"),
     ("r", -1, "1 ≤ r"),
     ("r", 10**30, "1 ≤ r"),
+    ("r", 3, "the configuration says r = 3: another r"),
     ("lora_alpha", None, "lora_alpha"),
     ("lora_alpha", "16", "lora_alpha"),
     ("lora_alpha", [16], "lora_alpha"),
@@ -359,14 +326,8 @@ DAMAGED_FIELDS = [
 
 @pytest.mark.parametrize("text, sentence", DAMAGED_CONFIGURATIONS.items(), ids=range(len(DAMAGED_CONFIGURATIONS)))
 def test_a_damaged_configuration_says_so(folder, text, sentence):
-    (folder / ADAPTER_CONFIG).write_text(text)
+    (folder / ADAPTER_CONFIG).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ValueError, match=sentence):
-        read_adapter(folder)
-
-
-def test_a_configuration_that_is_no_text_says_so(folder):
-    (folder / ADAPTER_CONFIG).write_bytes(b"\xff\xfe\x00{")
-    with pytest.raises(ValueError, match="damaged"):
         read_adapter(folder)
 
 
@@ -404,12 +365,11 @@ def test_tensors_that_are_no_matrices_of_numbers_are_refused(folder, changed, se
 def test_a_bias_of_b_and_an_empty_file_are_refused(folder):
     tensors = load_file(folder / ADAPTER_WEIGHTS)
     name = next(name for name in tensors if "lora_B" in name)
-    save_file(tensors | {name.replace("weight", "bias"): torch.ones(4)}, folder / ADAPTER_WEIGHTS)
-    with pytest.raises(ValueError, match=r"also holds .*lora_B\.bias"):
-        read_adapter(folder)
-    save_file({}, folder / ADAPTER_WEIGHTS)
-    with pytest.raises(ValueError, match="no A and no B"):
-        read_adapter(folder)
+    with_bias = tensors | {name.replace("weight", "bias"): torch.ones(4)}
+    for unfit, sentence in ((with_bias, r"also holds .*lora_B\.bias"), ({}, "no A and no B")):
+        save_file(unfit, folder / ADAPTER_WEIGHTS)
+        with pytest.raises(ValueError, match=sentence):
+            read_adapter(folder)
 
 
 def test_whatever_happens_to_the_weights_file_only_a_sentence_comes_out(folder):

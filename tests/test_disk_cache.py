@@ -1,7 +1,6 @@
 """What was worked out once is read from disk; what is damaged, or was made by other code, is made anew."""
 
 import gzip
-import json
 import os
 import random
 import subprocess
@@ -23,11 +22,9 @@ JOB = Job("lora", r=4, seq=64)
 def cache(tmp_path, monkeypatch):
     """An empty cache folder, and nothing remembered by this process."""
     monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path))
-    parts_of.cache_clear()
-    trace.cache_clear()
+    forget()
     yield tmp_path / "worked_out"
-    parts_of.cache_clear()
-    trace.cache_clear()
+    forget()
 
 
 def forget():
@@ -39,12 +36,8 @@ def test_the_second_time_nothing_is_traced(cache, monkeypatch):
     first = memory.predict(tiny("llama"), JOB)
     assert list(cache.glob("parts-*")) and list(cache.glob("trace-*"))
     forget()
-
-    def must_not(*_, **__):
-        raise AssertionError("a model was built")
-
-    monkeypatch.setattr("lora_lessons.memory.prediction.build", must_not)
-    monkeypatch.setattr("lora_lessons.memory.parts.skeleton", must_not)
+    for builds in ("prediction.build", "parts.skeleton"):
+        monkeypatch.setattr(f"lora_lessons.memory.{builds}", lambda *_, **__: pytest.fail("a model was built"))
     assert memory.predict(tiny("llama"), JOB) == first
     longer = memory.predict(tiny("llama"), Job("lora", r=4, seq=999, batch_size=3))
     assert longer.bill.activations > first.bill.activations, "one trace answers for every batch and length"
@@ -124,8 +117,7 @@ print([name for name in ("transformers", "peft", "bitsandbytes") if name in sys.
 def test_a_shape_seen_before_imports_no_model_library(cache, tmp_path):
     """A plan is an answer in a second or two only without transformers, PEFT and bitsandbytes."""
     folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(tiny("llama").to_dict(), default=str))
+    tiny("llama").save_pretrained(folder)
     cold, warm = (
         subprocess.run([sys.executable, "-c", WARM, str(folder)], capture_output=True, text=True, check=True)
         .stdout.strip()
@@ -138,11 +130,10 @@ def test_a_shape_seen_before_imports_no_model_library(cache, tmp_path):
 def test_a_plan_given_before_is_answered_without_torch_and_follows_its_folder(cache, tmp_path):
     """The command's own process: what it imports the second time, and that another config gives another answer."""
     folder = tmp_path / "model"
-    folder.mkdir()
     command = "import sys; from lora_tools import cli; cli.main(sys.argv[1:]); print('torch' in sys.modules)"
 
     def plan(config):
-        (folder / "config.json").write_text(json.dumps(config.to_dict(), default=str))
+        config.save_pretrained(folder)
         words = [sys.executable, "-c", command, "plan", str(folder), "--gpu", "T4", "--r", "2"]
         *said, torch = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
         return said, torch

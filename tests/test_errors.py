@@ -1,6 +1,7 @@
 """What the system refuses is a sentence that names the path and says what to do."""
 
 import errno
+from unittest.mock import Mock
 
 import pytest
 
@@ -27,10 +28,7 @@ from lora_tools import cli
     ],
 )
 def test_an_error_of_the_system_is_said_in_words_by_the_command(error, sentence, monkeypatch, capsys):
-    def fails():
-        raise error
-
-    monkeypatch.setattr(doctor, "examine", fails)
+    monkeypatch.setattr(doctor, "examine", Mock(side_effect=error))
     assert cli.main(["doctor"]) == (cli.EXIT_FAILED if "disk is full" in sentence else cli.EXIT_USER)
     said = capsys.readouterr().err
     assert sentence in said and said.startswith("lora-lessons: ") and said.count("\n") == 1 and "[Errno" not in said

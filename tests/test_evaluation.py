@@ -6,15 +6,20 @@ import pytest
 import torch
 
 from lora_lessons import evaluation, lora, models, tasks
+from lora_lessons.course import record, scorecard
 from lora_lessons.errors import ModelError
+from lora_lessons.tasks import scores
+
+
+def conversations(*lengths):
+    """Random tokens, of which all but the first three are supervised."""
+    draw = torch.Generator().manual_seed(0)
+    ids = [torch.randint(1, 128, (length,), generator=draw) for length in lengths]
+    return [tasks.Encoded(one, torch.cat([torch.full((3,), tasks.IGNORED), one[3:]])) for one in ids]
 
 
 def test_held_out_loss_equals_the_models_own_loss(tiny_model):
-    generator = torch.Generator().manual_seed(0)
-    examples = []
-    for length in (6, 9, 9):
-        ids = torch.randint(1, 128, (length,), generator=generator)
-        examples.append(tasks.Encoded(ids, torch.cat([torch.full((3,), tasks.IGNORED), ids[3:]])))
+    examples = conversations(6, 9, 9)
     whole = tiny_model(**tasks.collate(examples, 0)).loss.item()
     for batch_size in (1, 2, 3):
         assert evaluation.held_out_loss(tiny_model, examples, batch_size) == pytest.approx(whole, rel=1e-5)
@@ -23,9 +28,7 @@ def test_held_out_loss_equals_the_models_own_loss(tiny_model):
 
 
 def test_a_packed_row_is_worth_what_its_conversations_are(tiny_model):
-    draw = torch.Generator().manual_seed(0)
-    ids = [torch.randint(1, 128, (length,), generator=draw) for length in (6, 9, 7)]
-    examples = [tasks.Encoded(one, torch.cat([torch.full((3,), tasks.IGNORED), one[3:]])) for one in ids]
+    examples = conversations(6, 9, 7)
     packed, used = tasks.pack(examples, 16), tiny_model.config.use_cache
     assert len(packed) == 2
     for measure in (evaluation.held_out_loss, evaluation.answer_logits):
@@ -74,15 +77,16 @@ def test_what_is_no_number_is_no_score_and_its_weight_is_named(tiny_model):
         (lambda weight: weight.fill_(3e38), "though all weights are finite.*in fp32"),
     ):
         make(tiny_model.model.layers[0].mlp.up_proj.weight)
-        with pytest.raises(ModelError, match=f"held-out loss became NaN or infinity, {why}"):
-            evaluation.held_out_loss(tiny_model, [tasks.Encoded(ids, ids)])
-        with pytest.raises(ModelError, match=f"logits became NaN or infinity, {why}"):
-            evaluation.answer_logits(tiny_model, [tasks.Encoded(ids, ids)])
-        with pytest.raises(ModelError, match=f"perplexity became NaN or infinity, {why}"):
-            evaluation.perplexity(base, "")
+        for score, measure, what in (
+            ("held-out loss", evaluation.held_out_loss, (tiny_model, [tasks.Encoded(ids, ids)])),
+            ("logits", evaluation.answer_logits, (tiny_model, [tasks.Encoded(ids, ids)])),
+            ("perplexity", evaluation.perplexity, (base, "")),
+        ):
+            with pytest.raises(ModelError, match=f"{score} became NaN or infinity, {why}"):
+                measure(*what)
 
 
-def test_perplexity_of_a_blind_model_is_the_vocabulary(base_fp32, tiny_model):
+def test_perplexity_of_a_blind_model_is_the_vocabulary_and_of_no_text_there_is_none(base_fp32):
     class Blind(torch.nn.Module):
         device = torch.device("cpu")
 
@@ -91,26 +95,19 @@ def test_perplexity_of_a_blind_model_is_the_vocabulary(base_fp32, tiny_model):
 
     base = models.Base(Blind(), base_fp32.tokenizer, "blind")
     assert evaluation.perplexity(base, "A short text about rivers.") == pytest.approx(49152, rel=1e-4)
-
-
-def test_perplexity_is_exp_of_the_mean_loss_and_refuses_nothing(base_fp32):
-    text = "The tide comes in twice a day, and nobody on the quay looks up."
-    ids = base_fp32.tokenizer(text, return_tensors="pt")["input_ids"]
-    with torch.no_grad():
-        expected = math.exp(base_fp32.model(ids, labels=ids).loss.item())
-    assert evaluation.perplexity(base_fp32, text) == pytest.approx(expected, rel=1e-4)
     with pytest.raises(ValueError, match="at least two tokens"):
         evaluation.perplexity(base_fp32, "")
 
 
-def test_perplexity_is_a_mean_over_tokens_however_they_fall_into_windows(base_fp32):
+@pytest.mark.parametrize("window, some", [(512, 1), (6, 3)])
+def test_perplexity_is_exp_of_the_mean_loss_over_tokens_however_they_fall_into_windows(base_fp32, window, some):
     text = "The tide comes in twice a day, and nobody on the quay looks up."
-    windows = base_fp32.tokenizer(text, return_tensors="pt")["input_ids"][0].split(6)
-    assert len(windows) > 2 and 1 < len(windows[-1]) < 6, "the last one is short"
+    windows = base_fp32.tokenizer(text, return_tensors="pt")["input_ids"][0].split(window)
+    assert len(windows) == some and 1 < len(windows[-1]) < window, "the last one is short"
     with torch.no_grad():
         losses = [(base_fp32.model(one[None], labels=one[None]).loss.item(), len(one) - 1) for one in windows]
     expected = math.exp(sum(loss * n for loss, n in losses) / sum(n for _, n in losses))
-    assert evaluation.perplexity(base_fp32, text, window=6) == pytest.approx(expected, rel=1e-4)
+    assert evaluation.perplexity(base_fp32, text, window=window) == pytest.approx(expected, rel=1e-4)
 
 
 def test_batched_answers_are_those_given_one_at_a_time(base_fp32):
@@ -133,12 +130,16 @@ def test_a_score_counts_rules_kept_and_strays(base_fp32, monkeypatch):
     assert found.general == evaluation.perplexity(base_fp32, "The tide comes in twice a day.")
 
 
-def test_the_scorecard_says_what_was_gained_forgotten_and_paid(tiny_model):
+def test_the_scorecard_says_what_was_gained_forgotten_and_paid_and_is_shown_beside_the_base(tiny_model):
     lora.attach(tiny_model, r=2)
     before, after = evaluation.Score(5.0, 0.0, 40.0, 0.0), evaluation.Score(3.0, 0.5, 50.0, 0.25)
     card = evaluation.scorecard(tiny_model, "persona", before, after, 12.5)
     assert card.trainable == lora.trainable_parameters(tiny_model) and card.megabytes == 2e-6 * card.trainable
     assert (card.gain, card.forgetting, card.seconds) == (2.0, 1.25, 12.5)
+    shown = scorecard(card).data
+    for cell in ("persona", ">5.00<", ">3.00<", ">50%<", ">40.0<", ">50.0<", ">25%<", f">{card.trainable:,}<", ">12<"):
+        assert cell in shown
+    assert "measured here" in shown and "measured here" in scorecard().data and "persona" not in scorecard().data
 
 
 def test_divergence_is_zero_for_equals_and_ln2_for_a_coin_told_heads():
@@ -157,30 +158,7 @@ def test_answer_logits_are_those_that_choose_the_supervised_tokens(tiny_model):
     assert loss == pytest.approx(evaluation.held_out_loss(tiny_model, [one]), rel=1e-5)
 
 
-def test_the_closing_table_shows_the_base_beside_the_trained(tiny_model):
-    from lora_lessons.course import scorecard
-
-    lora.attach(tiny_model, r=2)
-    before, after = evaluation.Score(5.0, 0.0, 40.0, 0.0), evaluation.Score(3.0, 0.5, 50.0, 0.25)
-    shown = scorecard(evaluation.scorecard(tiny_model, "persona", before, after, 12.5)).data
-    for cell in (
-        "persona",
-        ">5.00<",
-        ">3.00<",
-        ">50%<",
-        ">40.0<",
-        ">50.0<",
-        ">25%<",
-        f">{lora.trainable_parameters(tiny_model):,}<",
-        ">12<",
-    ):
-        assert cell in shown
-    assert "measured here" in shown and "measured here" in scorecard().data and "persona" not in scorecard().data
-
-
 def test_the_scorecard_shows_the_records_of_the_answer_and_folds_the_others_away():
-    from lora_lessons.course import record, scorecard
-
     for n, name in enumerate(("first", "answer", "last")):
         record(f"scorecard.{name}", n)
     open_part, folded = scorecard("scorecard.answer").data.split("<details>")
@@ -192,8 +170,6 @@ def test_the_scorecard_shows_the_records_of_the_answer_and_folds_the_others_away
 
 @pytest.mark.parametrize("name", ["persona", "plain_language", "code_style", "strict_json"])
 def test_a_tasks_own_answers_have_its_form_and_plain_ones_do_not(name):
-    from lora_lessons.tasks import scores
-
     task = tasks.load_task(name)
     assert all(scores.looks_like(name, e["messages"][-1]["content"]) for e in task.train + task.held_out)
     for answer in (

@@ -17,15 +17,17 @@ SENTENCE = "there is no network here: pip cannot reach the package index"
 @pytest.fixture(params=["0", "1"])
 def offline(tmp_path, monkeypatch, request):
     """An index that nobody answers for, with and without pip's own second try; and an empty cache."""
-    for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "LORA_LESSONS_BASE_GGUF"):
+    others = ("PIP_NO_INDEX", "PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "LORA_LESSONS_BASE_GGUF")
+    for name in (*others, "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    monkeypatch.setenv("PIP_RETRIES", request.param)
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
-    monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
+    for name, value in {
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_RETRIES": request.param,
+        "PIP_CONFIG_FILE": "/dev/null",
+        "PIP_NO_CACHE_DIR": "1",
+        "LORA_LESSONS_CACHE": str(tmp_path / "cache"),
+    }.items():
+        monkeypatch.setenv(name, value)
 
 
 def test_a_lesson_says_so(offline):

@@ -8,6 +8,7 @@ import sys
 from datetime import date
 from importlib import metadata
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -97,9 +98,5 @@ def test_what_was_freed_between_what_stays_is_let_go():
 
 def test_without_glibc_nothing_is_let_go_and_nothing_fails(monkeypatch):
     for error in (OSError, AttributeError, TypeError):
-
-        def fails(_, error=error):
-            raise error
-
-        monkeypatch.setattr(machine.ctypes, "CDLL", fails)
+        monkeypatch.setattr(machine.ctypes, "CDLL", Mock(side_effect=error))
         machine.let_go()

@@ -48,10 +48,9 @@ def test_each_row_has_its_merged_models_logits_whatever_the_ranks_and_scales(tin
     assert (right - tiny_model(ids).logits).abs().amax((1, 2)).gt(0.1).tolist() == [name is not None for name in WANTED]
     names = many_adapters.attach(tiny_model, adapters, dtype=torch.float32)
     assert set(names) == adapters[0].A.keys()
-    with torch.no_grad(), many_adapters.chosen(tiny_model, WANTED) as model:
-        torch.testing.assert_close(model(ids).logits, right, rtol=1e-4, atol=1e-5)
-    with torch.no_grad(), many_adapters.chosen(tiny_model, WANTED[::-1]) as model:
-        torch.testing.assert_close(model(ids.flip(0)).logits, right.flip(0), rtol=1e-4, atol=1e-5)
+    for order in (range(6), range(5, -1, -1)):
+        with torch.no_grad(), many_adapters.chosen(tiny_model, [WANTED[row] for row in order]) as model:
+            torch.testing.assert_close(model(ids[order]).logits, right[order], rtol=1e-4, atol=1e-5)
 
 
 def test_in_16_bits_it_is_the_rounded_adapter(tiny_model, adapters, ids):

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from tiny import make_adapter
 
 from lora_lessons import lora, mixing, models, quant
@@ -126,18 +126,9 @@ def test_folding_in_is_undone_bit_for_bit_and_subtracting_is_not(tiny_model, ids
     assert not torch.equal((W + delta) - delta, W)  # what an unmerge by subtraction would leave
 
 
-def test_folding_into_four_bits_is_refused(tiny_model):
-    quant.quantize_linears(tiny_model, lora.resolve_targets(tiny_model, "all-linear"))
-    lora.attach(tiny_model, r=2)
-    with pytest.raises(ValueError, match="packed in 4 bits"), mixing.merged(tiny_model):
-        pass
-    assert list(lora.lora_layers(tiny_model))
-
-
 @pytest.mark.parametrize("double", [False, True])
 def test_merging_into_four_bits_is_what_peft_does_on_a_bitsandbytes_layer(double):
     import bitsandbytes as bnb
-    from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(0)
     linear = torch.nn.Linear(128, 64, bias=False)

@@ -1,6 +1,7 @@
 """Where things lie when the system knows no home for this user, as in a container that runs as a bare number."""
 
 import os
+from unittest.mock import Mock
 
 import pytest
 
@@ -16,13 +17,10 @@ def homeless(tmp_path, monkeypatch):
     """No HOME, and no entry for this user; the temporary folder is the test's own."""
     import pwd
 
-    def unknown(number):
-        raise KeyError(f"getpwuid(): uid not found: {number}")
-
     for name in ("HOME", "LORA_LESSONS_CACHE", "LORA_LESSONS_PROGRESS", "XDG_CACHE_HOME", "XDG_DATA_HOME", "USER"):
         monkeypatch.setenv(name, "")  # so that what is set meanwhile goes again
         monkeypatch.delenv(name)
-    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(pwd, "getpwuid", Mock(side_effect=KeyError("getpwuid(): uid not found")))
     monkeypatch.setattr(paths.tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     return tmp_path / f"lora-lessons-{os.getuid()}"

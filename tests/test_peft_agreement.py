@@ -14,18 +14,9 @@ LIMIT = 1e-5
 SETTINGS = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj", "v_proj", "down_proj"]}
 
 
-@pytest.fixture(scope="module")
-def pair(base_fp32):
-    """The base with our adapters and a copy with PEFT's; A and B equal and B not zero."""
-    ours, theirs = copy.deepcopy(base_fp32.model), copy.deepcopy(base_fp32.model)
-    lora.attach(ours, **SETTINGS)
-    wrapped = peft.get_peft_model(theirs, peft.LoraConfig(task_type="CAUSAL_LM", **SETTINGS))
-    copy_adapter(ours, wrapped)
-    return ours, wrapped
-
-
 @torch.no_grad()
 def copy_adapter(ours, wrapped):
+    """Give every lora_B a value, and PEFT's layers the same A and B."""
     for i, (name, layer) in enumerate(lora.lora_layers(ours)):
         nn.init.normal_(layer.lora_B, std=0.02, generator=torch.Generator().manual_seed(i))
         other = wrapped.base_model.model.get_submodule(name)
@@ -52,8 +43,11 @@ def difference(ours, wrapped, of):
     return worst
 
 
-def test_outputs_gradients_five_steps_and_merge_agree(pair, batch):
-    ours, wrapped = pair
+def test_outputs_gradients_five_steps_and_merge_agree(base_fp32, batch):
+    ours, theirs = copy.deepcopy(base_fp32.model), copy.deepcopy(base_fp32.model)
+    lora.attach(ours, **SETTINGS)
+    wrapped = peft.get_peft_model(theirs, peft.LoraConfig(task_type="CAUSAL_LM", **SETTINGS))
+    copy_adapter(ours, wrapped)
     both = (ours, wrapped)
     optimizers = [torch.optim.AdamW((p for p in m.parameters() if p.requires_grad), lr=1e-3) for m in both]
     for step in range(5):

@@ -10,7 +10,8 @@ import pytest
 import torch
 from peft.tuners.lora import config as kinds
 from peft.tuners.lora.corda import preprocess_corda
-from transformers import GPT2Config, GPT2LMHeadModel, MixtralConfig, MixtralForCausalLM
+from peft_zoo import mixtral, move
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from lora_lessons import lora, peft_config
 from lora_lessons.adapter import ADAPTER_CONFIG, load_adapter, read_adapter, save_adapter
@@ -83,19 +84,8 @@ def make_model(name, tiny_model):
     if name == "gpt2":
         return GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=4, vocab_size=128)).eval()
     if name == "mixtral":
-        small = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "vocab_size": 128}
-        config = MixtralConfig(**small, num_attention_heads=4, num_key_value_heads=2, num_local_experts=4)
-        return MixtralForCausalLM(config).eval()
+        return mixtral()
     return tiny_model
-
-
-@torch.no_grad()
-def train_a_little(wrapped):
-    """Move everything that would learn, as a few steps would."""
-    generator = torch.Generator().manual_seed(0)
-    for parameter in wrapped.parameters():
-        if parameter.requires_grad:
-            parameter += 0.1 * torch.randn(parameter.shape, generator=generator).to(parameter.dtype)
 
 
 def made(base, folder, **settings):
@@ -106,8 +96,7 @@ def made(base, folder, **settings):
         preprocess_corda(model, config, run_model=lambda: model(IDS[:1]))
     wrapped = peft.get_peft_model(model, config).eval()
     wrapped.save_pretrained(folder / "before")
-    train_a_little(wrapped)
-    wrapped.save_pretrained(folder / "after")
+    move(wrapped).save_pretrained(folder / "after")
     return wrapped
 
 
@@ -141,8 +130,7 @@ def test_eva_gives_each_layer_its_own_rank_and_alpha(tiny_model, tmp_path):
     wrapped = peft.get_peft_model(copy.deepcopy(tiny_model), peft.LoraConfig(task_type="CAUSAL_LM", **settings))
     texts = [{"input_ids": ids, "attention_mask": torch.ones_like(ids)} for ids in (IDS, IDS.flip(0), IDS + 60)]
     peft.initialize_lora_eva_weights(wrapped, texts, show_progress_bar=False)
-    train_a_little(wrapped)
-    wrapped.save_pretrained(tmp_path / "eva")
+    move(wrapped).save_pretrained(tmp_path / "eva")
     adapter = read_adapter(tmp_path / "eva")
     assert len({len(A) for A in adapter.A.values()}) > 2 and len(set(adapter.alpha_pattern.values())) > 1
     load_adapter(tiny_model, tmp_path / "eva")

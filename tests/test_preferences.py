@@ -28,6 +28,12 @@ def pairs(base):
     return [tasks.encode_pair(base.tokenizer, pair) for pair in PAIRS]
 
 
+@pytest.fixture
+def before(base, pairs):
+    """What the base gives the answers before any training."""
+    return preferences.scored(base.model, pairs)
+
+
 def settings(**more):
     return training.Settings(**{"steps": 12, "batch_size": 3, "learning_rate": 2e-2, "warmup": 0} | more)
 
@@ -55,8 +61,7 @@ def test_the_reference_is_the_base_and_the_adapter_is_on_again_whatever_happens(
     assert torch.equal(base.model(ids).logits, trained) and not torch.allclose(trained, bare)
 
 
-def test_dpo_begins_at_ln_2_and_learns_every_pair(base, pairs):
-    before = preferences.scored(base.model, pairs)
+def test_dpo_begins_at_ln_2_and_learns_every_pair(base, pairs, before):
     seen = []
     run = preferences.train_dpo(
         base.model, pairs, before, settings(), beta=0.5, on_step=lambda run: seen.append(len(run.losses))
@@ -67,18 +72,16 @@ def test_dpo_begins_at_ln_2_and_learns_every_pair(base, pairs):
     assert (chosen > rejected + 1).all()
 
 
-def test_with_itself_as_its_reference_the_loss_stays_at_ln_2_and_the_model_moves_on(base, pairs):
+def test_with_itself_as_its_reference_the_loss_stays_at_ln_2_and_the_model_moves_on(base, pairs, before):
     def itself(policy, _, beta):
         return preferences.dpo_loss(policy, (policy[0].detach(), policy[1].detach()), beta)
 
-    before = preferences.scored(base.model, pairs)
     run = preferences.train_dpo(base.model, pairs, before, settings(), loss_of=itself)
     assert run.losses == pytest.approx([math.log(2)] * 12, abs=1e-6)
     assert (preferences.margins(preferences.scored(base.model, pairs), before) > 1).all()
 
 
-def test_a_step_in_parts_or_with_checkpointing_is_the_same_step(base, pairs):
-    before = preferences.scored(base.model, pairs)
+def test_a_step_in_parts_or_with_checkpointing_is_the_same_step(base, pairs, before):
     start = {name: p.clone() for name, p in base.model.named_parameters() if p.requires_grad}
     ended = []
     for how in (
@@ -96,16 +99,14 @@ def test_a_step_in_parts_or_with_checkpointing_is_the_same_step(base, pairs):
     )
 
 
-def test_a_matrix_without_a_gradient_stops_the_training(base, pairs):
-    before = preferences.scored(base.model, pairs)
+def test_a_matrix_without_a_gradient_stops_the_training(base, pairs, before):
     dead = torch.nn.Parameter(torch.ones(2))
     base.model.register_parameter("dead", dead)
     with pytest.raises(training.TrainingStopped, match="dead"):
         preferences.train_dpo(base.model, pairs, before, settings())
 
 
-def test_the_learners_loss_trains_and_a_loss_that_is_not_finite_stops(base, pairs):
-    before = preferences.scored(base.model, pairs)
+def test_the_learners_loss_trains_and_a_loss_that_is_not_finite_stops(base, pairs, before):
     with pytest.raises(training.TrainingStopped, match="at step 0"):
         preferences.train_dpo(
             base.model, pairs, before, settings(), loss_of=lambda policy, reference, beta: policy[0].sum() * math.nan

@@ -32,9 +32,6 @@ def tiny(tokenizer):
         return LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), initializer_range=0.3, **sizes, **heads))
 
 
-CONFIG = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear")
-
-
 def ours_like(theirs, tokenizer):
     """The tiny model with our layers around the same A and B as the trainer's, which have learned something by now.
 
@@ -62,12 +59,6 @@ def assert_same(ours, theirs, names, mine, their_loss):
             largest = float(same.abs().max())
             assert largest > 1e-4, "gradients of zero would agree, too"
             assert float((grad - same).abs().max()) < 1e-5 * max(1, largest), (name, part)
-
-
-def settings(kind, tmp_path, **more):
-    return kind(
-        output_dir=str(tmp_path), report_to="none", use_cpu=True, bf16=False, gradient_checkpointing=False, **more
-    )
 
 
 def test_dpo_is_trls_in_its_loss_and_its_gradients_and_nearly_in_its_tokens(tokenizer, tmp_path, monkeypatch):
@@ -105,11 +96,14 @@ def test_grpo_is_trls_in_its_advantages_its_loss_and_its_gradients(tokenizer, tm
         return given[-len(completions) :]
 
     group = {"num_generations": 4, "per_device_train_batch_size": 8, "max_completion_length": 6}
+    here = {"output_dir": str(tmp_path), "report_to": "none", "use_cpu": True, "bf16": False}
     trainer = trl.GRPOTrainer(
         model=tiny(tokenizer),
-        peft_config=CONFIG,
+        peft_config=LoraConfig(r=8, lora_alpha=16, target_modules="all-linear"),
         reward_funcs=reward,
-        args=settings(trl.GRPOConfig, tmp_path, loss_type="grpo", beta=0.0, scale_rewards="none", **group),
+        args=trl.GRPOConfig(
+            loss_type="grpo", beta=0.0, scale_rewards="none", gradient_checkpointing=False, **group, **here
+        ),
         train_dataset=datasets.Dataset.from_list([{"prompt": pair["prompt"]} for pair in PAIRS]),
         processing_class=tokenizer,
     )

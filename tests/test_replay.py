@@ -35,13 +35,9 @@ def picture(text, alt="a line"):
     ]
 
 
-def records(**values):
-    table = Table(Record(name, value, "nats") for name, value in values.items())
+def records(unit="nats", **values):
+    table = Table(Record(name, value, unit) for name, value in values.items())
     return nbformat.v4.new_output("display_data", table._repr_mimebundle_())
-
-
-def shown(name, value, unit):
-    return nbformat.v4.new_output("display_data", Table([Record(name, value, unit)])._repr_mimebundle_())
 
 
 def card(verdict, sentence):
@@ -138,7 +134,7 @@ DIFFERENT = {
     "a recorded number beyond its band": ([records(rose=1.395)], [records(rose=1.45)], []),
     "such a number where it is printed": ([says("139.5% so\n")], [says("145.0% so\n")], []),
     "a number in a band, with another word": ([says("1.395 times\n")], [says("1.392 parts\n")], []),
-    "a number in a band, recorded with another unit": ([shown("kept", 2.395, "%")], [shown("kept", 2.392, "‰")], []),
+    "a number in a band, recorded with another unit": ([records("%", kept=2.395)], [records("‰", kept=2.392)], []),
     "such a number where it is printed, ": ([says("2.395 so\n")], [says("2.392 so\n")], []),
     "a number in a band that another record has": ([says("1.395 of it\n")], [says("1.391 of it\n")], []),
     "a number that no record has": ([says("2.71\n")], [says("2.72\n")], []),
@@ -150,7 +146,7 @@ DIFFERENT = {
     "exempt: a card's words": ([card(HOLDS, "From 5.1.")], [card(HOLDS, "Up to 5.1.")], EXEMPT),
     "exempt: a caption's words": ([caption("It ends at 3.1.")], [caption("It begins at 3.1.")], EXEMPT),
     "exempt: a record that is gone": ([records(loss=3.1, rank=8.0)], [records(loss=3.1)], EXEMPT),
-    "exempt: a record's unit": ([records(loss=3.1)], [shown("loss", 3.1, "")], EXEMPT),
+    "exempt: a record's unit": ([records(loss=3.1)], [records("", loss=3.1)], EXEMPT),
     "exempt: no card": ([says("x\n"), card(HOLDS, "So.")], [says("x\n")], EXEMPT),
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -99,29 +100,28 @@ def test_no_pickle_no_remote_code_and_no_shell_is_reachable():
 
 
 @pytest.mark.parametrize(
-    "planted",
+    "planted, dangerous",
     [
-        "torch.load(file)",
-        "import pickle",
-        "from dill import loads",
-        "eval(text)",
-        "exec(text, {})",
-        "os.system(line)",
-        "subprocess.run(line, shell=True)",
-        "AutoModel.from_pretrained(x, trust_remote_code=True)",
-        "AutoModel.from_pretrained(x, trust_remote_code=said)",
-        "AutoTokenizer.from_pretrained(x)",
-        "display(Markdown(text))",
-        "np.load(file, allow_pickle=True)",
+        ("torch.load(file)", True),
+        ("import pickle", True),
+        ("from dill import loads", True),
+        ("eval(text)", True),
+        ("exec(text, {})", True),
+        ("os.system(line)", True),
+        ("subprocess.run(line, shell=True)", True),
+        ("AutoModel.from_pretrained(x, trust_remote_code=True)", True),
+        ("AutoModel.from_pretrained(x, trust_remote_code=said)", True),
+        ("AutoTokenizer.from_pretrained(x)", True),
+        ("display(Markdown(text))", True),
+        ("np.load(file, allow_pickle=True)", True),
+        ("model.eval()", False),
+        ("np.load(f)", False),
+        ("subprocess.run([x], shell=False)", False),
+        ("AutoModel.from_pretrained(x, trust_remote_code=False)", False),
     ],
 )
-def test_the_search_finds_what_is_planted(planted):
-    assert list(dangers(ast.parse(planted)))
-
-
-def test_what_is_harmless_is_not_found():
-    harmless = "model.eval()\nnp.load(f)\nsubprocess.run([x], shell=False)\nAutoModel.from_pretrained(x, trust_remote_code=False)"
-    assert not list(dangers(ast.parse(harmless)))
+def test_the_search_finds_what_is_planted_and_nothing_harmless(planted, dangerous):
+    assert bool(list(dangers(ast.parse(planted)))) == dangerous
 
 
 def test_no_widget_makes_elements_of_text():
@@ -132,14 +132,11 @@ def test_no_widget_makes_elements_of_text():
     assert scripts and [path.name for path in scripts if makes.search(path.read_text(encoding="utf-8"))] == []
 
 
-class Bomb:
-    """Unpickled, it leaves a file behind."""
-
-    def __init__(self, marker):
-        self.marker = str(marker)
+class Bomb(str):
+    """Where it leaves a file behind when it is unpickled."""
 
     def __reduce__(self):
-        return open, (self.marker, "w")
+        return open, (str(self), "w")
 
 
 def test_a_pickle_is_never_unpacked(tmp_path, tiny_model):
@@ -170,25 +167,19 @@ def test_a_pickle_is_never_unpacked(tmp_path, tiny_model):
     assert marker.exists(), "the bomb is a bomb"
 
 
-@pytest.fixture
-def with_code(tmp_path):
-    """A function that makes a base's folder which brings code of its own: whatever imports it leaves a file."""
-
-    def make(model_type):
-        folder = make_folder(tmp_path / model_type)
-        marker = tmp_path / "ran"
-        code = f"open({str(marker)!r}, 'w')\n" + "".join(f"class {n}: pass\n" for n in ("Config", "Model", "Tokenizer"))
-        (folder / "theirs.py").write_text(code)
-        config = json.loads((folder / "config.json").read_text()) | {
-            "model_type": model_type,
-            "auto_map": {"AutoConfig": "theirs.Config", "AutoModelForCausalLM": "theirs.Model"},
-        }
-        (folder / "config.json").write_text(json.dumps(config))
-        about = {"tokenizer_class": "Theirs", "auto_map": {"AutoTokenizer": ["theirs.Tokenizer", None]}}
-        (folder / "tokenizer_config.json").write_text(json.dumps(about))
-        return folder, marker
-
-    return make
+def with_code(tmp_path, model_type):
+    """A base's folder which brings code of its own, and the file that whatever imports it leaves."""
+    folder, marker = make_folder(tmp_path / model_type), tmp_path / "ran"
+    code = f"open({str(marker)!r}, 'w')\n" + "".join(f"class {n}: pass\n" for n in ("Config", "Model", "Tokenizer"))
+    (folder / "theirs.py").write_text(code)
+    config = json.loads((folder / "config.json").read_text()) | {
+        "model_type": model_type,
+        "auto_map": {"AutoConfig": "theirs.Config", "AutoModelForCausalLM": "theirs.Model"},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    about = {"tokenizer_class": "Theirs", "auto_map": {"AutoTokenizer": ["theirs.Tokenizer", None]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
+    return folder, marker
 
 
 LOADERS = {
@@ -201,10 +192,10 @@ LOADERS = {
 
 @pytest.mark.parametrize("model_type", ["theirs", "llama"])
 @pytest.mark.parametrize("name", LOADERS)
-def test_code_that_a_folder_brings_never_runs(name, model_type, with_code, monkeypatch):
+def test_code_that_a_folder_brings_never_runs(name, model_type, tmp_path, monkeypatch):
     """Of a family that transformers does not know, the model is refused; of one that it knows, its own class is used."""
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("it asks whether to run the code"))
-    folder, marker = with_code(model_type)
+    folder, marker = with_code(tmp_path, model_type)
     if name == "plan" and model_type == "llama":
         LOADERS[name](folder)  # it reads the sizes alone
     else:
@@ -213,12 +204,12 @@ def test_code_that_a_folder_brings_never_runs(name, model_type, with_code, monke
     assert not marker.exists() and "theirs" not in sys.modules
 
 
-@pytest.fixture
-def names_a_hub_model(tmp_path, tiny_model, monkeypatch):
-    """An adapter that names a model of the hub as its base; whoever asks the network is written down."""
+def test_an_adapter_starts_no_download_by_the_base_that_it_names(tmp_path, tiny_model, monkeypatch, capsys):
+    from lora_tools import cli
+
     lora.attach(tiny_model, r=2)
-    save_adapter(tiny_model, tmp_path / "theirs", base_name="somebody/their-model")
-    asked = []
+    adapter = save_adapter(tiny_model, tmp_path / "theirs", base_name="somebody/their-model")
+    asked = []  # by whoever turns to the network
 
     def refused(self, address):
         asked.append(address)
@@ -226,13 +217,6 @@ def names_a_hub_model(tmp_path, tiny_model, monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", refused)
     monkeypatch.setattr(models.loading, "fetch", lambda name: asked.append(name) or make_folder(tmp_path / "fetched"))
-    return tmp_path / "theirs", asked
-
-
-def test_an_adapter_starts_no_download_by_the_base_that_it_names(names_a_hub_model, tmp_path, capsys):
-    from lora_tools import cli
-
-    adapter, asked = names_a_hub_model
     for verb in ("gguf", "ollama", "formats"):
         assert cli.main(["export", verb, str(adapter), "--out", str(tmp_path / "out")]) == cli.EXIT_USER
         said = capsys.readouterr().err
@@ -249,11 +233,8 @@ def test_of_a_hub_model_no_pickle_and_no_code_is_fetched(monkeypatch, tmp_path):
     import huggingface_hub
     from huggingface_hub.errors import EntryNotFoundError
 
-    def no_index(*_):
-        raise EntryNotFoundError("no index")
-
     patterns = []
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", no_index)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", Mock(side_effect=EntryNotFoundError("no index")))
     monkeypatch.setattr(
         huggingface_hub, "snapshot_download", lambda _, allow_patterns: patterns.extend(allow_patterns) or str(tmp_path)
     )
@@ -261,12 +242,6 @@ def test_of_a_hub_model_no_pickle_and_no_code_is_fetched(monkeypatch, tmp_path):
     offered = ["pytorch_model.bin", "model.pt", "modeling_theirs.py", "training_args.bin", "x.pkl", "x.so", "x.ckpt"]
     assert not [name for name in offered if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
     assert any(fnmatch.fnmatch("model.safetensors", pattern) for pattern in patterns)
-
-
-def listening(pid):
-    """The addresses at which a process and its children wait for others."""
-    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    return {c.laddr.ip for one in family for c in one.net_connections("inet") if c.status == psutil.CONN_LISTEN}
 
 
 def test_a_lessons_kernel_listens_to_its_owner_alone(make_lesson, tmp_path):
@@ -285,11 +260,6 @@ def test_a_lessons_kernel_listens_to_its_owner_alone(make_lesson, tmp_path):
         address["transport"] == ("ipc" if os.name == "posix" and zmq.has("ipc") else "tcp")
         and len(address["key"]) >= 32
     )
-
-
-def test_the_search_for_listeners_sees_one():
-    with socket.create_server(("127.0.0.1", 0)):
-        assert listening(psutil.Process().pid) >= {"127.0.0.1"}
 
 
 def test_llama_cpps_token_is_on_no_command_line(monkeypatch):
@@ -313,8 +283,8 @@ def test_llama_cpps_token_is_on_no_command_line(monkeypatch):
 
 def test_the_page_names_every_danger_that_it_answers():
     page = (course_root() / "SECURITY.md").read_text(encoding="utf-8")
-    words = "Adapters,base folders,GGUF,hub,Training files,notebook,127.0.0.1,token,Reporting"
-    for word in words.split(","):
+    words = ("Adapters", "base folders", "GGUF", "hub", "Training files", "notebook", "127.0.0.1", "token", "Reporting")
+    for word in words:
         assert word in page, word
     assert len(page.split()) < 450, "half a page"
     assert "tests/test_security.py" in page

@@ -32,10 +32,6 @@ def recorded(lesson):
     return {name: entry["expected"] for name, entry in read_baseline(lesson)["records"].items()}
 
 
-def read(lesson):
-    return nbformat.read(notebook_of(lesson), 4)
-
-
 class Watched(UserDict):
     """Records that remember which of them were read."""
 
@@ -143,7 +139,7 @@ def test_a_file_of_verdicts_with_a_flipped_label_is_noticed(claim, right, wrong,
 
 def test_the_verdicts_of_a_lesson_are_shown_in_it():
     for claim in all_claims():
-        source = "\n".join(c.source for c in read(claim.lesson).cells if c.cell_type == "code")
+        source = "\n".join(c.source for c in nbformat.read(notebook_of(claim.lesson), 4).cells if c.cell_type == "code")
         assert f'verdict("{claim.id}", "{claim.lesson}")' in source
 
 
@@ -198,12 +194,7 @@ def test_what_is_not_so_at_another_size_of_base_is_corrected_no_longer_and_its_c
 
 
 def test_a_claim_that_was_not_tested_says_so_on_a_grey_card(monkeypatch):
-    monkeypatch.setattr(claims, "CLAIMS", [])
-    says, sentence = "Unsloth is twice as fast", "No card was here to run it on."
-    made = claims.claim("G17", "08_x", says=says, written_for=claims.NOT_TESTED, sentence=sentence)
-    made(lambda measured: claims.NOT_TESTED)
-    shown = []
-    monkeypatch.setattr("IPython.display.display", lambda html: shown.append(html.data))
-    claims.verdict("G17", "08_x")
-    assert "<b>Verdict: not tested.</b>" in shown[0]
-    assert claims.GREY in shown[0] and not [edge for edge in claims.EDGES.values() if edge in shown[0]]
+    untested = all_claims()[0]._replace(written_for=claims.NOT_TESTED)
+    (card,) = shown_cards(monkeypatch, (untested, lambda measured: claims.NOT_TESTED))
+    assert "<b>Verdict: not tested.</b>" in card
+    assert claims.GREY in card and not [edge for edge in claims.EDGES.values() if edge in card]

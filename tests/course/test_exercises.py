@@ -114,30 +114,21 @@ def test_every_registered_exercise_stands_in_its_lesson():
     assert list(all_exercises()) == sorted(ids, key=lambda id: tuple(map(int, id.split(".")))), "14.2 before 14.11"
 
 
-def test_a_check_never_raises_and_remembers_what_was_solved(monkeypatch, tmp_path, capsys):
+@pytest.fixture
+def progress(monkeypatch, tmp_path):
+    """The file of a learner who has done nothing yet."""
     monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
-    exercises.EXERCISES["99.1"] = exercises.Exercise("99.1", "One", 1, 1, lambda f: None if f() == 1 else "not one")
-    try:
-        exercises.check("99.1", lambda: 1 / 0)
-        assert "99.1" not in learner.read_progress()["solved"]
-        exercises.check("99.1", lambda: 1)
-        assert "99.1" in learner.read_progress()["solved"]
-    finally:
-        del exercises.EXERCISES["99.1"]
+    return tmp_path / "progress.json"
 
 
-def test_a_damaged_progress_file_is_kept_aside(monkeypatch, tmp_path, capsys):
-    file = tmp_path / "progress.json"
-    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(file))
-    file.write_text('{"solved": {"01.1": ')
-    learner.solved("01.2")
-    assert "could not be read" in capsys.readouterr().out
-    assert list(learner.read_progress()["solved"]) == ["01.2"]
-    assert (tmp_path / "progress.json.damaged-1").read_text() == '{"solved": {"01.1": '
+def test_a_check_never_raises_and_remembers_what_was_solved(progress, one_exercise):
+    exercises.check("99.1", lambda: 1 / 0)
+    assert "99.1" not in learner.read_progress()["solved"]
+    exercises.check("99.1", lambda: 1)
+    assert "99.1" in learner.read_progress()["solved"]
 
 
-def test_predictions_are_kept_and_compared(monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+def test_predictions_are_kept_and_compared(progress, capsys):
     learner.compare("09.x", 10.0, "MB")
     learner.predict("09.x", None)
     learner.predict("09.x", 20, "MB")
@@ -158,8 +149,7 @@ def test_predictions_are_kept_and_compared(monkeypatch, tmp_path, capsys):
         (3, -1.0, "You predicted 3 GB. Recorded: -1 GB."),
     ],
 )
-def test_a_guess_is_compared_in_words(monkeypatch, tmp_path, capsys, guess, measured, said):
-    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+def test_a_guess_is_compared_in_words(progress, capsys, guess, measured, said):
     learner.predict("09.x", guess, "GB")
     learner.compare("09.x", measured, "GB", word="recorded")
     assert capsys.readouterr().out.splitlines()[1] == said
@@ -168,8 +158,7 @@ def test_a_guess_is_compared_in_words(monkeypatch, tmp_path, capsys, guess, meas
 @pytest.mark.parametrize(
     "guess", ["107", -3, float("nan"), float("inf"), True, [107], pytest.param(10**400, id="long")]
 )
-def test_a_prediction_that_is_no_plain_number_is_not_kept(monkeypatch, tmp_path, capsys, guess):
-    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+def test_a_prediction_that_is_no_plain_number_is_not_kept(progress, capsys, guess):
     learner.predict("09.x", guess, "GB")
     said = capsys.readouterr().out
     assert said.startswith("Type your guess as one plain number") and "GB" in said and "without quotes" in said
@@ -178,8 +167,7 @@ def test_a_prediction_that_is_no_plain_number_is_not_kept(monkeypatch, tmp_path,
 
 
 @pytest.mark.parametrize("guess, asked", [(20e6, True), (20e3, True), (0.02, True), (200, False)])
-def test_a_guess_off_by_a_thousand_or_a_million_is_asked_for_its_unit(monkeypatch, tmp_path, capsys, guess, asked):
-    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+def test_a_guess_off_by_a_thousand_or_a_million_is_asked_for_its_unit(progress, capsys, guess, asked):
     learner.predict("09.x", guess, "million")
     learner.compare("09.x", 20.0, "million")
     assert ("Did you mean another unit?" in capsys.readouterr().out) == asked
@@ -225,20 +213,15 @@ def test_an_answer_that_a_check_stumbles_over_is_not_called_code_that_stopped():
     assert exercises.judge("00.1", lambda *_: quant.dequantize(None))[1].startswith("Your code stopped with an error.")
 
 
-def test_my_folder_is_where_an_absolute_path_says(tmp_path):
+def test_my_folder_is_where_an_absolute_path_says_and_never_one_that_exists(progress, tmp_path):
     assert learner.my_folder(tmp_path / "mine") == tmp_path / "mine"
-
-
-def test_my_folder_never_names_one_that_exists(monkeypatch, tmp_path):
-    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
     for expected in ("wick", "wick-2", "wick-3"):
         folder = learner.my_folder("adapters/wick")
         assert folder == tmp_path / "adapters" / expected
         folder.mkdir(parents=True)
 
 
-def test_code_that_the_learner_wrote_is_kept_and_never_overwritten(monkeypatch, tmp_path):
-    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+def test_code_that_the_learner_wrote_is_kept_and_never_overwritten(progress, tmp_path):
     assert learner.newest_code("my_lora") is None
     first = learner.keep_code("my_lora", "class MyLoRA: ...\n")
     assert first == tmp_path / "my_lora.py" and learner.keep_code("my_lora", "class MyLoRA: ...\n") == first

@@ -1,6 +1,7 @@
 """The learner's progress file, in every state that a disk can leave it in: the lesson goes on, and nothing is overwritten."""
 
 import json
+from unittest.mock import Mock
 
 import pytest
 
@@ -27,6 +28,7 @@ def use(capsys):
 
 
 WRONG = {
+    '{"solved": {"01.1": ': "cut short",
     "[]": "list",
     "null": "null",
     "7": "number",
@@ -39,23 +41,21 @@ WRONG = {
     '{"predictions": {"09.x": {"a": 1}}}': "a guess is an object",
     "[" * 100_000: "nested",
     '{"predictions": {"09.x": ' + "1" * 5000 + "}}": "5,000 digits",
+    b"\xff\xfe{\x00}\x00": "UTF-16",
+    b"\0" * 40: "zeros",
+    b'{"solved": {"01.1": "caf\xe9"}}': "Latin-1",
 }
 
 
-@pytest.mark.parametrize("text", WRONG, ids=WRONG.values())
-def test_json_that_is_no_progress_is_set_aside_and_a_new_one_begins(file, capsys, text):
-    file.write_text(text)
+@pytest.mark.parametrize("damaged", WRONG, ids=WRONG.values())
+def test_what_is_no_progress_is_set_aside_and_a_new_one_begins(file, capsys, damaged):
+    data = damaged if isinstance(damaged, bytes) else damaged.encode()
+    file.write_bytes(data)
     said = use(capsys)
     assert "It is kept as progress.json.damaged-1" in said and "You predicted 20 MB" in said
-    assert file.with_name("progress.json.damaged-1").read_text() == text
+    assert file.with_name("progress.json.damaged-1").read_bytes() == data
     kept = json.loads(file.read_text())
     assert kept["predictions"] == {"09.x": 20} and list(kept["solved"]) == ["99.1"]
-
-
-@pytest.mark.parametrize("data", [b"\xff\xfe{\x00}\x00", b"\0" * 40, b'{"solved": {"01.1": "caf\xe9"}}'])
-def test_bytes_that_are_no_text_are_set_aside(file, capsys, data):
-    file.write_bytes(data)
-    assert "damaged-1" in use(capsys) and file.with_name("progress.json.damaged-1").read_bytes() == data
 
 
 def test_what_was_set_aside_is_never_overwritten(file, capsys):
@@ -74,11 +74,8 @@ def test_half_a_character_in_the_file_does_not_keep_the_lesson_from_saving(file,
 
 
 def test_a_damaged_one_that_cannot_be_moved_stays_and_is_said_once(file, capsys, monkeypatch):
-    def refused(*_):
-        raise PermissionError(13, "Permission denied")
-
     file.write_text("{")
-    monkeypatch.setattr(type(file), "rename", refused)
+    monkeypatch.setattr(type(file), "rename", Mock(side_effect=PermissionError(13, "Permission denied")))
     said = use(capsys)
     assert said.count("is damaged, and cannot be set aside (Permission denied)") == 1
     assert "You predicted 20 MB. Measured: 20 MB" in said, "this kernel remembers"
@@ -101,11 +98,8 @@ def test_a_file_where_its_folder_should_be_is_said_once(file, capsys, monkeypatc
 
 
 def test_a_full_disk_is_said_once_and_what_was_remembered_is_saved_when_there_is_room(file, capsys, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
     with monkeypatch.context() as patch:
-        patch.setattr(learner, "write_text", full)
+        patch.setattr(learner, "write_text", Mock(side_effect=OSError(28, "No space left on device")))
         said = use(capsys)
     assert said.count("could not be saved (No space left on device)") == 1 and "You predicted 20 MB" in said
     learner.predict("10.y", 3, "s")

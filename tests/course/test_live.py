@@ -1,6 +1,7 @@
 """The live loss curve: what it shows and says, how seldom it draws, and that the last picture stays."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from in_kernel import a_kernel
@@ -15,13 +16,9 @@ def shown(monkeypatch):
     """What a notebook would have shown, newest last."""
     pictures = []
 
-    class Handle:
-        def update(self, curve):
-            pictures.append(curve.words())
-
     def display(curve, display_id):
         pictures.append(curve.words())
-        return Handle()
+        return SimpleNamespace(update=lambda curve: pictures.append(curve.words()))
 
     monkeypatch.setattr("IPython.core.getipython.get_ipython", lambda: object())
     monkeypatch.setattr("IPython.display.display", display)

@@ -31,7 +31,9 @@ def ax():
     return ax
 
 
-def scene_on(ax):
+@pytest.fixture
+def scene(ax):
+    """A scene of three stops on that figure."""
     return Scene(Backdrop(ax.figure), STOPS, [f"stop {s}" for s in STOPS])
 
 
@@ -53,8 +55,7 @@ def at(column, i):
 
 
 @pytest.mark.parametrize("i", range(3))
-def test_a_dot_has_one_place_and_size(ax, i):
-    scene = scene_on(ax)
+def test_a_dot_has_one_place_and_size(ax, scene, i):
     scene.dot(ax, [2, 10, 50], 2, RED, size=18)
     (mark,) = scene.page()["marks"]
     x, y, r = at(mark["x"], i), at(mark["y"], i), mark["r"]
@@ -67,24 +68,21 @@ def test_a_dot_has_one_place_and_size(ax, i):
 
 
 @pytest.mark.parametrize("i", range(3))
-def test_a_bar_has_one_place_and_size(ax, i):
-    scene = scene_on(ax)
+def test_a_bar_has_one_place_and_size(ax, scene, i):
     scene.bar(ax, [2, 10, 50], [0, 1, -1], [8, 5, 20], [1, 0.5, 3], RED)
     (mark,) = scene.page()["marks"]
     x, y, width, height = (at(mark[side], i) for side in ("x", "y", "width", "height"))
     assert red_box(scene.still(STOPS[i])[0]) == pytest.approx((x, y, x + width, y + height), abs=1.5)
 
 
-def test_the_pages_y_axis_points_down(ax):
-    scene = scene_on(ax)
+def test_the_pages_y_axis_points_down(ax, scene):
     scene.dot(ax, 10, [0, 1, 2], RED)
     low, middle, high = scene.page()["marks"][0]["y"]
     assert low > middle > high > 0
 
 
 @pytest.mark.parametrize("ha, va", [("left", "top"), ("center", "center"), ("right", "bottom")])
-def test_words_hang_from_one_place(ax, ha, va):
-    scene = scene_on(ax)
+def test_words_hang_from_one_place(ax, scene, ha, va):
     scene.text(ax, [5, 10, 20], [1, 0, 2], ["Hlp", "HlpH", "lp"], RED, size=14, ha=ha, va=va)
     (mark,) = scene.page()["marks"]
     assert (mark["ha"], mark["va"], mark["size"]) == (ha, va, pytest.approx(14 * DPI / 72))
@@ -95,8 +93,7 @@ def test_words_hang_from_one_place(ax, ha, va):
         assert {"top": top, "center": (top + bottom) / 2, "bottom": bottom}[va] == pytest.approx(y, abs=5)
 
 
-def test_a_line_goes_through_one_set_of_places(ax):
-    scene = scene_on(ax)
+def test_a_line_goes_through_one_set_of_places(ax, scene):
     scene.line(ax, [[2, 50], [3, 10, 30], []], [[0, 2], [1, -1, 2], []], RED, width=1.44, dashes="--")
     (mark,) = scene.page()["marks"]
     assert mark["d"][2] == "" and mark["dashes"] and mark["width"] == pytest.approx(2)
@@ -115,7 +112,7 @@ def product():
     B, A = torch.randn(5, 3, generator=generator, dtype=torch.float64), torch.randn(3, 7, generator=generator)
     figure = Figure(figsize=(4, 3))
     ax = figure.subplots()
-    scene = scene_on(ax)
+    scene = Scene(Backdrop(figure), STOPS, ["", "", ""])
     scene.product(ax, B, A, "RdBu_r", -2.0, 2.0)
     return B.float(), A, scene, scene.page()["marks"][0]
 
@@ -149,8 +146,7 @@ def test_the_matrix_fills_one_box(product):
 # ---- scenes ----
 
 
-def test_columns_of_a_wrong_length_are_refused(ax):
-    scene = scene_on(ax)
+def test_columns_of_a_wrong_length_are_refused(ax, scene):
     with pytest.raises(ValueError, match="dot: .* 2 values for 3 stops"):
         scene.dot(ax, [1, 2, 3], [1, 2], RED)
     with pytest.raises(ValueError, match="text: .* 4 values for 3 stops"):
@@ -172,14 +168,13 @@ def test_one_backdrop_is_drawn_once_and_no_still_writes_on_it(ax):
     assert Backdrop(Figure()).page["id"] != backdrop.page["id"]
 
 
-def test_a_still_has_its_stops_sentence_and_no_other_stop(ax):
-    assert scene_on(ax).still(2)[1] == "stop 2"
+def test_a_still_has_its_stops_sentence_and_no_other_stop(scene):
+    assert scene.still(2)[1] == "stop 2"
     with pytest.raises(ValueError):
-        scene_on(ax).still(3)
+        scene.still(3)
 
 
-def test_the_page_gets_json_and_bytes(ax):
-    scene = scene_on(ax)
+def test_the_page_gets_json_and_bytes(ax, scene):
     scene.dot(ax, np.array([2, 10, 50]), np.float32(1), [RED, RED, "#000000"], hollow=True)
     scene.bar(ax, [2, 10, 50], 0, range(1, 4), 1, RED)
     scene.text(ax, 2, [0, 1, 2], "words", RED)
@@ -325,8 +320,7 @@ def test_a_scene_may_move_the_slider_and_then_all_say_so(ax):
     assert widget.still()[1] == f"{STOPS[0]}"
 
 
-def test_the_pointer_moves_two_controls_at_their_places(ax):
-    scene = Scene(Backdrop(ax.figure), STOPS, ["", "", ""])
+def test_the_pointer_moves_two_controls_at_their_places(ax, scene):
     assert scene.page()["grab"] == {}
     scene.grab(ax, ("a", STOPS), ("b", [0, 1]))
     grab, height = scene.page()["grab"], scene.backdrop.page["height"]
@@ -366,8 +360,7 @@ def test_without_a_kernel_there_is_a_still_with_a_caption(widget):
 
 
 def test_quotes_cannot_end_the_alt_text():
-    figure = Figure(figsize=(1, 1))
-    assert 'alt="a &quot;b&quot; &lt;c&gt;"' in stage.still_html(figure, 'a "b" <c>')
+    assert 'alt="a &quot;b&quot; &lt;c&gt;"' in stage.still_html(Figure(figsize=(1, 1)), 'a "b" <c>')
 
 
 def test_two_copies_do_not_share_what_they_show(widget, asked):
@@ -382,12 +375,10 @@ def test_two_copies_do_not_share_what_they_show(widget, asked):
 
 @pytest.mark.parametrize("ylim", [(0, 3), (3, 0)])
 @pytest.mark.parametrize("xlim", [(0, 4), (4, 0)])
-def test_a_bar_has_its_corner_and_its_size_whichever_way_the_axes_run(xlim, ylim):
+def test_a_bar_has_its_corner_and_its_size_whichever_way_the_axes_run(ax, xlim, ylim):
     """SVG draws no rectangle of negative height: such a bar would be missing from the page alone."""
-    figure = Figure(figsize=(4, 3))
-    ax = figure.subplots()
-    ax.set(xlim=xlim, ylim=ylim)
-    scene = Scene(Backdrop(figure), [1, 2], ["a", "b"])
+    ax.set(xscale="linear", xlim=xlim, ylim=ylim)
+    scene = Scene(Backdrop(ax.figure), [1, 2], ["a", "b"])
     scene.bar(ax, 1, 0.5, [1, 2], 1, "red")
     (bar,) = scene.page()["marks"]
     box = ax.get_window_extent()

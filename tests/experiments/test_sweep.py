@@ -375,15 +375,12 @@ def table(tmp_path):
     return tmp_path / swept.TABLE
 
 
-def test_what_is_written_is_read(table):
+def test_what_is_written_is_read_and_runs_of_different_seeds_are_grouped(table):
     rows = swept.read_table(table)
     assert [(row["r"], row["seed"]) for row in rows] == [(4, 0), (8, 0), (4, 1), (8, 1)]
     assert rows[0]["machine"] == 'a "machine", of some kind' and rows[0]["train_losses"] == [5.0, 4.0]
     assert list(rows[0]) == list(swept.COLUMNS)
-
-
-def test_runs_of_different_seeds_are_grouped(table):
-    groups = swept.by_setting(swept.read_table(table))
+    groups = swept.by_setting(rows)
     assert {s.r: [run["seed"] for run in runs] for s, runs in groups.items()} == {4: [0, 1], 8: [0, 1]}
     assert all(setting.seed == 0 for setting in groups)
 

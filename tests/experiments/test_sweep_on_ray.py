@@ -20,7 +20,6 @@ from reliability.commands import _TRAINS, _TRIAL
 
 from lora_lessons.experiments import sweep as swept
 from lora_tools import cli, sweep
-from lora_tools.cluster import ray
 from lora_tools.cluster import ray as cluster
 from lora_tools.cluster.ray import Share
 from lora_tools.sweep import room
@@ -159,7 +158,7 @@ def test_a_run_whose_worker_is_killed_is_trained_again_once_and_to_the_same_numb
 
 
 def test_a_run_whose_worker_always_dies_is_a_failed_run(course, started, tmp_path, monkeypatch):
-    monkeypatch.setattr(ray, "TRIES", 1)
+    monkeypatch.setattr(cluster, "TRIES", 1)
     (course / "hold-1-0").touch()
 
     def kill():
@@ -187,7 +186,7 @@ def test_a_bad_run_is_stopped_early_and_the_best_is_the_plain_sweeps_best(course
     assert min(ended, key=lambda row: row["loss_held_out"])["name"] == best["name"]
 
     kept = swept.read_table(tmp_path / "early" / swept.TABLE)
-    assert {row["name"] for row in map(_named, kept)} == {row["name"] for row in ended}
+    assert {swept.trial_of(row).name for row in kept} == {row["name"] for row in ended}
     for row in stopped:
         step = len(row["train_losses"].split())
         (same,) = [other for other in whole if other["name"] == row["name"]]
@@ -208,10 +207,6 @@ def test_a_bad_run_is_stopped_early_and_the_best_is_the_plain_sweeps_best(course
     assert len(calls(course)) == len(stopped)
 
 
-def _named(row):
-    return row | {"name": swept.trial_of(row).name}
-
-
 def numbers_and(rows):
     return [(row["name"], row["status"], row["train_losses"]) for row in rows]
 
@@ -230,10 +225,6 @@ def command(course, out, *words):
     )
 
 
-def descendants(process):
-    return psutil.Process(process.pid).children(recursive=True)
-
-
 def told_by(processes, what):
     """What each process says of itself: Ray ends a worker that has nothing to do at any time, and then it says nothing."""
     found = {}
@@ -245,17 +236,8 @@ def told_by(processes, what):
 
 def listening(processes):
     """The addresses at which these processes can be reached."""
-    found = set()
-    for process in processes:
-        try:
-            found |= {
-                c.laddr.ip.removeprefix("::ffff:")
-                for c in process.net_connections("inet")
-                if c.status == psutil.CONN_LISTEN
-            }
-        except psutil.Error:
-            continue
-    return found
+    every = (one for connections in told_by(processes, "net_connections").values() for one in connections)
+    return {one.laddr.ip.removeprefix("::ffff:") for one in every if one.status == psutil.CONN_LISTEN}
 
 
 @pytest.mark.parametrize("how", ["at SIGTERM", "after an error"])
@@ -266,7 +248,7 @@ def test_nothing_is_left_of_a_ray_that_the_command_started(course, tmp_path, how
         waits(lambda: len(list(tmp_path.glob("out/runs/*/result.json"))) == 2 or running.poll() is not None)
         if running.poll() is not None and "Ray could not be started" in (said := running.communicate()[0]):
             pytest.skip(f"{TOO_BUSY}: {said}")
-        family = descendants(running)
+        family = psutil.Process(running.pid).children(recursive=True)
         called, words_of = told_by(family, "name"), told_by(family, "cmdline")
         assert {"raylet", "gcs_server"} <= set(called.values())
         assert all(ipaddress.ip_address(address).is_loopback for address in listening(family))
@@ -314,14 +296,14 @@ def test_a_cluster_that_does_not_answer_is_one_sentence(course, tmp_path):
     said = [line for line in done.stderr.splitlines() if "lora-lessons" in line]
     assert done.returncode == 2 and len(said) == 1 and "no Ray answers at 127.0.0.1:1 (" in said[0], done.stderr
     with pytest.raises(ValueError, match="ray://somewhere:10001 is no address of Ray: give HOST:PORT"):
-        ray._join("ray://somewhere:10001")
+        cluster._join("ray://somewhere:10001")
 
 
 def test_a_process_that_has_a_ray_joins_no_other(monkeypatch):
     ray = pytest.importorskip("ray")
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
-    share = Share(1, 10**9)
-    with pytest.raises(ValueError, match="leave out 10.0.0.5:6379"), cluster.running("10.0.0.5:6379", share, 1):
+    here = pytest.raises(ValueError, match="leave out 10.0.0.5:6379")
+    with here, cluster.running("10.0.0.5:6379", Share(1, 10**9), 1):
         pass
 
 

@@ -1,6 +1,5 @@
 """The training bench: both sides take the same steps to the same loss, and the arithmetic is counted, not guessed."""
 
-import copy
 import json
 from itertools import cycle
 
@@ -11,40 +10,22 @@ from tiny import make_tiny_model
 from tiny_folders import BF16, examples, make_folder
 from transformers import AutoModelForCausalLM
 
-from lora_lessons import lora, models
+from lora_lessons import evaluation, lora, models
 from lora_lessons.experiments import training_speed as bench
 from lora_lessons.models import tensor_by_tensor
 
 
-@pytest.fixture
-def sides(monkeypatch, tmp_path):
-    """Each side's seconds and model after three steps on the tiny model."""
-    examples = make_examples()
-    settings = bench.how(3, in_16_bits=False)
-    start, found = make_tiny_model(), {}
-    for side, by in bench.SIDES.items():
-        model = copy.deepcopy(start)
-        torch.manual_seed(0)
-        found[side] = by(model, examples, settings, tmp_path / side)
-    return found
-
-
-def test_all_sides_train_as_many_numbers(sides):
-    learned = {sum(p.numel() for p in model.parameters() if p.requires_grad) for _, model in sides.values()}
-    assert len(learned) == 1 and learned.pop() > 0 and all(seconds > 0 for seconds, _ in sides.values())
-
-
-def test_all_sides_see_the_same_batches_at_the_same_rates(monkeypatch, tmp_path):
+def test_all_sides_train_as_many_numbers_on_the_same_batches_at_the_same_rates(monkeypatch, tmp_path):
     """From one start, the losses after the steps are one number."""
-    from lora_lessons import evaluation
-
-    examples, losses = make_examples(), []
+    examples, losses, learned = make_examples(), [], set()
     settings = bench.how(4, in_16_bits=False)
     monkeypatch.setattr(torch.nn.init, "kaiming_uniform_", lambda t, a=0: t.data.fill_(0.02))  # one start for both
     for by in bench.SIDES.values():
-        model = make_tiny_model()
-        _, trained = by(model, examples, settings, tmp_path / by.__name__)
+        seconds, trained = by(make_tiny_model(), examples, settings, tmp_path / by.__name__)
+        assert seconds > 0
+        learned.add(sum(p.numel() for p in trained.parameters() if p.requires_grad))
         losses.append(evaluation.held_out_loss(trained, examples))
+    assert len(learned) == 1 and learned.pop() > 0
     start = evaluation.held_out_loss(make_tiny_model(), examples)
     assert losses == pytest.approx([losses[0]] * len(bench.SIDES), abs=1e-5) and losses[0] < start - 1e-3
 

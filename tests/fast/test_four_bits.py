@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_configs import SMALL_7B
 from torch import nn
-from two_ways import batch, loss_and_gradients
+from two_ways import assert_same, batch, loss_and_gradients
 
 from lora_lessons import lora, memory, models, training
 from lora_lessons.fast import FastPath, why_not
@@ -36,14 +36,6 @@ def adapted(name="Qwen2.5-7B", dtype=FP32, targets="all-linear", **sizes):
     return model
 
 
-def assert_same(model, limit=1e-5, loss_of=None):
-    loss, wanted = loss_and_gradients(model, plain(model), batch())
-    found_loss, found = loss_and_gradients(model, loss_of or FastPath(model).loss, batch())
-    assert found_loss == pytest.approx(loss, rel=limit) and found.keys() == wanted.keys() and len(found) > 0
-    for name, gradient in wanted.items():
-        assert (found[name] - gradient).norm() <= limit * gradient.norm(), name
-
-
 # 96 numbers are no whole number of blocks of 64
 SIZES = [{}, {"tie_word_embeddings": True}, {"hidden_size": 96}, {"intermediate_size": 320}]
 
@@ -60,7 +52,7 @@ def test_loss_and_every_gradient_are_the_plain_ways(name, sizes):
 def test_in_bf16_they_differ_by_rounding(sizes):
     model = adapted(dtype=BF16, **sizes)
     assert why_not(model) == ""
-    assert_same(model, 0.1)
+    assert_same(model, limit=0.1)
 
 
 @pytest.mark.parametrize("targets", [["q_proj", "v_proj"], ["down_proj"], ["k_proj", "up_proj", "o_proj"]])

@@ -4,7 +4,8 @@ import pytest
 import torch
 from tiny_configs import small
 from torch import nn
-from two_ways import batch, loss_and_gradients
+from transformers import AttentionInterface, AutoModelForCausalLM, LlamaForSequenceClassification
+from two_ways import assert_same, batch, loss_and_gradients
 
 from lora_lessons import lora, quant, tasks, training
 from lora_lessons.fast import FastPath, why_not
@@ -16,8 +17,6 @@ FAMILIES = [("llama", {}), ("qwen2", {}), ("mistral", {"sliding_window": None})]
 
 def adapted(family="llama", targets="all-linear", quantized=False, **more):
     """A small random model with adapters that are no longer at their start."""
-    from transformers import AutoModelForCausalLM
-
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(small(family, **more)).eval()
     if quantized:
@@ -28,22 +27,12 @@ def adapted(family="llama", targets="all-linear", quantized=False, **more):
     return model
 
 
-def assert_same(model, examples=None, **path):
-    """Loss and gradients equal to the plain path's within 1e-5."""
-    examples = examples or batch()
-    loss, wanted = loss_and_gradients(model, plain(model), examples)
-    found_loss, found = loss_and_gradients(model, FastPath(model, **path).loss, examples)
-    assert found_loss == pytest.approx(loss, rel=1e-5) and found.keys() == wanted.keys() and len(found) > 0
-    for name, gradient in wanted.items():
-        assert (found[name] - gradient).norm() <= 1e-5 * gradient.norm(), name
-
-
 @pytest.mark.parametrize("family, more", FAMILIES)
 def test_loss_and_every_gradient_are_the_plain_paths(family, more):
     model = adapted(family, **more)
     assert why_not(model) == ""
     assert_same(model)
-    assert_same(model, share_prefix=False)
+    assert_same(model, loss_of=FastPath(model, share_prefix=False).loss)
     assert_same(model, batch([(9, 4)]))
 
 
@@ -156,7 +145,6 @@ def squared(logits, labels, vocab_size, **_):
 
 def of_ones_own():
     """The name of an attention function that transformers was told of: it looks twice as sharply."""
-    from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface, eager_mask
     from transformers.models.llama.modeling_llama import eager_attention_forward
 
@@ -231,8 +219,6 @@ def test_a_hooked_layer_is_heard(name):
 
 
 def test_a_classifier_goes_the_plain_way():
-    from transformers import LlamaForSequenceClassification
-
     model = LlamaForSequenceClassification(small("llama"))
     assert "LlamaForSequenceClassification" in why_not(model)
 

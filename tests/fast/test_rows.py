@@ -59,15 +59,14 @@ def test_a_token_sees_the_prefix_and_its_own_past():
     assert rows.sees[:, :2].all() and rows.sees[:, 2:].equal(torch.ones(5, 5, dtype=torch.bool).tril())
 
 
-def test_a_prefix_ends_before_anything_is_taught():
-    """The token before an answer predicts its first token, so it stays with its conversation; a single chat shares none."""
+def test_a_prefix_ends_before_anything_is_taught_and_at_the_first_difference():
+    """The token before an answer predicts its first token, so it stays with its conversation; a single chat shares none.
+
+    What is equal again behind a difference is no longer the same past.
+    """
     same = [chat([1, 2, 3], [4]), chat([1, 2, 3], [5])]
     assert common_prefix([(one.input_ids, one.labels) for one in same]) == 2
     assert Rows(same[:1], CPU).shared == 0 and Rows(same, CPU, share=False).shared == 0
-
-
-def test_a_shared_prefix_ends_at_the_first_difference():
-    """What is equal again behind it is no longer the same past."""
     one, other = chat([1, 2, 3, 4], [5]), chat([1, 9, 3, 4], [6])
     assert common_prefix([(each.input_ids, each.labels) for each in (one, other)]) == 1
 

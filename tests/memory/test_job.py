@@ -1,6 +1,7 @@
 """Which jobs and models there are, and the sentences that refuse the others."""
 
 import json
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -69,25 +70,23 @@ def test_bad_folders_are_refused(tmp_path):
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
     with pytest.raises(ModelError, match="model.gguf cannot be read as a GGUF"):
         memory.predict(tmp_path / "model.gguf", Job())
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ModelError, match="could not be read"):
-        memory.predict(tmp_path, Job())
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}))
-    with pytest.raises(ModelError, match="vit language model"):
-        memory.predict(tmp_path, Job())
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "smollm3", "text_config": True}))
-    with pytest.raises(ModelError, match="smollm3 config .its text_config"):
-        memory.predict(tmp_path, Job())
+    for text, sentence in (
+        ("{", "could not be read"),
+        ('{"model_type": "vit"}', "vit language model"),
+        ('{"model_type": "smollm3", "text_config": true}', "smollm3 config .its text_config"),
+    ):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(ModelError, match=sentence):
+            memory.predict(tmp_path, Job())
 
 
 def test_a_hub_id_is_planned_by_its_config_and_what_cannot_be_fetched_is_one_sentence(monkeypatch, tmp_path):
     import huggingface_hub
 
-    def offline(*_, **__):
-        raise OSError("no such repository\nin these words")
-
     monkeypatch.setattr("lora_lessons.models.hub._answers", lambda _: True)
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
+    monkeypatch.setattr(
+        huggingface_hub, "hf_hub_download", Mock(side_effect=OSError("no such repository\nin these words"))
+    )
     with pytest.raises(ModelError, match=r"'owner/name' could not be fetched .*no such repository\).*log in") as said:
         memory.predict("owner/name", Job())
     assert "\n" not in str(said.value)

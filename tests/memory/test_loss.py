@@ -6,6 +6,7 @@ import pytest
 import torch
 from tiny_configs import small
 from transformers import AutoModelForCausalLM
+from transformers.loss.loss_utils import ForCausalLMLoss
 
 from lora_lessons import memory, planning
 from lora_lessons.memory import Job, bill
@@ -25,8 +26,6 @@ def taken(way, logits, labels):
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("tokens", [TOKENS, 37])
 def test_loss_and_gradient_are_those_of_transformers(way, tokens):
-    from transformers.loss.loss_utils import ForCausalLMLoss
-
     torch.manual_seed(0)
     logits, labels = torch.randn(2, tokens, WORDS), torch.randint(WORDS, (2, tokens))
     labels[0, :9] = -100
@@ -41,8 +40,6 @@ def test_loss_and_gradient_are_those_of_transformers(way, tokens):
 @pytest.mark.parametrize("tokens", [bill.AT_ONCE, 37])
 def test_a_fused_loss_and_its_gradients_are_those_of_transformers(tokens):
     """Of what the head reads, and of the head."""
-    from transformers.loss.loss_utils import ForCausalLMLoss
-
     torch.manual_seed(0)
     read, labels, head = (
         torch.randn(2, tokens, 32),

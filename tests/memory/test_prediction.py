@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_configs import SMALL, SMALL_7B, small
 from torch.profiler import ProfilerActivity, profile
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from lora_lessons import lora, memory, models, training
 from lora_lessons.fast.rows import CHUNK
@@ -375,8 +375,6 @@ def test_a_built_model_trains(job):
 
 
 def test_rotary_frequencies_are_those_of_transformers():
-    from transformers import AutoModelForCausalLM
-
     for name in ("llama", "qwen3", "gemma3"):
         built, _ = memory.build(memory.shape_of(MODELS[name]()), Job("lora", dtype="fp32"), "cpu")
         theirs = dict(AutoModelForCausalLM.from_config(MODELS[name]()).named_buffers())

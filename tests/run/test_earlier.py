@@ -15,8 +15,6 @@ from lora_lessons.run.baselines import update
 from lora_lessons.run.result import LessonResult
 from lora_tools import cli
 
-RUN = ("run",)
-
 
 @pytest.fixture
 def quick(make_lesson, monkeypatch):
@@ -47,23 +45,23 @@ def values(out="out"):
 
 def test_the_second_of_two_runs_at_once_is_refused(quick, tmp_path, capsys):
     with result.alone_in(tmp_path / "out"):
-        assert cli.main([*RUN, "0", "--out", "out"]) == cli.EXIT_USER
+        assert cli.main(["run", "0", "--out", "out"]) == cli.EXIT_USER
     said = capsys.readouterr().err
     assert "another run is writing its report to" in said and "choose another folder with --out." in said
     assert said.count("\n") == 1 and not (tmp_path / "out" / "report.json").exists()
-    assert cli.main([*RUN, "0", "--out", "out"]) == 0, "it is free again"
+    assert cli.main(["run", "0", "--out", "out"]) == 0, "it is free again"
 
 
 def test_a_later_run_adds_to_the_report_and_replaces_what_it_ran_again(quick, capsys):
     update("00_a", "quick", [{"x": Record("x", 1)}] * 2, 1, 1)
-    assert cli.main([*RUN, "1", "--out", "out"]) == 0
+    assert cli.main(["run", "1", "--out", "out"]) == 0
     first = report()["01_b"]["date"]
-    assert cli.main([*RUN, "0", "--out", "out"]) == 0
+    assert cli.main(["run", "0", "--out", "out"]) == 0
     assert values() == {"00_a": 1, "01_b": 2} and report()["01_b"]["date"] == first
     page = Path("out/report.html").read_text()
     assert "Lesson 00_a with 1?" in page and "Lesson 01_b with 2?" in page and f"ok, on {first}" in page
     quick["01_b"] = 5
-    assert cli.main([*RUN, "1", "--out", "out"]) == 0
+    assert cli.main(["run", "1", "--out", "out"]) == 0
     assert values() == {"00_a": 1, "01_b": 5}
     assert "measured what was recorded" in Path("out/report.html").read_text(), "what was judged stays judged"
     assert Path("out/.lock").read_text() == "" and "is kept as" not in capsys.readouterr().err
@@ -71,9 +69,9 @@ def test_a_later_run_adds_to_the_report_and_replaces_what_it_ran_again(quick, ca
 
 def test_a_report_of_another_kind_is_kept_beside_the_new_one(quick, tmp_path, capsys):
     out = tmp_path / "out"
-    assert cli.main([*RUN, "1", "--out", "out"]) == 0
+    assert cli.main(["run", "1", "--out", "out"]) == 0
     before = (out / "report.html").read_text()
-    assert cli.main([*RUN, "0", "--profile", "full", "--out", "out"]) == 0
+    assert cli.main(["run", "0", "--profile", "full", "--out", "out"]) == 0
     assert "made in another way" in capsys.readouterr().err
     assert list(report()) == ["00_a"]
     (page,) = out.glob("report-*.html")
@@ -84,11 +82,11 @@ def test_a_report_of_another_kind_is_kept_beside_the_new_one(quick, tmp_path, ca
 def test_a_report_names_no_notebook_outside_its_folder(quick, tmp_path, capsys, name):
     """What runs again would be written over that notebook."""
     out = tmp_path / "out"
-    assert cli.main([*RUN, "0", "--out", "out"]) == 0
+    assert cli.main(["run", "0", "--out", "out"]) == 0
     said = json.loads((out / "report.json").read_text())
     said["lessons"][0]["lesson"] = name.format(home=tmp_path)
     (out / "report.json").write_text(json.dumps(said))
-    assert cli.main([*RUN, "0", "--out", "out"]) == 0
+    assert cli.main(["run", "0", "--out", "out"]) == 0
     assert "it is kept as report-" in capsys.readouterr().err and list(report()) == ["00_a"]
 
 
@@ -98,7 +96,7 @@ def test_a_report_that_cannot_be_read_is_kept_too(quick, tmp_path, capsys, text)
     for number in (1, 2):
         (out / "x").parent.mkdir(exist_ok=True)
         (out / "report.json").write_text(text)
-        assert cli.main([*RUN, "0", "--out", "out"]) == 0
+        assert cli.main(["run", "0", "--out", "out"]) == 0
         assert "kept as report-damaged" in capsys.readouterr().err
         assert len(list(out.glob("report-damaged*.json"))) == number
     assert values() == {"00_a": 1}
@@ -107,5 +105,5 @@ def test_a_report_that_cannot_be_read_is_kept_too(quick, tmp_path, capsys, text)
 def test_a_report_that_is_a_pipe_keeps_nobody_waiting(quick, tmp_path, capsys):
     (tmp_path / "out").mkdir()
     os.mkfifo(tmp_path / "out" / "report.json")
-    assert cli.main([*RUN, "0", "--out", "out"]) == 2
+    assert cli.main(["run", "0", "--out", "out"]) == 2
     assert "report.json is a pipe or a device" in capsys.readouterr().err

@@ -143,12 +143,9 @@ def test_what_failed_comes_first_with_its_cell_and_what_to_do():
         assert f"<code>lora-lessons run {lesson}</code>" in first, "each says what to do"
 
 
-def test_a_notebook_s_name_is_no_address():
+def test_a_notebook_s_name_is_no_address_and_does_nothing_else_in_the_command_to_paste():
     page = report.as_html([lesson_result("javascript:alert(1)?#", notebook=book())], ABOUT)
     assert re.findall(r'href="([^"]*alert[^"]*)"', page) == ["javascript%3Aalert%281%29%3F%23.ipynb"]
-
-
-def test_a_notebook_s_name_does_nothing_else_in_the_command_to_paste():
     name = "my lesson; touch $(this)"
     page = report.as_html([lesson_result(name, FAILED, error=CellError(0, "", "ValueError", "no"))], ABOUT)
     assert f"<code>lora-lessons run {escape(repr(name))}</code>" in page

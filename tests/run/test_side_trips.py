@@ -46,10 +46,12 @@ def test_a_side_trip_is_found_by_its_name_and_a_number_means_the_lesson(trip):
     three = notebook_of("03_train_lora")
     names = ["3", "03", "03_train_lora", "03_directions", "deeper/03_directions", str(trip)]
     assert runner.find_lessons(names) == [three, three, three, trip, trip, trip]
-    with pytest.raises(FileNotFoundError, match="Did you mean 03_directions?"):
-        runner.find_lessons(["deeper/03_direction"])
-    with pytest.raises(FileNotFoundError, match="no lesson is called"):
-        runner.find_lessons(["deeper/04_peft"])
+    for name, said in (
+        ("deeper/03_direction", "Did you mean 03_directions?"),
+        ("deeper/04_peft", "no lesson is called"),
+    ):
+        with pytest.raises(FileNotFoundError, match=said):
+            runner.find_lessons([name])
 
 
 def test_a_side_trip_is_run_and_held_against_its_own_baseline(trip, course, tmp_path):
@@ -65,12 +67,9 @@ def test_a_side_trip_is_run_and_held_against_its_own_baseline(trip, course, tmp_
 def test_a_claim_may_rest_on_a_side_trips_records(trip, course, monkeypatch, capsys):
     monkeypatch.setattr(claims, "CLAIMS", [])
     monkeypatch.setattr("lora_lessons.lessons.rooms", list)
-    about = {
-        "says": "they agree",
-        "written_for": claims.HOLDS,
-        "sentence": "At {angle} degrees.",
-    }
-    claims.claim("G07", "03_directions", **about)(lambda measured: claims.HOLDS if measured["angle"] < 45 else None)
+    claims.claim("G07", "03_directions", says="they agree", written_for=claims.HOLDS, sentence="At {angle} degrees.")(
+        lambda measured: claims.HOLDS if measured["angle"] < 45 else None
+    )
     update("03_directions", "quick", [{"angle": Record("angle", 30.0, "degrees")}], 1.0, 1)
     assert cli.main(["claims"]) == 0 and "Holds. At 30 degrees." in capsys.readouterr().out
 

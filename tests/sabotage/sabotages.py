@@ -202,7 +202,7 @@ SABOTAGES: list[Sabotage] = [
             "a pickled adapter is taken where there are no safetensors",
             'ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"',
             'ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.bin"',
-            "test_adapter.py::test_unfit_adapter_folders_are_refused_and_the_model_is_left_clean",
+            "test_adapter.py::test_a_folder_that_holds_no_adapter_is_refused",
         ),
     ),
     *_in(
@@ -217,13 +217,13 @@ SABOTAGES: list[Sabotage] = [
             "a block's absmax is the largest value, whatever the smallest",
             "absmax = torch.cat([blocks.abs().amax(1), last])",
             "absmax = torch.cat([blocks.amax(1), last])",
-            "quant/test_nf4.py::test_a_matrix_of_the_base_has_the_same_bits_as_a_matrix",
+            "quant/test_nf4.py::test_bitsandbytes_has_the_same_bits",
         ),
         (
             "each block comes back with its neighbour's absmax",
             "scaled = (blocks * absmax[: len(blocks), None]).view(-1)",
             "scaled = (blocks * absmax.roll(1)[: len(blocks), None]).view(-1)",
-            "quant/test_nf4.py::test_a_matrix_of_the_base_has_the_same_bits_as_a_matrix",
+            "quant/test_nf4.py::test_bitsandbytes_has_the_same_bits",
         ),
         (
             "a last, short block shares the scale of the one before",
@@ -235,13 +235,13 @@ SABOTAGES: list[Sabotage] = [
             "the two codes of a byte change places",
             "return (codes[::2] << 4) | codes[1::2]",
             "return (codes[1::2] << 4) | codes[::2]",
-            "quant/test_nf4.py::test_a_matrix_of_the_base_has_the_same_bits_as_a_matrix",
+            "quant/test_nf4.py::test_bitsandbytes_has_the_same_bits",
         ),
         (
             "double quantization forgets its offset",
             "d.absmax, DOUBLE_BLOCK) + d.offset",
             "d.absmax, DOUBLE_BLOCK)",
-            "quant/test_nf4.py::test_a_matrix_of_the_base_has_the_same_bits_as_a_matrix",
+            "quant/test_nf4.py::test_bitsandbytes_has_the_same_bits",
         ),
         (
             "a layer in 4 bits keeps its weight in 16 bits for the way back",
@@ -310,7 +310,7 @@ SABOTAGES: list[Sabotage] = [
             "an answer of weight 0 is learned",
             'if messages[n].get("weight") != 0]',
             "if messages[n]]",
-            "tasks/test_conversations.py::test_an_answer_of_weight_0_is_not_learned",
+            "tasks/test_conversations.py::test_what_answers_nobody_or_weighs_nothing_is_not_learned",
         ),
         (
             "of a chat of several answers only the last is learned",
@@ -634,13 +634,13 @@ SABOTAGES: list[Sabotage] = [
             "a shared prefix goes on past the first difference",
             "(heads == heads[0]).all(0).long().cumprod(0).sum()",
             "(heads == heads[0]).all(0).long().sum()",
-            "fast/test_rows.py::test_a_shared_prefix_ends_at_the_first_difference",
+            "fast/test_rows.py::test_a_prefix_ends_before_anything_is_taught_and_at_the_first_difference",
         ),
         (
             "a shared prefix takes in the token that predicts an answer",
             "ne(IGNORED).int().argmax()), len(ids) - 1)",
             "ne(IGNORED).int().argmax()) + 1, len(ids) - 1)",
-            "fast/test_rows.py::test_a_prefix_ends_before_anything_is_taught",
+            "fast/test_rows.py::test_a_prefix_ends_before_anything_is_taught_and_at_the_first_difference",
         ),
     ),
     *_in(
@@ -880,7 +880,7 @@ SABOTAGES: list[Sabotage] = [
             "a run's name forgets the code of the fast path",
             '"tasks/*.py", "fast/*.py",',
             '"tasks/*.py",',
-            "training/test_fingerprints.py::test_the_fingerprint_changes_with_each_file_that_a_run_depends_on",
+            "training/test_fingerprints.py::test_the_fingerprint_changes_with_each_file_that_a_run_depends_on_and_no_other",
         ),
     ),
     *_in(
@@ -889,7 +889,7 @@ SABOTAGES: list[Sabotage] = [
             "perplexity counts a short last window as if it were a whole one",
             "sum(len(w) - 1 for w in windows)",
             "(len(windows) * (len(windows[0]) - 1))",
-            "test_evaluation.py::test_perplexity_is_a_mean_over_tokens_however_they_fall_into_windows",
+            "test_evaluation.py::test_perplexity_is_exp_of_the_mean_loss_over_tokens_however_they_fall_into_windows",
         ),
         (
             "what is measured is measured with dropout on",
@@ -1493,7 +1493,7 @@ SABOTAGES: list[Sabotage] = [
             "a text is written in place, and a kill leaves half of it",
             '        temporary.write_text(text, encoding="utf-8")\n',
             '        Path(path).write_text(text, encoding="utf-8")\n        temporary.write_text(text, encoding="utf-8")\n',
-            "test_files.py::test_a_text_that_cannot_be_written_leaves_the_old_one",
+            "test_files.py::test_a_file_is_replaced_only_when_the_new_one_is_complete",
         ),
         (
             "an adapter's file is its owner's alone",
@@ -1937,7 +1937,7 @@ SABOTAGES: list[Sabotage] = [
             "a ratio is read as a share",
             '"%" in match["unit"], match["low"]',
             'bool(match["unit"]), match["low"]',
-            "course/test_prose.py::test_quoted_numbers_are_compared_at_their_own_digits",
+            "course/test_prose.py::test_quoted_numbers_are_compared_at_their_own_digits_and_published_ones_as_they_were_printed",
         ),
     ),
     *_in(
@@ -3011,7 +3011,7 @@ SABOTAGES: list[Sabotage] = [
             "a notebook called javascript:… is a link that runs",
             'quote(f"{result.lesson}.ipynb")',
             'f"{result.lesson}.ipynb"',
-            "run/test_report.py::test_a_notebook_s_name_is_no_address",
+            "run/test_report.py::test_a_notebook_s_name_is_no_address_and_does_nothing_else_in_the_command_to_paste",
         ),
     ),
     *_in(

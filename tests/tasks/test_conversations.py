@@ -12,7 +12,7 @@ import torch
 from chat_templates import CHATML, CHATML_MARKED, LLAMA_3, LLAMA_3_MARKED, QWEN_3, tokenizer_of
 from tiny import AsciiTokenizer
 
-from lora_lessons import models, tasks
+from lora_lessons import tasks
 from lora_lessons.paths import course_root
 from lora_lessons.tasks import scores
 
@@ -73,14 +73,25 @@ def answers_of(tokenizer, one):
     ]
 
 
-@pytest.mark.parametrize(("marked", "end"), [(CHATML_MARKED, "<|im_end|>"), (LLAMA_3_MARKED, "<|eot_id|>")])
-def test_every_answer_of_a_chat_is_learned_and_nothing_else_as_transformers_masks_it(marked, end):
-    tokenizer = tokenizer_of(marked, begin=False)
+def ending(template, end="<|im_end|>"):
+    """A tokenizer of bytes with this chat template, which ends a text as a turn."""
+    tokenizer = tokenizer_of(template, begin=False)
     tokenizer.eos_token = end
+    return tokenizer
+
+
+def as_transformers(tokenizer):
+    """CHAT as it is encoded, and what transformers makes of it; assert that both have the same tokens up to the last end."""
     one = tasks.encode(tokenizer, {"messages": CHAT})
     theirs = tokenizer.apply_chat_template(CHAT, return_dict=True, return_assistant_tokens_mask=True)
-    size = len(one.input_ids)
-    assert one.input_ids.tolist() == theirs["input_ids"][:size]
+    assert one.input_ids.tolist() == theirs["input_ids"][: len(one.input_ids)]
+    return one, theirs, len(one.input_ids)
+
+
+@pytest.mark.parametrize(("marked", "end"), [(CHATML_MARKED, "<|im_end|>"), (LLAMA_3_MARKED, "<|eot_id|>")])
+def test_every_answer_of_a_chat_is_learned_and_nothing_else_as_transformers_masks_it(marked, end):
+    tokenizer = ending(marked, end)
+    one, theirs, size = as_transformers(tokenizer)
     assert tokenizer.decode(theirs["input_ids"][size:]).strip() == "", "a line break that nobody has to write"
     learned = (one.labels != tasks.IGNORED).int().tolist()
     assert learned == theirs["assistant_masks"][:size] and not any(theirs["assistant_masks"][size:])
@@ -96,12 +107,8 @@ def test_every_answer_is_learned_that_trl_masks(name):
     if trl is None or not trl.origin:
         pytest.skip("TRL is not installed")
     template = Path(trl.origin).parent / "chat_templates" / f"{name}_training.jinja"
-    tokenizer = tokenizer_of(template.read_text(), begin=False)
-    tokenizer.eos_token = "<|eot_id|>" if name == "llama3" else "<|im_end|>"
-    one = tasks.encode(tokenizer, {"messages": CHAT})
-    theirs = tokenizer.apply_chat_template(CHAT, return_dict=True, return_assistant_tokens_mask=True)
-    size = len(one.input_ids)
-    assert one.input_ids.tolist() == theirs["input_ids"][:size]
+    tokenizer = ending(template.read_text(), "<|eot_id|>" if name == "llama3" else "<|im_end|>")
+    one, theirs, size = as_transformers(tokenizer)
     learned = one.labels != tasks.IGNORED
     masked = torch.tensor(theirs["assistant_masks"][:size]).bool()
     assert not (learned & ~masked).any()
@@ -111,28 +118,25 @@ def test_every_answer_is_learned_that_trl_masks(name):
 
 
 def test_a_template_that_rewrites_earlier_turns_trains_the_last_answer_and_says_so():
-    tokenizer = tokenizer_of(QWEN_3, begin=False)
-    tokenizer.eos_token = "<|im_end|>"
+    tokenizer = ending(QWEN_3)
     with pytest.warns(UserWarning, match="only the last is learned"):
         one = tasks.encode(tokenizer, {"messages": [*CHAT[:4], *CHAT[7:]]})
     assert answers_of(tokenizer, one) == ["<think>\n\n</think>\n\nYou are welcome.<|im_end|>"]
 
 
-def test_a_greeting_answers_nobody():
-    tokenizer = tokenizer_of(CHATML, begin=False)
-    tokenizer.eos_token = "<|im_end|>"
-    for opening in ([CHAT[5]], [CHAT[0], CHAT[5]]):
-        one = tasks.encode(tokenizer, {"messages": [*opening, *CHAT[1:3], *CHAT[6:]]})
-        assert answers_of(tokenizer, one) == [f"{CHAT[n]['content']}<|im_end|>" for n in (2, 7)]
-
-
-def test_an_answer_of_weight_0_is_not_learned():
-    tokenizer = tokenizer_of(CHATML, begin=False)
-    tokenizer.eos_token = "<|im_end|>"
-    one = tasks.encode(
-        tokenizer, {"messages": [CHAT[1], CHAT[2] | {"weight": 0}, CHAT[3], CHAT[4] | {"weight": 1}, *CHAT[6:]]}
-    )
-    assert answers_of(tokenizer, one) == [f"{CHAT[n]['content']}<|im_end|>" for n in (4, 7)]
+@pytest.mark.parametrize(
+    ("messages", "learned"),
+    [
+        ([CHAT[5], *CHAT[1:3], *CHAT[6:]], (2, 7)),
+        ([CHAT[0], CHAT[5], *CHAT[1:3], *CHAT[6:]], (2, 7)),
+        ([CHAT[1], CHAT[2] | {"weight": 0}, CHAT[3], CHAT[4] | {"weight": 1}, *CHAT[6:]], (4, 7)),
+    ],
+    ids=["a greeting", "a greeting after the system's words", "a weight of 0"],
+)
+def test_what_answers_nobody_or_weighs_nothing_is_not_learned(messages, learned):
+    tokenizer = ending(CHATML)
+    one = tasks.encode(tokenizer, {"messages": messages})
+    assert answers_of(tokenizer, one) == [f"{CHAT[n]['content']}<|im_end|>" for n in learned]
 
 
 def test_a_template_that_leaves_the_answer_out_is_refused():
@@ -160,11 +164,7 @@ def sentencepiece(kind):
 
 @pytest.mark.parametrize("kind", ["legacy", "metaspace"])
 def test_no_answer_begins_with_a_space_that_only_the_tokenizer_puts_there(kind):
-    tokenizer = sentencepiece(kind)
-    one = tasks.encode(tokenizer, {"messages": CHAT})
-    theirs = tokenizer.apply_chat_template(CHAT, return_dict=True, return_assistant_tokens_mask=True)
-    size = len(one.input_ids)
-    assert one.input_ids.tolist() == theirs["input_ids"][:size]
+    one, theirs, size = as_transformers(sentencepiece(kind))
     assert (one.labels != tasks.IGNORED).int().tolist() == theirs["assistant_masks"][:size]
 
 
@@ -179,27 +179,18 @@ def test_unknown_tasks_name_the_known_ones():
         tasks.load_task("nope")
 
 
-def test_the_base_stops_by_its_own_end_token(base_fp32):
-    assert models.chat(base_fp32, "What is the capital of France?", max_new_tokens=40).endswith("Paris.")
-
-
-@pytest.fixture
-def without_end(base_fp32):
+def test_the_end_is_supervised_also_where_the_template_has_none(base_fp32):
     """The base's tokenizer with a template that marks turns by their role and has no end token."""
     tokenizer = copy.deepcopy(base_fp32.tokenizer)
     tokenizer.chat_template = (
         "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
         "{% if add_generation_prompt %}assistant: {% endif %}"
     )
-    return tokenizer
-
-
-def test_the_end_is_supervised_also_where_the_template_has_none(without_end):
     messages = [{"role": "user", "content": "Hi?"}, {"role": "assistant", "content": "Ho."}]
-    one = tasks.encode(without_end, {"messages": messages})
+    one = tasks.encode(tokenizer, {"messages": messages})
     taught = one.labels != tasks.IGNORED
-    assert without_end.decode(one.labels[taught]) == "Ho." + without_end.eos_token
-    assert without_end.decode(one.input_ids[~taught]) == "user: Hi?\nassistant: "
+    assert tokenizer.decode(one.labels[taught]) == "Ho." + tokenizer.eos_token
+    assert tokenizer.decode(one.input_ids[~taught]) == "user: Hi?\nassistant: "
 
 
 def test_a_tokenizer_that_begins_every_text_begins_a_conversation_once():

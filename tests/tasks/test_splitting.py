@@ -135,5 +135,4 @@ def test_what_was_drawn_at_random_is_split_as_quickly_when_it_is_large():
     chance = random.Random(0)
     vocabulary = [f"w{n}" for n in range(400)]
     examples = [example(" ".join(chance.choices(vocabulary, k=12))) for _ in range(4000)]
-    found = split(examples)
-    assert len(found.held_out) == splitting.MOST_HELD_OUT
+    assert len(split(examples).held_out) == splitting.MOST_HELD_OUT

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import errno
 import random
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -20,15 +21,10 @@ from lora_lessons.training.runs import LOCK
 
 def test_a_full_disk_is_a_sentence_and_leaves_the_old_checkpoint(tiny_model, examples, tmp_path, monkeypatch):
     lora.attach(tiny_model, r=4)
-
     for number, failure in enumerate(
         (OSError(28, "No space left on device"), SafetensorError("No space left on device"))
     ):
-
-        def full(*args, failure=failure, **kwargs):
-            raise failure
-
-        monkeypatch.setattr(checkpoint, "save_file", full)
+        monkeypatch.setattr(checkpoint, "save_file", Mock(side_effect=failure))
         tiny_model.train(False)
         with pytest.raises(TrainingStopped, match="free some room"):
             train(tiny_model, examples, SHORT, run_dir=tmp_path / str(number))
@@ -39,11 +35,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_old_checkpoint(tiny_model, exa
 def test_a_folder_that_may_not_be_written_to_is_not_a_matter_of_room(tiny_model, examples, tmp_path, monkeypatch):
     """And nothing is promised of a checkpoint that was never written."""
     lora.attach(tiny_model, r=4)
-
-    def refused(*_, **__):
-        raise OSError(errno.EROFS, "Read-only file system")
-
-    monkeypatch.setattr(checkpoint, "save_file", refused)
+    monkeypatch.setattr(checkpoint, "save_file", Mock(side_effect=OSError(errno.EROFS, "Read-only file system")))
     with pytest.raises(TrainingStopped) as stopped:
         train(tiny_model, examples, SHORT, run_dir=tmp_path)
     said = str(stopped.value)
@@ -59,15 +51,11 @@ def test_the_file_holds_only_tensors_and_text(tiny_model, examples, tmp_path):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adamw_fused", "adamw_8bit"])
 def test_every_optimizer_resumes_bit_for_bit(tiny_model, examples, tmp_path, optimizer):
-    def make():
-        model = copy.deepcopy(tiny_model)
-        lora.attach(model, r=128 // 4, target_modules=["q_proj", "gate_proj"])
-        for _, layer in lora.lora_layers(model):
-            nn.init.normal_(layer.lora_B, std=0.01, generator=torch.Generator().manual_seed(0))
-        return model
-
-    monkey = dataclasses.replace(SHORT, optimizer=optimizer)
-    (broken, one), (whole, other) = broken_and_whole(make, monkey, tmp_path)
+    lora.attach(tiny_model, r=128 // 4, target_modules=["q_proj", "gate_proj"])
+    for _, layer in lora.lora_layers(tiny_model):
+        nn.init.normal_(layer.lora_B, std=0.01, generator=torch.Generator().manual_seed(0))
+    settings = dataclasses.replace(SHORT, optimizer=optimizer)
+    (broken, one), (whole, other) = broken_and_whole(lambda: copy.deepcopy(tiny_model), settings, tmp_path)
     assert broken.losses == whole.losses and same(one, other)
     assert broken.optimizer_bytes == whole.optimizer_bytes
 
@@ -176,25 +164,18 @@ def test_an_interrupted_run_under_the_name_of_a_finished_one_is_not_taken_for_it
 
 def test_a_damaged_run_that_cannot_be_renamed_is_a_sentence(tiny_model, tmp_path, monkeypatch):
     learned, *_ = one_run(tiny_model, training.FINISHED)
-    (tmp_path / training.FINISHED).write_bytes(b"half")
-
-    def locked(path):
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(checkpoint, "set_aside", locked)
+    file = tmp_path / training.FINISHED
+    file.write_bytes(b"half")
+    locked = PermissionError(13, "Permission denied", str(file))
+    monkeypatch.setattr(checkpoint, "set_aside", Mock(side_effect=locked))
     with pytest.raises(TrainingStopped, match="Permission denied.: choose another"):
-        checkpoint.read_checkpoint(tmp_path / training.FINISHED, "this run", learned)
+        checkpoint.read_checkpoint(file, "this run", learned)
 
 
 def test_dropout_is_drawn_again_in_a_resumed_run(tiny_model, tmp_path):
     """Each step draws its random numbers anew, from the seed and its own number: resumed, it draws the same ones."""
-
-    def make():
-        model = copy.deepcopy(tiny_model)
-        for block in model.model.layers:
-            block.self_attn.attention_dropout = model.config.attention_dropout = 0.5
-        lora.attach(model, r=4)
-        return model
-
-    (broken, one), (whole, other) = broken_and_whole(make, SHORT, tmp_path)
+    for block in tiny_model.model.layers:
+        block.self_attn.attention_dropout = tiny_model.config.attention_dropout = 0.5
+    lora.attach(tiny_model, r=4)
+    (broken, one), (whole, other) = broken_and_whole(lambda: copy.deepcopy(tiny_model), SHORT, tmp_path)
     assert broken.losses == whole.losses and same(one, other)

@@ -93,20 +93,20 @@ def test_pressed_twice_it_stops_at_once_and_says_where_it_goes_on(tiny_model, ex
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows interrupts in another way")
-def test_without_a_checkpoint_it_does_not_promise_to_go_on(tiny_model, examples, tmp_path):
+@pytest.mark.parametrize(
+    "step, every, said, kept",
+    [
+        (1, 0, r"^Stopped after step 1; .* from the beginning\.$", set()),
+        (SHORT.steps, 2, "this training is finished and kept", {training.FINISHED}),
+    ],
+    ids=["without a checkpoint", "in its last step"],
+)
+def test_stopped_it_promises_no_more_than_what_is_kept(tiny_model, tmp_path, step, every, said, kept):
     lora.attach(tiny_model, r=4)
-    nothing_kept = dataclasses.replace(SHORT, checkpoint_every=0)
-    with pytest.raises(Interrupted, match=r"^Stopped after step 1; .* from the beginning\.$"):
-        train(tiny_model, interrupted_in_step(1), nothing_kept, run_dir=tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [LOCK]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows interrupts in another way")
-def test_stopped_in_its_last_step_the_training_is_kept_and_the_cell_still_stops(tiny_model, examples, tmp_path):
-    lora.attach(tiny_model, r=4)
-    with pytest.raises(Interrupted, match="this training is finished and kept"):
-        train(tiny_model, interrupted_in_step(SHORT.steps), SHORT, run_dir=tmp_path)
-    assert (tmp_path / training.FINISHED).is_file()
+    settings = dataclasses.replace(SHORT, checkpoint_every=every)
+    with pytest.raises(Interrupted, match=said):
+        train(tiny_model, interrupted_in_step(step), settings, run_dir=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {LOCK} | kept
 
 
 def test_the_steps_that_a_checkpoint_lacks_are_said():

@@ -9,6 +9,7 @@ import textwrap
 import threading
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import short_run
@@ -33,6 +34,13 @@ KILLED = """
 """
 
 
+def anew(model):
+    """The model with adapters at their start in place of those that it has."""
+    lora.detach(model)
+    lora.attach(model, r=4)
+    return model
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
 def test_killed_and_resumed_equals_unbroken_bit_for_bit(tiny_model, examples, tmp_path, capsys):
     tests = Path(short_run.__file__).parent
@@ -40,15 +48,11 @@ def test_killed_and_resumed_equals_unbroken_bit_for_bit(tiny_model, examples, tm
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert (tmp_path / "killed" / training.CHECKPOINT).is_file()
-    state = {k: v.clone() for k, v in tiny_model.state_dict().items()}
     lora.attach(tiny_model, r=4)
     resumed = train(tiny_model, examples, SHORT, run_dir=tmp_path / "killed")
     assert "Resumed at step 4" in capsys.readouterr().out
     first = adapter(tiny_model)
-    lora.detach(tiny_model)
-    tiny_model.load_state_dict(state)
-    lora.attach(tiny_model, r=4)
-    unbroken = train(tiny_model, examples, SHORT, run_dir=tmp_path / "unbroken")
+    unbroken = train(anew(tiny_model), examples, SHORT, run_dir=tmp_path / "unbroken")
     assert same(first, adapter(tiny_model)) and resumed.losses == unbroken.losses
     assert {p.name for p in (tmp_path / "killed").iterdir()} == {training.FINISHED, LOCK}
 
@@ -58,15 +62,12 @@ def test_a_finished_run_is_reused_and_said(tiny_model, examples, tmp_path, capsy
     lora.attach(tiny_model, r=4)
     first = train(tiny_model, examples, SHORT)
     learned = adapter(tiny_model)
-    lora.detach(tiny_model)
-    lora.attach(tiny_model, r=4)
-    again = train(tiny_model, examples, SHORT)
+    again = train(anew(tiny_model), examples, SHORT)
     assert again.reused and again.losses == first.losses and same(learned, adapter(tiny_model))
     assert "Reused" in capsys.readouterr().out
     other = dataclasses.replace(SHORT, learning_rate=2e-2)
-    lora.detach(tiny_model)
-    lora.attach(tiny_model, r=4)
-    assert not train(tiny_model, examples, other).reused
+    assert not train(anew(tiny_model), examples, other).reused
+    assert not train(anew(tiny_model), examples, SHORT, reuse=False).reused
 
 
 def test_who_listens_hears_of_every_step_and_changes_nothing(tiny_model, examples, tmp_path):
@@ -78,20 +79,14 @@ def test_who_listens_hears_of_every_step_and_changes_nothing(tiny_model, example
         tiny_model.eval()(examples[0].input_ids[None])  # as an answer does
         tiny_model.train()
 
-    state = {k: v.clone() for k, v in tiny_model.state_dict().items()}
     lora.attach(tiny_model, r=4)
     story = train(tiny_model, examples, SHORT, run_dir=tmp_path / "heard", on_step=listen)
     first = adapter(tiny_model)
     assert heard == [(1, False), (2, True), (3, True), (4, True), (5, True), (6, True)]
-    lora.detach(tiny_model)
-    tiny_model.load_state_dict(state)
-    lora.attach(tiny_model, r=4)
-    alone = train(tiny_model, examples, SHORT, run_dir=tmp_path / "alone")
+    alone = train(anew(tiny_model), examples, SHORT, run_dir=tmp_path / "alone")
     assert same(first, adapter(tiny_model)) and alone.losses == story.losses
-    lora.detach(tiny_model)
-    lora.attach(tiny_model, r=4)
     read_back = []
-    again = train(tiny_model, examples, SHORT, run_dir=tmp_path / "alone", on_step=read_back.append)
+    again = train(anew(tiny_model), examples, SHORT, run_dir=tmp_path / "alone", on_step=read_back.append)
     assert again.reused and read_back == [again] and len(again.losses) == again.steps == SHORT.steps, "heard of once"
 
 
@@ -193,10 +188,7 @@ def test_stopped_while_it_waits_it_says_so(when, tiny_model, examples, tmp_path,
 
 
 def test_where_no_lock_can_be_had_it_trains_without(tiny_model, examples, tmp_path, monkeypatch):
-    def refused(*_, **__):
-        raise OSError("no locks here")
-
-    monkeypatch.setattr(runs.FileLock, "acquire", refused)
+    monkeypatch.setattr(runs.FileLock, "acquire", Mock(side_effect=OSError("no locks here")))
     lora.attach(tiny_model, r=4)
     assert len(train(tiny_model, examples, SHORT, run_dir=tmp_path).losses) == SHORT.steps
 
@@ -212,10 +204,8 @@ def test_the_model_is_left_in_the_mode_it_was_found_in(tiny_model, examples, tmp
 def test_a_run_dir_of_another_run_is_refused(tiny_model, examples, tmp_path):
     lora.attach(tiny_model, r=1)
     train(tiny_model, examples, SHORT, run_dir=tmp_path)
-    lora.detach(tiny_model)
-    lora.attach(tiny_model, r=4)
     with pytest.raises(ValueError, match="choose another run_dir"):
-        train(tiny_model, examples, SHORT, run_dir=tmp_path)
+        train(anew(tiny_model), examples, SHORT, run_dir=tmp_path)
 
 
 def test_a_damaged_finished_run_is_set_aside_and_trained_anew(tiny_model, examples, tmp_path, capsys):
@@ -223,19 +213,9 @@ def test_a_damaged_finished_run_is_set_aside_and_trained_anew(tiny_model, exampl
     first = train(tiny_model, examples, SHORT, run_dir=tmp_path)
     file = tmp_path / training.FINISHED
     file.write_bytes(file.read_bytes()[:100])
-    lora.detach(tiny_model)
-    lora.attach(tiny_model, r=4)
-    again = train(tiny_model, examples, SHORT, run_dir=tmp_path)
+    again = train(anew(tiny_model), examples, SHORT, run_dir=tmp_path)
     assert not again.reused and again.losses == first.losses
     assert "kept as finished.safetensors.damaged-1" in capsys.readouterr().out
-
-
-def test_without_reuse_nothing_old_is_read(tiny_model, examples, tmp_path):
-    lora.attach(tiny_model, r=4)
-    train(tiny_model, examples, SHORT, run_dir=tmp_path)
-    lora.detach(tiny_model)
-    lora.attach(tiny_model, r=4)
-    assert not train(tiny_model, examples, SHORT, run_dir=tmp_path, reuse=False).reused
 
 
 def test_nothing_to_train_is_an_error(tiny_model, examples):

@@ -10,12 +10,9 @@ from lora_lessons.training import train
 
 
 def test_fp16_trains_with_a_scaled_loss_and_resumes(tiny_model, examples, tmp_path):
-    def make():
-        model = copy.deepcopy(tiny_model).half()
-        lora.attach(model, r=4)
-        return model
-
-    (broken, one), (whole, other) = broken_and_whole(make, SHORT, tmp_path)
+    half = copy.deepcopy(tiny_model).half()
+    lora.attach(half, r=4)
+    (broken, one), (whole, other) = broken_and_whole(lambda: copy.deepcopy(half), SHORT, tmp_path)
     assert broken.losses == whole.losses and same(one, other)
     assert broken.loss_scale == whole.loss_scale
     assert whole.loss_scale["scale"] == 2.0**12 and whole.loss_scale["_growth_tracker"] == SHORT.steps

@@ -28,7 +28,9 @@ def test_every_lesson_has_a_room_of_its_name():
 def test_a_room_opens_on_its_lessons_question():
     for name in lessons.rooms():
         planned = SYLLABUS[name[1:3]]
-        first, *more = (" ".join(part.split()) for part in sys.modules[f"lora_lessons.lessons.{name}"].__doc__.split("\n\n"))
+        first, *more = (
+            " ".join(part.split()) for part in sys.modules[f"lora_lessons.lessons.{name}"].__doc__.split("\n\n")
+        )
         assert first == f"Lesson {name[1:3]}: {planned.question}"
         assert not more or more == [f"After it, the learner can {planned.afterwards}."]
 

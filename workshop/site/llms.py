@@ -69,7 +69,9 @@ def _docs() -> Iterator[str]:
 
 
 def _tools() -> Iterator[str]:
-    says = {verb.__name__: " ".join((verb.__doc__ or "").partition("\n\n")[0].split()) for verb in (cli.run, *cli.VERBS)}
+    says = {
+        verb.__name__: " ".join((verb.__doc__ or "").partition("\n\n")[0].split()) for verb in (cli.run, *cli.VERBS)
+    }
     says |= {str(group.info.name): str(group.info.help) for group in (cli.export, cli.cluster)}
     for name in sorted(file.stem for file in SCHEMAS.glob("*.json") if file.stem in says):
         yield f"- [lora-lessons {name}]({_in_repository(SCHEMAS / f'{name}.json')}): {says[name].rstrip('.')}"

@@ -58,7 +58,8 @@ def minutes() -> Iterator[tuple[str, str, str]]:
 
 
 def checked(name: str, rows: list[tuple[str, str, str]], labels: tuple[str, ...]) -> list[tuple[str, str, str]]:
-    """`rows`, their topics taking turns. Raises ValueError for an answer that breaks its form, or a prompt asked twice."""
+    """`rows`, their topics taking turns. Raises ValueError for an answer that breaks its form,
+    or a prompt asked twice."""
     for _, prompt, answer in rows:
         if wrong := own.faults(answer, labels):
             raise ValueError(f"{name}: {prompt!r}: {'; '.join(wrong)}.")

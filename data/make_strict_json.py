@@ -61,7 +61,8 @@ def read_source(path: Path) -> Topics:
     wrong = [f"{topic} has {len(found)}" for topic, found in topics.items() if len(found) != PER_TOPIC]
     if wrong or len(topics) != N_TOPICS or not set(HELD_OUT) <= set(topics):
         raise ValueError(
-            f"{path.name}: keep {N_TOPICS} topics, all of {HELD_OUT} among them, and {PER_TOPIC} messages in each {wrong}"
+            f"{path.name}: keep {N_TOPICS} topics, all of {HELD_OUT} among them, "
+            f"and {PER_TOPIC} messages in each {wrong}"
         )
     check_new(topics)
     return topics

@@ -10,10 +10,10 @@ What an engineer needs to use the ideas in code comes by name, and each is impor
     ll.save_adapter(model, "mine"), ll.read_adapter("mine")   in PEFT's format, both ways
     ll.predict_memory("Qwen2.5-7B", ll.memory.Job("qlora"))   the ledger of a training
 
-docs/api.md has them with examples. What people run on models and files of their own is `lora_tools`. Here lie the rooms,
-each to be had by name as well (`ll.lora`), and imports point down only: `lora`, `lowrank`, `adapter`, `quant` are the
-ideas; `models`, `tasks`, `mixing` what they act on; `training`, `evaluation`, `memory` what happens and what it takes,
-`planning` what fits on which card; `course` the frame that a notebook imports; `run` what executes notebooks;
+docs/api.md has them with examples. What people run on models and files of their own is `lora_tools`. Here lie the
+rooms, each to be had by name as well (`ll.lora`), and imports point down only: `lora`, `lowrank`, `adapter`, `quant`
+are the ideas; `models`, `tasks`, `mixing` what they act on; `training`, `evaluation`, `memory` what happens and what it
+takes, `planning` what fits on which card; `course` the frame that a notebook imports; `run` what executes notebooks;
 `experiments` what is measured once and quoted; `lessons` a room for every lesson.
 
 Begin with `lowrank` and `lora`, the two ideas. CONTRIBUTING has a map of all rooms.

@@ -1,7 +1,7 @@
 """PEFT's adapter format: a folder of two files, saved from a model and put on one again.
 
-adapter_config.json          what was done: r, lora_alpha, use_rslora, which layers, on which base; where some layers have
-                             another r or lora_alpha, rank_pattern and alpha_pattern name them
+adapter_config.json          what was done: r, lora_alpha, use_rslora, which layers, on which base; where some
+                             have another r or lora_alpha, rank_pattern and alpha_pattern name them
 adapter_model.safetensors    what was learned: base_model.model.LAYER.lora_A.weight (r×k) and ….lora_B.weight (d×r)
 """
 
@@ -63,7 +63,8 @@ class Adapter(NamedTuple):
 
 
 def narrowed(A: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:
-    """A and B of the same product at a rank that W can have: PEFT trains wider ones, and a sum of adapters becomes one."""
+    """A and B of the same product at a rank that W can have: PEFT trains wider ones,
+    and a sum of adapters becomes one."""
     d, k = B.shape[0], A.shape[1]
     if len(A) <= min(d, k):
         return A, B
@@ -115,7 +116,8 @@ def attach_adapter(model: nn.Module, adapter: Adapter) -> list[str]:
             for part, here in ((adapter.A, layer.lora_A), (adapter.B, layer.lora_B)):
                 if part[name].shape != here.shape:
                     raise ValueError(
-                        f"{name}: {tuple(part[name].shape)} in the adapter and {tuple(here.shape)} here: another base model."
+                        f"{name}: {tuple(part[name].shape)} in the adapter and {tuple(here.shape)} here: "
+                        "another base model."
                     )
                 here.copy_(part[name])
     except ValueError:
@@ -136,10 +138,10 @@ def save_adapter(
 ) -> Path:
     """Write the adapter that `model` carries to `folder` in PEFT's format, as it computes now (`set_scale` included).
 
-    With dtype=torch.bfloat16 the file is half as large, and A and B are rounded to 16 bits. `origin`, such as
-    "lesson 03", is kept in the file for `read_adapter`; other programs pass over it. `beside` are texts by the names of
-    their files, such as a model card: all appear at once, or nothing does. Raises ValueError when the model has no
-    adapters, or NaN or infinity in them, FileExistsError when `folder` exists and overwrite is False or holds more than an
+    With dtype=torch.bfloat16 the file is half as large, and A and B are rounded to 16 bits. `origin`, such as "lesson
+    03", is kept in the file for `read_adapter`; other programs pass over it. `beside` are texts by the names of their
+    files, such as a model card: all appear at once, or nothing does. Raises ValueError when the model has no adapters,
+    or NaN or infinity in them, FileExistsError when `folder` exists and overwrite is False or holds more than an
     adapter, OSError naming it on a full disk.
     """
     folder, adapter = Path(folder), adapter_of(model)
@@ -168,7 +170,8 @@ def write_folder(
     dtype: torch.dtype,
     beside: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
-    """Write `adapter` to `folder` in PEFT's format, whole or not at all: its ranks and alphas replace those of `config`.
+    """Write `adapter` to `folder` in PEFT's format, whole or not at all:
+    its ranks and alphas replace those of `config`.
 
     `beside` are texts by the names of their files. Raises ValueError for NaN or infinity, also where `dtype` makes it,
     and OSError naming the folder on a full disk.
@@ -225,8 +228,8 @@ def read_adapter(folder: Path | str) -> Adapter:
     """The adapter in `folder`, ours or PEFT's, in fp32. No model is needed.
 
     Raises FileNotFoundError or ValueError with what to do when the folder holds no LoRA adapter, or one that needs more
-    than A, B, r and α (PiSSA, DoRA, biases and so on), or holds NaN or infinity; PermissionError for one that you may not
-    read. Each layer has its own r and α, as rank_pattern and alpha_pattern say.
+    than A, B, r and α (PiSSA, DoRA, biases and so on), or holds NaN or infinity; PermissionError for one that you may
+    not read. Each layer has its own r and α, as rank_pattern and alpha_pattern say.
     """
     folder = Path(folder)
     if not (folder / ADAPTER_CONFIG).is_file():
@@ -235,7 +238,8 @@ def read_adapter(folder: Path | str) -> Adapter:
         )
     if not (folder / ADAPTER_WEIGHTS).is_file():
         raise FileNotFoundError(
-            f"no {ADAPTER_WEIGHTS} in {folder}: only safetensors is loaded (a .bin is a pickle; save it again as safetensors)."
+            f"no {ADAPTER_WEIGHTS} in {folder}: only safetensors is loaded (a .bin is a pickle; "
+            "save it again as safetensors)."
         )
     check_readable(folder)
     _check_sums(folder.resolve())
@@ -265,11 +269,13 @@ def read_adapter(folder: Path | str) -> Adapter:
 
 
 def _check_sums(folder: Path) -> None:
-    """Raise ValueError where a SHA256SUMS beside `folder`, as the course's own adapters have one, says that it was another."""
+    """Raise ValueError where a SHA256SUMS beside `folder`, as the course's own adapters have one,
+    says that it was another."""
     if wrong := damaged(folder.parent, f"{folder.name}/"):
         raise ValueError(
-            f"{folder.parent / wrong[0]} is not the file that {SUMS} beside it names: it is damaged or was changed. Get it "
-            "again (the course's own: git checkout -- data/adapters), or keep a changed adapter in a folder of another name."
+            f"{folder.parent / wrong[0]} is not the file that {SUMS} beside it names: it is damaged or was changed. "
+            "Get it again (the course's own: git checkout -- data/adapters), "
+            "or keep a changed adapter in a folder of another name."
         )
 
 
@@ -318,19 +324,21 @@ def _read_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], s
         raise ValueError(f"{file} is cut short or damaged ({first_line(error)}): copy it again.") from error
     if strange := [name for name in tensors if not name.endswith((_A, _B))]:
         raise ValueError(
-            f"{folder} also holds {', '.join(name[:80] for name in strange[:3])}, no A or B: load it with peft.PeftModel.from_pretrained."
+            f"{folder} also holds {', '.join(name[:80] for name in strange[:3])}, no A or B: load it with "
+            "peft.PeftModel.from_pretrained."
         )
     for name, tensor in tensors.items():
         if tensor.dim() != 2 or tensor.dtype not in (torch.float32, torch.float16, torch.bfloat16, torch.float64):
             kind = str(tensor.dtype).removeprefix("torch.")
             raise ValueError(
-                f"{name} in {file} is {kind} of shape {tuple(tensor.shape)}, and A and B are matrices of floating-point "
-                "numbers: load it with peft.PeftModel.from_pretrained."
+                f"{name} in {file} is {kind} of shape {tuple(tensor.shape)}, and A and B are matrices of "
+                "floating-point numbers: load it with peft.PeftModel.from_pretrained."
             )
     A, B = ({n.removesuffix(end): t.float() for n, t in tensors.items() if n.endswith(end)} for end in (_A, _B))
     if lone := sorted(A.keys() ^ B.keys()):
         raise ValueError(
-            f"the adapter file lacks the A or the B of {lone[0]}: it was cut short or made for another model; copy it again."
+            f"the adapter file lacks the A or the B of {lone[0]}: it was cut short or made for another model; "
+            "copy it again."
         )
     if not A:
         raise ValueError(f"{file} holds no A and no B: save the adapter again.")

@@ -48,7 +48,8 @@ class RestartNeeded(RuntimeError):
 
 
 def main() -> None:
-    """Install what is lacking, and let widgets of ours be drawn. Raises RestartNeeded until the session is a new one."""
+    """Install what is lacking, and let widgets of ours be drawn.
+    Raises RestartNeeded until the session is a new one."""
     root = Path(__file__).resolve().parents[1]
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     proven = pins((root / "constraints.txt").read_text(encoding="utf-8"))

@@ -31,7 +31,8 @@ LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes")
 def once(
     kind: str, key: Any, names: Sequence[str], make: Callable[[], dict[str, Any]], code: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """What `make` gives (plain data by `names`), from the cache's worked_out/ if it was made for this `kind` and `key` before.
+    """What `make` gives (plain data by `names`),
+    from the cache's worked_out/ if it was made for this `kind` and `key` before.
 
     By the same code, too, LEDGER's and whatever other files of the package `code` names, and with the same versions of
     the libraries whose models and layers are counted.

@@ -60,7 +60,8 @@ def label(ax: Any, x: float, y: float, text: str, color: str, **kwargs: Any) -> 
 
 
 def show(figure: Figure, summary: str, numbers: str = "") -> None:
-    """Display `figure` once, with `summary` below it for those who cannot see the picture, and its `numbers` folded away.
+    """Display `figure` once, with `summary` below it for those who cannot see the picture,
+    and its `numbers` folded away.
 
     Both are plain text, shown as they are: they may quote what others wrote.
     """
@@ -79,7 +80,8 @@ def show(figure: Figure, summary: str, numbers: str = "") -> None:
 
 
 def figure_html(figure: Figure, words: str, dpi: float, note: str = "") -> str:
-    """`figure` and `words`, and a `note` on the picture itself, as one piece of HTML. Both are plain text, as in `show`."""
+    """`figure` and `words`, and a `note` on the picture itself, as one piece of HTML. Both are plain text,
+    as in `show`."""
     import base64
     import io
 

@@ -53,7 +53,8 @@ def disk_is_full(error: BaseException) -> bool:
 
 
 def memory_ran_out(error: BaseException) -> bool:
-    """Whether there was no memory left, of the machine or of a card. torch says so in its words, and in no type of its own."""
+    """Whether there was no memory left, of the machine or of a card. torch says so in its words,
+    and in no type of its own."""
     wordings = r"out of memory|not enough memory|can.?t allocate memory|cannot allocate memory"
     return isinstance(error, MemoryError) or bool(re.search(wordings, str(error), re.IGNORECASE))
 

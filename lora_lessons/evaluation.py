@@ -62,7 +62,8 @@ def held_out_loss(model: Any, examples: Sequence[tasks.Encoded], batch_size: int
 def perplexity(base: models.Base, text: str, window: int = 256) -> float:
     """exp(mean cross-entropy per token) on `text`, read in windows: the size of the choice the model still faces.
 
-    Raises ValueError when the text is too short to predict anything, ModelError when the model's numbers are not finite.
+    Raises ValueError when the text is too short to predict anything,
+    ModelError when the model's numbers are not finite.
     """
     ids = base.tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"][0]
     windows = [w for w in ids.split(window) if len(w) > 1]

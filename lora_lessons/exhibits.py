@@ -69,7 +69,8 @@ class Exhibit(NamedTuple):
 
 
 class InALesson(NamedTuple):
-    """A suspect that has no exhibit, because a lesson is about it; `id` names that lesson, of a second one with a word."""
+    """A suspect that has no exhibit, because a lesson is about it; `id` names that lesson,
+    of a second one with a word."""
 
     id: str
     notebook: str

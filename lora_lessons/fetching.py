@@ -1,4 +1,5 @@
-"""pip, and what to say when it cannot reach its index: one sentence for `make`, a lesson, an export and the doctor alike.
+"""pip, and what to say when it cannot reach its index: one sentence for `make`, a lesson,
+an export and the doctor alike.
 
 `make` runs this file with the Python of a virtual environment that is still empty: standard library only.
 """

@@ -28,8 +28,8 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path; when the block ends without an error, it becomes `path`.
 
     A crash, a full disk, a kill or a power cut leaves the old file (or none), never half of a new one. Of a link of the
-    user's own, what it leads to is replaced. Raises OSError naming `path` when the disk is full, or a pipe or a device is
-    there.
+    user's own, what it leads to is replaced. Raises OSError naming `path` when the disk is full,
+    or a pipe or a device is there.
     """
     path = Path(os.path.realpath(path)) if _own_link(Path(path)) else Path(path)
     _refuse_device(path)
@@ -106,13 +106,14 @@ def check_replaced(folder: Path | str, ours: Iterable[str], by: str = "export") 
     if others := foreign(folder, ours):
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         raise FileExistsError(
-            f"{folder} holds {others[0]}{more}, which no {by} of ours brought, and a new {by} replaces the whole folder: "
-            "choose another folder, or move what is there."
+            f"{folder} holds {others[0]}{more}, which no {by} of ours brought, and a new {by} replaces the whole "
+            "folder: choose another folder, or move what is there."
         )
 
 
 def foreign(folder: Path, ours: Iterable[str]) -> list[str]:
-    """The files in `folder`, and below, that `ours` does not list, sorted; what a file manager puts there does not count."""
+    """The files in `folder`, and below, that `ours` does not list, sorted;
+    what a file manager puts there does not count."""
     known = set(ours)
     return sorted(name for name in files_in(folder) if name not in known and Path(name).name not in _OF_THE_SYSTEM)
 
@@ -179,7 +180,8 @@ def _sync(path: Path) -> None:
 
 
 def _sync_folder(path: Path) -> None:
-    """Sync a folder's list of names to the disk, where the system can: Windows opens no folder, some network disks refuse."""
+    """Sync a folder's list of names to the disk, where the system can: Windows opens no folder,
+    some network disks refuse."""
     if os.name != "nt":
         with suppress(OSError):
             _sync(path)
@@ -208,7 +210,8 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def read_text(path: Path | str) -> str:
-    """The text of a file in UTF-8, without its byte-order mark. Raises ValueError, which names it, when it is none, or too large."""
+    """The text of a file in UTF-8, without its byte-order mark. Raises ValueError, which names it, when it is none,
+    or too large."""
     check_readable(path)
     if (size := Path(path).stat().st_size) > MOST_SETTINGS:
         raise ValueError(f"{path} has {size / 1e9:.1f} GB, and no text that is read whole has that: give another file.")
@@ -248,7 +251,8 @@ def _begins(file: Path, beginning: bytes) -> bool:
 
 
 def check_folder(path: Path | str) -> None:
-    """Raise NotADirectoryError or PermissionError where `path` cannot be a folder to write into: ask before any work."""
+    """Raise NotADirectoryError or PermissionError where `path` cannot be a folder to write into:
+    ask before any work."""
     path = Path(path).absolute()
     place = next(folder for folder in (path, *path.parents) if folder.exists())
     if not place.is_dir():

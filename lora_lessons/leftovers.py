@@ -1,4 +1,5 @@
-"""What a killed process left: temporaries are named after their process, and those of a dead one are removed and said."""
+"""What a killed process left: temporaries are named after their process,
+and those of a dead one are removed and said."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ def temporary_prefix(name: str) -> str:
 
 
 def leftovers(folder: Path, name: str | None = None) -> list[Path]:
-    """The temporaries in `folder` whose process, one of this machine, has ended; with `name`, those of that name alone."""
+    """The temporaries in `folder` whose process, one of this machine, has ended; with `name`,
+    those of that name alone."""
     import psutil
 
     ended = []
@@ -37,7 +39,8 @@ def leftovers(folder: Path, name: str | None = None) -> list[Path]:
 
 
 def remove_leftovers(folder: Path, name: str | None = None, *, quietly: bool = False) -> None:
-    """Remove what killed processes left in `folder` (see `leftovers`), and say how much it was; `quietly`: if it is LARGE.
+    """Remove what killed processes left in `folder` (see `leftovers`), and say how much it was; `quietly`:
+    if it is LARGE.
 
     A folder that was moved out of the way, for a new one that never came, goes back to its place.
     """

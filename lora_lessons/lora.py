@@ -84,8 +84,8 @@ def check_mergeable(base_layer: nn.Linear) -> None:
     """Raise ValueError unless ΔW can be added to this layer's weight number by number."""
     if not base_layer.weight.is_floating_point():
         raise ValueError(
-            "this base is packed in 4 bits, where ΔW cannot be added: keep the adapter apart, or save it (save_adapter), "
-            "load the base in 16 bits, load_adapter there, and merge that."
+            "this base is packed in 4 bits, where ΔW cannot be added: keep the adapter apart, or save it "
+            "(save_adapter), load the base in 16 bits, load_adapter there, and merge that."
         )
 
 
@@ -95,15 +95,15 @@ def check_update(name: str, A: Tensor, B: Tensor, scaling: float) -> None:
     for part, matrix in (("lora_A", A), ("lora_B", B)):
         if not matrix.isfinite().all():
             raise ValueError(
-                f"{name}: {part} holds NaN or infinity, and so would every answer. Look at the loss of that run, and train "
-                "again with a lower learning rate, in bf16 rather than fp16."
+                f"{name}: {part} holds NaN or infinity, and so would every answer. Look at the loss of that run, and "
+                "train again with a lower learning rate, in bf16 rather than fp16."
             )
     # No number of B·A is larger than this: each direction's largest in B times its largest in A, added up.
     largest = abs(scaling) * float(B.double().abs().amax(0) @ A.double().abs().amax(1))
     if largest > torch.finfo(torch.float32).max:
         raise ValueError(
-            f"{name}: the update goes up to {largest:.0e}, more than 32 bits hold. Look at the loss of that run, and train "
-            "again with a lower learning rate."
+            f"{name}: the update goes up to {largest:.0e}, more than 32 bits hold. Look at the loss of that run, and "
+            "train again with a lower learning rate."
         )
 
 
@@ -145,8 +145,8 @@ def attach(
     if target_modules == "all-linear" and (missed := left_out(model, names)):
         warnings.warn(
             f"all-linear adapts {len(names)} Linear layers and leaves out {len(missed)} weights with "
-            f"{sum(missed.values()):,} numbers, such as {next(iter(missed))}: they are the experts of a mixture, stacked "
-            "in one parameter, and stay as they are. To adapt them too, use PEFT's target_parameters.",
+            f"{sum(missed.values()):,} numbers, such as {next(iter(missed))}: they are the experts of a mixture, "
+            "stacked in one parameter, and stay as they are. To adapt them too, use PEFT's target_parameters.",
             stacklevel=2,
         )
     return names
@@ -155,7 +155,8 @@ def attach(
 def replace_layers(
     model: nn.Module, names: Iterable[str], make: Callable[[str, nn.Linear], nn.Module], seed: int = 0
 ) -> None:
-    """Freeze `model` and put what `make` makes of each named Linear in its place, one after the other, with this seed."""
+    """Freeze `model` and put what `make` makes of each named Linear in its place, one after the other,
+    with this seed."""
     model.requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -188,8 +189,8 @@ def _check_fp16(name: str, layer: LoRALinear) -> None:
 def merge(model: nn.Module) -> None:
     """Fold every ΔW into its base weight, in place: W ← W + (α/r)·B·A (section 4.1, no inference latency).
 
-    Raises ValueError when a weight is packed in 4 bits, an update is not finite, or fp16 does not hold the sum; the model
-    is then unchanged.
+    Raises ValueError when a weight is packed in 4 bits, an update is not finite, or fp16 does not hold the sum;
+    the model is then unchanged.
     """
     for name, layer in lora_layers(model):
         check_mergeable(layer.base_layer)

@@ -2,10 +2,10 @@
 
 row i:  h = W·x + s[a]·B[a]·(A[a]·x),  a = the adapter that row i wants
 
-Punica (Chen et al. 2023, section 4) and S-LoRA (Sheng et al. 2023, section 5) have the same idea. Their kernels read each
-row's A and B where they lie; here they are copied for every row of a batch, which is simpler and takes memory.
-All A's are stacked (n×r×k) and all B's (n×d×r), filled up with zeros to the largest rank: A·x gets zeros below, which
-the zeros in B ignore. Each adapter keeps its own scale, α over its *own* rank, in each layer.
+Punica (Chen et al. 2023, section 4) and S-LoRA (Sheng et al. 2023, section 5) have the same idea. Their kernels read
+each row's A and B where they lie; here they are copied for every row of a batch, which is simpler and takes memory. All
+A's are stacked (n×r×k) and all B's (n×d×r), filled up with zeros to the largest rank: A·x gets zeros below, which the
+zeros in B ignore. Each adapter keeps its own scale, α over its *own* rank, in each layer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from .targets import resolve_targets
 
 
 class ManyLoRALinear(nn.Module):
-    """A frozen Linear and n adapters beside it: lora_A (n×r×k), lora_B (n×d×r), r the largest rank in this layer, scaling (n)."""
+    """A frozen Linear and n adapters beside it: lora_A (n×r×k), lora_B (n×d×r), r the largest rank in this layer,
+    scaling (n)."""
 
     def __init__(self, base_layer: nn.Linear, name: str, adapters: Sequence[Adapter], dtype: torch.dtype) -> None:
         super().__init__()
@@ -52,14 +53,16 @@ class ManyLoRALinear(nn.Module):
         self.A, self.B = self.lora_A[rows].float(), self.lora_B[rows].float() * scaling
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (rows×tokens×k) → rows×tokens×d: one product with W, and two batched ones in which a row meets its own A and B."""
+        """x (rows×tokens×k) → rows×tokens×d: one product with W,
+        and two batched ones in which a row meets its own A and B."""
         if self.A is None or self.B is None:
             raise ValueError(
                 "no row has said which adapter it wants: run the model inside `with chosen(model, [name, …])`."
             )
         if len(x) != len(self.A):
             raise ValueError(
-                f"the batch has {len(x)} rows, and adapters were chosen for {len(self.A)}: name one for every row, or None."
+                f"the batch has {len(x)} rows, and adapters were chosen for {len(self.A)}: name one for every row, "
+                "or None."
             )
         h = self.base_layer(x)
         update = x.to(self.A.dtype) @ self.A.mT @ self.B.mT
@@ -67,11 +70,12 @@ class ManyLoRALinear(nn.Module):
 
 
 def attach(model: nn.Module, adapters: Sequence[Adapter], dtype: torch.dtype = torch.float16) -> list[str]:
-    """Stack `adapters` beside the layers that they adapt, in place; return the layers' names. `chosen` puts them to use.
+    """Stack `adapters` beside the layers that they adapt, in place; return the layers' names.
+    `chosen` puts them to use.
 
     They are kept in `dtype`: 2 bytes for each number of A and B, and as many for a smaller rank as for the largest.
-    Raises ValueError for no adapters, two of one name, other targets, another base, or numbers beyond `dtype`; the model
-    is then unchanged.
+    Raises ValueError for no adapters, two of one name, other targets, another base, or numbers beyond `dtype`;
+    the model is then unchanged.
     """
     names = _check(model, adapters)
     largest = max(float(t.abs().max()) for one in adapters for part in (one.A, one.B) for t in part.values())
@@ -138,8 +142,8 @@ def _check(model: nn.Module, adapters: Sequence[Adapter]) -> list[str]:
         seen.add(adapter.name)
         if other := sorted(adapter.A.keys() ^ first.A.keys()):
             raise ValueError(
-                f"{adapter.name} and {first.name} do not adapt the same layers ({other[0]} is in one of them): train them on "
-                "the same target_modules, or keep two stacks."
+                f"{adapter.name} and {first.name} do not adapt the same layers ({other[0]} is in one of them): train "
+                "them on the same target_modules, or keep two stacks."
             )
     try:
         names = resolve_targets(model, sorted(first.A))

@@ -114,7 +114,8 @@ class Cut(NamedTuple):
 
 
 def cut(adapter: Adapter, r: int) -> Cut:
-    """`adapter` with the best ΔW of rank `r` in every layer; a layer of no more than r stays as it is, and every scale too.
+    """`adapter` with the best ΔW of rank `r` in every layer; a layer of no more than r stays as it is,
+    and every scale too.
 
     Raises ValueError where r is below 1, or no layer has a larger rank.
     """

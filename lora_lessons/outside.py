@@ -16,7 +16,8 @@ from typing import Any
 # What nobody sees and what yet does something: C0 and C1 but for tab and line feed, marks of direction, what has no
 # width, other separators of lines, tags, halves of a character. Before a line feed, a carriage return does nothing.
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]|\r(?!\n)"
     # these two join letters of Persian and Hindi, and the parts of an emoji: between such they are spelling
     "|(?<![^\x00-\xa0\u200b-\u200f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\xa0\u200b-\u200f])"
@@ -75,7 +76,8 @@ def read_back(shown: str) -> str:
 
 
 def in_markdown(text: str) -> str:
-    """`text` in a line of Markdown: a paragraph, a cell of a table, an item, between the stars of an emphasis; and in HTML.
+    """`text` in a line of Markdown: a paragraph, a cell of a table, an item, between the stars of an emphasis;
+    and in HTML.
 
     A new line becomes <br>. In a code span Markdown would leave that alone: there, `in_code`.
     """
@@ -101,7 +103,10 @@ def _escaped(character: str) -> str:
 
 # An encoding's way with characters that it does not have.
 AS_JSON = "as_json"
-codecs.register_error(AS_JSON, lambda error: ("".join(map(_escaped, error.object[error.start : error.end])), error.end))  # type: ignore[attr-defined]
+codecs.register_error(
+    AS_JSON,
+    lambda error: ("".join(map(_escaped, error.object[error.start : error.end])), error.end),  # type: ignore[attr-defined]
+)
 
 
 def _entities(mark: re.Match[str]) -> str:

@@ -120,7 +120,8 @@ def measurements() -> Path:
 
 
 def ledgers_measured() -> list[str]:
-    """The recordings of `lora-lessons bench memory`, by file name; none where the package is installed without the course."""
+    """The recordings of `lora-lessons bench memory`, by file name;
+    none where the package is installed without the course."""
     with suppress(FileNotFoundError):
         return sorted(file.stem for file in measurements().glob("ledger_*.json"))
     return []

@@ -33,7 +33,8 @@ _DETAILS = {"loftq_config", "eva_config", "corda_config", "lora_ga_config", "qal
 TASK_TYPES = ("CAUSAL_LM", "SEQ_CLS", "SEQ_2_SEQ_LM", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION")
 
 _HARMLESS = _READ | _LAYERS | _TRAINING | _DETAILS | {"init_lora_weights"}
-# What asks for more than A, B, r and α. With those above it is all that PEFT 0.21 knows: it warns of any other, and leaves it out.
+# What asks for more than A, B, r and α. With those above it is all that PEFT 0.21 knows: it warns of any other,
+# and leaves it out.
 _MORE = {"alora_invocation_tokens", "arrow_config", "bias", "ensure_weight_tying", "fan_in_fan_out", "kasa_config"}
 _MORE |= {"layer_replication", "lora_bias", "megatron_config", "modules_to_save", "monteclora_config", "runtime_config"}
 _MORE |= {"target_parameters", "trainable_token_indices", "use_bdlora", "use_dora", "use_qalora", "velora_config"}
@@ -46,13 +47,15 @@ _STARTS = (None, True, False, "gaussian", "eva", "orthogonal", "mica")
 # Ways that took a part of W into A and B, and that PEFT can convert into a plain update of W.
 _CONVERTIBLE = ("pissa", "olora", "corda", "lora_ga")
 
-# A pattern that repeats a group, or repeats anything more often than this, can be searched for years: (a+)+ or .*.*.*.*.*.*.*
+# A pattern that repeats a group, or repeats anything more often than this, can be searched for years:
+# (a+)+ or .*.*.*.*.*.*.*
 _REPEATED_GROUP, _REPEATS = re.compile(r"\)[*+{]"), re.compile(r"[*+{]|(?<![*+}(])\?")
 MOST_REPEATS, LONGEST_PATTERN = 6, 300
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """The settings in `file`, an adapter_config.json. Raises ValueError when it is damaged or asks for more than LoRA."""
+    """The settings in `file`, an adapter_config.json.
+    Raises ValueError when it is damaged or asks for more than LoRA."""
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -97,7 +100,8 @@ def type_fault(config: dict[str, Any]) -> str:
 def by_layer(patterns: dict[str, Any], layers: Iterable[str], otherwise: Any) -> dict[str, Any]:
     """What rank_pattern or alpha_pattern says of each of `layers`, and `otherwise` where it says nothing.
 
-    By PEFT's rule (peft.utils.other.get_pattern_key): the first pattern that means the whole name, or its end behind a dot.
+    By PEFT's rule (peft.utils.other.get_pattern_key): the first pattern that means the whole name,
+    or its end behind a dot.
     """
     compiled = [(re.compile(rf"(.*\.)?({pattern})$"), value) for pattern, value in patterns.items()]
 
@@ -148,6 +152,6 @@ def _check_start(folder: Path, start: Any) -> None:
             "path_initial_model_for_weight_conversion=folder_saved_before_training)"
         )
     raise ValueError(
-        f"{folder} was started with init_lora_weights = {str(start)[:40]!r}, which changes the base's weights as well; this "
-        f"small loader leaves them alone, and the answers would be wrong: {advice}."
+        f"{folder} was started with init_lora_weights = {str(start)[:40]!r}, which changes the base's weights as well; "
+        f"this small loader leaves them alone, and the answers would be wrong: {advice}."
     )

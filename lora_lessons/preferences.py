@@ -172,7 +172,8 @@ def _train(
     parts_of: Callable[[int, list[int]], Iterator[tuple[Tensor, float]]],
     on_step: Callable[[training.Training], Any],
 ) -> training.Training:
-    """AdamW over what is trainable; `parts_of` a step and the examples it draws are the parts of its loss, and of the number to keep."""
+    """AdamW over what is trainable; `parts_of` a step and the examples it draws are the parts of its loss,
+    and of the number to keep."""
     learned = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(learned, lr=how.learning_rate, weight_decay=how.weight_decay)
     run = training.Training(steps=how.steps)
@@ -254,7 +255,8 @@ def train_on_reward(
     loss_of: Callable[[Tensor, Tensor, Tensor], Tensor] = push,
     on_step: Callable[[training.Training], Any] = lambda run: None,
 ) -> training.Training:
-    """Train on what `reward` says of the model's own answers: `how.batch_size` questions a step, `group` answers to each.
+    """Train on what `reward` says of the model's own answers: `how.batch_size` questions a step,
+    `group` answers to each.
 
     What is kept of each step is the mean reward, not the loss, whose value says nothing. Every answer is used once, by
     the model that sampled it. Raises TrainingStopped when the loss is not finite.

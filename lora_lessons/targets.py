@@ -36,7 +36,8 @@ def resolve_targets(model: nn.Module, target_modules: str | Iterable[str]) -> li
         if wrong:
             kind = type(modules[wrong[0]]).__name__
             raise ValueError(
-                f"target_modules: {entry!r} is a {kind} ({wrong[0]}), and LoRA here wraps Linear layers. {_nearest(entry, linears)}"
+                f"target_modules: {entry!r} is a {kind} ({wrong[0]}), and LoRA here wraps Linear layers. "
+                f"{_nearest(entry, linears)}"
             )
         adapted += [name for name in hits if name not in adapted]
     return [name for name in linears if name in adapted]

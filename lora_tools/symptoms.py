@@ -18,14 +18,21 @@ from lora_lessons.exhibits import Exhibit, Suspect, place, suspects
 # What learners call one thing; the first of each line stands for all. The filter on the web reads the same lines.
 ALIKE = """
 fall falls falling fell drop drops dropped decrease decreases decreased decreasing goes-down went-down sinks
-flat stuck plateau plateaus constant does-not-fall doesnt-fall not-falling does-not-decrease doesnt-decrease not-decreasing does-not-go-down doesnt-go-down not-going-down isnt-going-down wont-go-down
+flat stuck plateau plateaus constant does-not-fall doesnt-fall not-falling does-not-decrease doesnt-decrease \
+not-decreasing does-not-go-down doesnt-go-down not-going-down isnt-going-down wont-go-down
 rises rise rising rose increases climbs climbing goes-up going-up went-up
 gradient gradients grad grads
-text answer answers answered output outputs reply replies response responses generation generations completion completions says
-same unchanged identical unaffected no-effect not-applied never-applied isnt-applied no-op noop takes-no-effect never-take-effect never-takes-effect no-difference changes-nothing nothing-changes nothing-changed does-nothing did-nothing no-change as-if-untrained as-if-never-trained as-if-it-had-never-been-trained
+text answer answers answered output outputs reply replies response responses generation generations completion \
+completions says
+same unchanged identical unaffected no-effect not-applied never-applied isnt-applied no-op noop takes-no-effect \
+never-take-effect never-takes-effect no-difference changes-nothing nothing-changes nothing-changed does-nothing \
+did-nothing no-change as-if-untrained as-if-never-trained as-if-it-had-never-been-trained
 weak weaker barely hardly faint little slightly tiny-effect almost-nothing
 strong stronger exaggerated overreacts overdone
-endless never-stops never-stop never-ends never-end goes-on doesnt-stop does-not-stop not-stop wont-stop will-not-stop learn-to-stop learned-to-stop learns-to-stop when-to-stop how-to-stop keeps-talking keeps-going keeps-generating rambles forever endlessly nonstop cannot-terminate never-terminates does-not-terminate never-learned-to-stop past-the-end not-stopping isnt-stopping
+endless never-stops never-stop never-ends never-end goes-on doesnt-stop does-not-stop not-stop wont-stop \
+will-not-stop learn-to-stop learned-to-stop learns-to-stop when-to-stop how-to-stop keeps-talking keeps-going \
+keeps-generating rambles forever endlessly nonstop cannot-terminate never-terminates does-not-terminate \
+never-learned-to-stop past-the-end not-stopping isnt-stopping
 bos bos-token begin-of-text beginning-of-text begin-of-sequence beginning-of-sequence
 eos eos-token end-token end-of-turn end-of-text end-of-sequence eot
 max-length max-seq-length max-sequence-length max-seq-len seq-length seq-len cutoff-len
@@ -37,7 +44,8 @@ memory vram ram oom ooms out-of-memory outofmemory outofmemoryerror
 crash crashes crashed crashing dies died killed
 nan nans not-a-number
 forget forgets forgot forgotten forgetting catastrophic-forgetting
-memorise memorised memorises memorising memorize memorized memorizes memorizing overfit overfits overfitted overfitting over-fit over-fits over-fitted over-fitting learned-by-heart verbatim
+memorise memorised memorises memorising memorize memorized memorizes memorizing overfit overfits overfitted \
+overfitting over-fit over-fits over-fitted over-fitting learned-by-heart verbatim
 large big huge enormous bloated gigantic
 lower worse bad poor poorly degraded ruined destroyed
 train trains trained training trainable sft finetune finetuning finetuned fine-tune fine-tuned fine-tuning tuning
@@ -73,15 +81,17 @@ quantized quantised quantization quantisation quantize qlora nf4 4bit 4bits 4-bi
 _EMPTY = """
 a an the i my me we our it its is are was were be been am of to in on at for with and or but so as that this there then
 than when while from by after before if do does did has have had can could should would will what why how very too also
-just still even need needs needed use uses used takes take although though all any some get gets got go goes gone went seem seems like
-problem issue bug silently valueerror runtimeerror userwarning warning
+just still even need needs needed use uses used takes take although though all any some get gets got go goes gone went
+seem seems like problem issue bug silently valueerror runtimeerror userwarning warning
 """
-# What the museum is not about: other ways to train, pictures, what was not installed, found or started, and what a program says
-# that it cannot do. A complaint of these may share its words with an exhibit, so it must fit all the better.
+# What the museum is not about: other ways to train, pictures, what was not installed, found or started, and what a
+# program says that it cannot do. A complaint of these may share its words with an exhibit,
+# so it must fit all the better.
 _ELSEWHERE = """
 dpo orpo kto ppo grpo rlhf reward rewards diffusion sdxl flux comfyui whisper image images video audio
-importerror modulenotfounderror attributeerror typeerror keyerror indexerror nameerror traceback install pip docker download
-downloads kernel supported unsupported mismatch deepspeed fsdp ddp dataparallel gpus kaggle illegal segfault nccl hang hangs device devices tensorboard wandb slurm
+importerror modulenotfounderror attributeerror typeerror keyerror indexerror nameerror traceback install pip docker
+download downloads kernel supported unsupported mismatch deepspeed fsdp ddp dataparallel gpus kaggle illegal segfault
+nccl hang hangs device devices tensorboard wandb slurm
 """
 _SUFFIXES = ("ingly", "ation", "edly", "ings", "ing", "ed", "ies", "es", "ly", "s", "e")
 # what a word weighs that no symptom has: the more of them, the less sure a match is
@@ -92,8 +102,8 @@ _LONGEST = 20.0
 _CAUSE = 0.7
 # below this, nothing was said that any exhibit answers to
 _FAINTEST = 0.2
-# a good fit scores this much, half its lead over the next one counted in (what fits two suspects alike says little of either), and
-# the words that it rests on weigh this much: no word does alone, and "loss" and "train" do not
+# a good fit scores this much, half its lead over the next one counted in (what fits two suspects alike says little of
+# either), and the words that it rests on weigh this much: no word does alone, and "loss" and "train" do not
 _GOOD, _EVIDENCE = 0.56, 4.2
 # what scores this much, by more than one word, is right too often to say that nothing fits
 _NEAR = 0.31
@@ -114,7 +124,8 @@ _STOPPED_WITH = re.compile(r"(?i)\b\w+(?:error|exception):")
 
 
 class Match(NamedTuple):
-    """A suspect and how well the words fit it, 0 … about 1; `good` where that is more than a guess, `near` where it may be one."""
+    """A suspect and how well the words fit it, 0 … about 1; `good` where that is more than a guess,
+    `near` where it may be one."""
 
     suspect: Suspect
     score: float
@@ -191,7 +202,8 @@ def as_data(match: Match) -> dict[str, Any]:
 
 @cache
 def _read() -> tuple[dict[str, list[tuple[frozenset[str], float]]], Counter[str]]:
-    """Of each suspect its symptoms and its own sentence, as (stems, how much they count); and how many suspects have a stem."""
+    """Of each suspect its symptoms and its own sentence, as (stems, how much they count);
+    and how many suspects have a stem."""
     texts = {
         id: [*((_stems(symptom), 1.0) for symptom in one.symptoms), (_stems(one.suspect), _CAUSE)]
         for id, one in suspects().items()

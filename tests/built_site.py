@@ -1,6 +1,7 @@
 """The whole site of the course, built once for all workers of a test session: its pages are only read.
 
-$LORA_LESSONS_SITE may name its folder, for several sessions: `make test` does, and you may while you work on the tests alone.
+$LORA_LESSONS_SITE may name its folder, for several sessions: `make test` does,
+and you may while you work on the tests alone.
 """
 
 from __future__ import annotations

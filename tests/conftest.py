@@ -1,4 +1,5 @@
-"""What every test has: a progress file and a thread count of its own; a tiny model, and the real base once a session."""
+"""What every test has: a progress file and a thread count of its own; a tiny model,
+and the real base once a session."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ _workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, min(2, os.cpu_count() or 1) // _workers)))  # before torch is loaded
 
 
-# What may go to either worker by itself, and takes long; lessons 04 and 10 take up the adapter that 03 of the same run kept.
+# What may go to either worker by itself, and takes long;
+# lessons 04 and 10 take up the adapter that 03 of the same run kept.
 _ALONE = re.compile(r"::test_(?:the_lesson_runs|the_side_trip_runs|a_lessons_widgets_move)\w*\[(\d\d)_\w+\]$")
 _CHAIN = re.compile(r"::test_(?:the_lesson_runs\w*\[(?:03|04|10)_\w+\]|what_was_trained_in_lesson_03\w*)$")
 
@@ -43,8 +45,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 # What the quick loop leaves out: whatever starts kernels, servers, browsers or other processes, or trains for long.
 _SLOW = re.compile(
-    r"tests/(browser|in_workshop/(?:bench|record|site)|tools/cluster|experiments|tools/export|reliability|sabotage|training|models|lessons/l00_start_here|lessons/l09_adapters|lessons/l12_faster)/"
-    r"|test_(again|api|wheel|colab|conversations|doctor|every_model|disk_cache|fetching|fit|hall_3|kernel|lab|layers|lessons|likeness|live|my_layer"
+    r"tests/(browser|in_workshop/(?:bench|record|site)|tools/cluster|experiments|tools/export|"
+    r"reliability|sabotage|training|models|lessons/l00_start_here|lessons/l09_adapters|lessons/l12_faster)/"
+    r"|test_(again|api|wheel|colab|conversations|doctor|every_model|disk_cache|fetching|fit|hall_3|kernel|lab|layers|"
+    r"lessons|likeness|live|my_layer"
     r"|new_lesson|nf4|peft_config|prediction|published|replay|rooms|run|runner|terminal|what_fits|workflows)\.py"
 )
 # A mark on the command line replaces the one of pyproject.toml, which leaves these out.

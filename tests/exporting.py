@@ -1,4 +1,5 @@
-"""What the tests of the exports share: little models of every family, adapters of PEFT's making, and logits to compare."""
+"""What the tests of the exports share: little models of every family, adapters of PEFT's making,
+and logits to compare."""
 
 import json
 from collections import Counter
@@ -70,7 +71,8 @@ def worst(a, b):
 
 
 def sentencepiece_like():
-    """A tokenizer as Llama 2 and Mistral have it (▁ for a space, bytes for what is unknown), of a few hundred tokens."""
+    """A tokenizer as Llama 2 and Mistral have it (▁ for a space, bytes for what is unknown),
+    of a few hundred tokens."""
     first = ["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256))]
     trained = Tokenizer(kinds.BPE())
     trained.normalizer = normalizers.Replace(" ", "▁")
@@ -91,7 +93,8 @@ def sentencepiece_like():
 
 
 def byte_level(name, template):
-    """A tokenizer of some hundred tokens that cuts words as SmolLM2, Qwen2 or Llama 3 does, with SmolLM2's end and start."""
+    """A tokenizer of some hundred tokens that cuts words as SmolLM2, Qwen2 or Llama 3 does,
+    with SmolLM2's end and start."""
     rules = next(seen for seen, known in vocabulary.SPLITTERS.items() if known == name)
     first = pre_tokenizers.Digits(True) if name == "smollm" else pre_tokenizers.Split(Regex(rules[0]), "isolated")
     level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=name == "smollm")
@@ -130,7 +133,8 @@ TOKENIZERS = {"llama": "llama-bpe", "mistral": "llama", "qwen2": "qwen2", "qwen3
 
 
 def little_model(kind, folder, chat_template, **changes):
-    """A random little model of a family, with that family's kind of tokenizer, saved in `folder`; (model, tokenizer)."""
+    """A random little model of a family, with that family's kind of tokenizer, saved in `folder`; (model,
+    tokenizer)."""
     tokenizer = sentencepiece_like() if kind == "mistral" else byte_level(TOKENIZERS[kind], chat_template)
     settings = {
         "hidden_size": 256,

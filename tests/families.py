@@ -1,4 +1,5 @@
-"""Bases of this year's families, tiny and random: their configs as transformers has them, and adapters that PEFT makes of them."""
+"""Bases of this year's families, tiny and random: their configs as transformers has them,
+and adapters that PEFT makes of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""One hostile string for whatever is shown: what it tries in HTML, in Markdown, in formulas and on a terminal; and a harmless one."""
+"""One hostile string for whatever is shown: what it tries in HTML, in Markdown, in formulas and on a terminal;
+and a harmless one."""
 
 NOWHERE = "http://hostile.invalid/"
 PAGE = (
@@ -7,7 +8,8 @@ PAGE = (
     '<iframe srcdoc="<script>parent.hacked=4</script>"></iframe> '
     f"[a](javascript:window.hacked=5) ![b]({NOWHERE}b) <{NOWHERE}c> {NOWHERE}d www.example.org "
     "&lt;img src=x onerror=window.hacked=6&gt; &#60;script&#62;window.hacked=7&#60;/script&#62; "
-    "$\\href{javascript:window.hacked=8}{x}$ \\(y\\) $$z$$ \\begin{align}u\\end{align} `code` ``` **bold** _em_ ~~gone~~ | cell | "
+    "$\\href{javascript:window.hacked=8}{x}$ \\(y\\) "
+    "$$z$$ \\begin{align}u\\end{align} `code` ``` **bold** _em_ ~~gone~~ | cell | "
 )
 # colours, a title, a C1 code, an override and a mark of direction, what has no width, other ends of a line
 TERMINAL = "\x1b[31m\x1b]0;title\x07\x9b2J\x08\u202e\u200f\u200b\u2028\u2066\ufeff\U000e0041\r!"

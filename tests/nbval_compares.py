@@ -1,8 +1,9 @@
 """What nbval compares of a stored output (a pytest plugin): every cell by default, pictures and addresses aside.
 
 A number that was recorded is compared with its record's band, wherever it is shown: another version of a library may
-round it otherwise. Everything else is compared by its letters. A cell tagged `nbval-ignore-output` shows what another run or machine does not repeat. Of it the frame is compared: the
-kinds of its outputs, the names and units of its records, and every verdict card and caption with its numbers masked.
+round it otherwise. Everything else is compared by its letters. A cell tagged `nbval-ignore-output` shows what another
+run or machine does not repeat. Of it the frame is compared: the kinds of its outputs, the names and units of its
+records, and every verdict card and caption with its numbers masked.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
-    """Records are compared as they are shown, to four digits: the baselines hold the rest. A scene has its day and machine."""
+    """Records are compared as they are shown, to four digits: the baselines hold the rest.
+    A scene has its day and machine."""
     if isinstance(collector, IPyNbFile):
         collector.skip_compare = (*collector.skip_compare, MIME, SCENE)
         collector.sanitize_patterns.update(MASKS)
@@ -65,7 +67,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _compared(item: IPyNbCell, same: Callable[..., bool], ran: list[Any], stored: list[Any]) -> bool:
-    """Whether what ran would be stored as what is: a widget leaves its still, and progress and warnings leave nothing."""
+    """Whether what ran would be stored as what is: a widget leaves its still,
+    and progress and warnings leave nothing."""
     kept, book = as_stored(ran), item.parent
     if same is IPyNbCell.compare_outputs and len(kept) == len(stored):
         if not hasattr(book, "pairs"):
@@ -127,7 +130,8 @@ def _same_frame(item: Any, ran: list[Any], stored: list[Any]) -> bool:
 def frame(outputs: list[Any]) -> list[Any]:
     """What stays the same of outputs whose values vary.
 
-    Where its printed lines stand is not: nbval moves them to the first, and a run that was found prints before its picture.
+    Where its printed lines stand is not: nbval moves them to the first,
+    and a run that was found prints before its picture.
     """
     scenes = [SCENE in output.get("data", {}) for output in outputs]
     framed = [_frame(output, tells) for output, tells in zip(outputs, [False, *scenes], strict=False)]

@@ -1,4 +1,5 @@
-"""Adapters of every kind that PEFT makes, on a tiny base: made once, moved a little as training would, and saved by PEFT."""
+"""Adapters of every kind that PEFT makes, on a tiny base: made once, moved a little as training would,
+and saved by PEFT."""
 
 from __future__ import annotations
 
@@ -147,7 +148,8 @@ def logits(model: Any) -> Any:
 
 
 def what_peft_does(kept: Kept, base: Any) -> tuple[str, str]:
-    """How PEFT loads an adapter onto `base` (yes; no: it raises; care: other answers), and whether a merge says the same.
+    """How PEFT loads an adapter onto `base` (yes; no: it raises; care: other answers),
+    and whether a merge says the same.
 
     PEFT's own merge, and the merged model as it comes back from disk.
     """

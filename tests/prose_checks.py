@@ -20,7 +20,10 @@ _FREE = re.compile(
 def free_numbers(markdown: str) -> list[str]:
     """Numbers that look measured (a decimal point, or a unit behind them) and say nothing of their source."""
     prose = re.sub(
-        r"```.*?```|~~~.*?~~~|^#+ (?:Exercise|Exhibit) .*?$|\bsections? \d[\d.]*\d|`[^`]*`|\$\$.*?\$\$|\$[^$\n]*\$|\]\([^)]*\)",
+        (
+            r"```.*?```|~~~.*?~~~|^#+ (?:Exercise|Exhibit) .*?$|\bsections? "
+            r"\d[\d.]*\d|`[^`]*`|\$\$.*?\$\$|\$[^$\n]*\$|\]\([^)]*\)"
+        ),
         " ",
         _BOUND.sub(" ", markdown),
         flags=re.S | re.M,

@@ -64,7 +64,8 @@ def q4_k_m(blocks):
 
 
 def write(file, model_type, type_of, architecture=None, fields=None, drop=(), seed=0, **settings):
-    """A GGUF of a random model: `type_of` says the type of each matrix; vectors are F32. `fields` change the metadata."""
+    """A GGUF of a random model: `type_of` says the type of each matrix; vectors are F32.
+    `fields` change the metadata."""
     tokenizer, generator = tokenizer_of(CHATML), np.random.default_rng(seed)
     config = AutoConfig.for_model(model_type, **{"vocab_size": len(tokenizer) + 3} | settings)
     with torch.device("meta"):

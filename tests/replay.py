@@ -19,7 +19,8 @@ KERNEL = Path(__file__).with_name("replay_kernel.py")
 
 
 def with_tests() -> str:
-    """PYTHONPATH with this folder first, where pytest finds the plugin `nbval_compares` before it reads any settings."""
+    """PYTHONPATH with this folder first, where pytest finds the plugin `nbval_compares`
+    before it reads any settings."""
     return os.pathsep.join(filter(None, [str(KERNEL.parent), os.environ.get("PYTHONPATH", "")]))
 
 

@@ -22,7 +22,8 @@ SETTINGS = training.Settings(steps=30, batch_size=3, learning_rate=1e-2, warmup=
 
 
 def make_examples() -> list[tasks.Encoded]:
-    """Nine random conversations of 6 to 14 tokens, with answers of 1 to 9: a mean of the ranks' means would be wrong."""
+    """Nine random conversations of 6 to 14 tokens, with answers of 1 to 9:
+    a mean of the ranks' means would be wrong."""
     generator = torch.Generator().manual_seed(0)
     made = []
     for number in range(9):

@@ -20,16 +20,17 @@ def recorded(lesson):
 
 
 def of_one_run(lesson):
-    """What the lesson measured that depends on the machine (volatile), by record name: quoted as of one run, or not at all."""
+    """What the lesson measured that depends on the machine (volatile), by record name: quoted as of one run,
+    or not at all."""
     return {name: entry["value"] for name, entry in (read_baseline(lesson) or {}).get("volatile", {}).items()}
 
 
 class Sources(Mapping):
     """The lesson's records by name, and by a prefix what lies elsewhere.
 
-    `published:svd_llm.intact` is a row of data/published.toml, `06_quantization:perplexity.nf4` another lesson's record,
-    `measurements:training_speed.steps` a number in that recorded file, and `lora_lessons.lora.NAME` a number of the package:
-    a list counts as its length, a function without arguments as what it returns.
+    `published:svd_llm.intact` is a row of data/published.toml, `06_quantization:perplexity.nf4` another lesson's
+    record, `measurements:training_speed.steps` a number in that recorded file, and `lora_lessons.lora.NAME` a number of
+    the package: a list counts as its length, a function without arguments as what it returns.
     """
 
     def __init__(self, lesson=None):

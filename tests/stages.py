@@ -71,7 +71,8 @@ def timed(report: Path) -> list[tuple[float, str]]:
 
 
 def main(names: list[str]) -> int:
-    """Run the stages named (none: all), each whatever became of the others; print what they took. Returns the worst status."""
+    """Run the stages named (none: all), each whatever became of the others; print what they took.
+    Returns the worst status."""
     if not names:
         shutil.rmtree(REPORTS, ignore_errors=True)
     shutil.rmtree(SITE, ignore_errors=True)

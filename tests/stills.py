@@ -1,4 +1,5 @@
-"""Widgets that nobody has moved: the picture, and the sentences below it, of one setting each; and how a page moves them."""
+"""Widgets that nobody has moved: the picture, and the sentences below it, of one setting each;
+and how a page moves them."""
 
 from lora_lessons import memory, planning
 from lora_lessons.course.stage import Scene

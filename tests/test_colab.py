@@ -117,7 +117,10 @@ def course(tmp_path):
 
 def run_cell(python, folder, environment=None, stops=False):
     """The set-up cell, run in `folder`, then what it made of the environment."""
-    look = "\nfrom importlib.metadata import version\nimport lora_lessons.files\nprint([version(n) for n in ('numpy', 'tqdm', 'platformdirs')])"
+    look = (
+        "\nfrom importlib.metadata import version\nimport lora_lessons.files\nprint([version(n) for n in ('numpy', "
+        "'tqdm', 'platformdirs')])"
+    )
     (folder / "cell.ipy").write_text(set_up_cell() + look, encoding="utf-8")
     clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | (environment or {})
     done = subprocess.run([python, "-m", "IPython", "cell.ipy"], cwd=folder, capture_output=True, text=True, env=clean)

@@ -1,4 +1,5 @@
-"""The arrows of the house: imports point down, none goes in a circle, and each net catches what is planted in a copy."""
+"""The arrows of the house: imports point down, none goes in a circle,
+and each net catches what is planted in a copy."""
 
 import ast
 import os
@@ -82,7 +83,8 @@ def hidden_imports(package):
 
 
 def named_in_strings(package):
-    """(module, what it names) of every string that is a module's whole name, as `-m` and workers take it, and points up or nowhere."""
+    """(module, what it names) of every string that is a module's whole name, as `-m` and workers take it,
+    and points up or nowhere."""
     doors = ["lora_lessons", "lora_tools", "workshop"]
     trees = list(modules(package))
     known = {name for name, _, _ in trees}

@@ -1,4 +1,5 @@
-"""The pages that programs and their authors follow: every block runs as it stands, in order, on a tiny base for the embedded one."""
+"""The pages that programs and their authors follow: every block runs as it stands, in order,
+on a tiny base for the embedded one."""
 
 import json
 import os

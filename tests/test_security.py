@@ -1,4 +1,5 @@
-"""SECURITY.md, held to: what others give is read as data, starts no download, and nothing is heard beyond this machine."""
+"""SECURITY.md, held to: what others give is read as data, starts no download,
+and nothing is heard beyond this machine."""
 
 import ast
 import json
@@ -193,7 +194,8 @@ LOADERS = {
 @pytest.mark.parametrize("model_type", ["theirs", "llama"])
 @pytest.mark.parametrize("name", LOADERS)
 def test_code_that_a_folder_brings_never_runs(name, model_type, tmp_path, monkeypatch):
-    """Of a family that transformers does not know, the model is refused; of one that it knows, its own class is used."""
+    """Of a family that transformers does not know, the model is refused; of one that it knows,
+    its own class is used."""
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("it asks whether to run the code"))
     folder, marker = with_code(tmp_path, model_type)
     if name == "plan" and model_type == "llama":

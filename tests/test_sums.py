@@ -1,4 +1,5 @@
-"""SHA256SUMS: what is noted is checked, as sha256sum itself would; and the course's own adapters are what was shipped."""
+"""SHA256SUMS: what is noted is checked, as sha256sum itself would;
+and the course's own adapters are what was shipped."""
 
 import random
 import shutil

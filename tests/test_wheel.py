@@ -139,7 +139,8 @@ def test_nothing_of_the_workshop_and_no_test_is_in_it(installed):
 
 
 def test_the_hooks_and_the_step_judge_each_file_as_a_users_workflow_would(outside, installed, tmp_path):
-    """Their own words, run by the shells that pre-commit and GitHub run them in, with the installed command on the path."""
+    """Their own words, run by the shells that pre-commit and GitHub run them in,
+    with the installed command on the path."""
     program = tmp_path / "bin" / "lora-lessons"
     program.parent.mkdir()
     program.write_text(f"#!{sys.executable}\nimport sys\nfrom lora_tools import cli\nsys.exit(cli.main())\n")

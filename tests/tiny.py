@@ -49,7 +49,8 @@ class AsciiTokenizer:
 
 
 class Letters:
-    """A tokenizer whose answers are their tokens' numbers, so that each token can be counted; the template is the question."""
+    """A tokenizer whose answers are their tokens' numbers, so that each token can be counted;
+    the template is the question."""
 
     eos_token_id = 2
 

@@ -1,4 +1,5 @@
-"""Tiny models of random weights in folders, what transformers itself makes of them in 4 bits, and a few steps of training."""
+"""Tiny models of random weights in folders, what transformers itself makes of them in 4 bits,
+and a few steps of training."""
 
 import torch
 from torch import nn

@@ -67,7 +67,8 @@ def new_lesson(
 ) -> int:
     """Make a new lesson from the template.
 
-    Notebook, room, tests, syllabus row and baseline. The lesson passes the tests as it stands. Write yours over it, piece by piece.
+    Notebook, room, tests, syllabus row and baseline. The lesson passes the tests as it stands. Write yours over it,
+    piece by piece.
     """
     from workshop.new_lesson import make
 

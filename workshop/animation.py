@@ -1,4 +1,5 @@
-"""The animation in the README: lesson 00's door as it was recorded: first what came of it, then step by step up to that.
+"""The animation in the README: lesson 00's door as it was recorded: first what came of it,
+then step by step up to that.
 
 `python -m workshop animation` draws docs/door.gif; with --record it trains first.
 """
@@ -34,7 +35,9 @@ def record(seed: int = 0) -> dict[str, Any]:
     taught = teach(models.load(precision="fp32"), seed=seed)
     film = taught.film
     recording = {
-        "what": "lesson 00's door: the loss of every step in nats, and the answers by the step after which it was asked",
+        "what": (
+            "lesson 00's door: the loss of every step in nats, and the answers by the step after which it was asked"
+        ),
         "question": film.question,
         "losses": [round(loss, 4) for loss in film.losses],
         "answers": {when: " ".join(answer.split()) for when, answer in film.answers.items() if when.isdigit()},
@@ -91,8 +94,8 @@ def words(run: Mapping[str, Any]) -> str:
     steps = len(losses)
     return (
         f"Lesson 00's door, recorded: over {steps} training steps the loss falls from {losses[0]:.2f} to "
-        f"{losses[-1]:.2f} nats. Asked “{run['question']}”, the model first answers “{_short(answers['0'])}”, and at the "
-        f"end “{answers[str(steps)]}”"
+        f"{losses[-1]:.2f} nats. Asked “{run['question']}”, the model first answers “{_short(answers['0'])}”, and at "
+        f"the end “{answers[str(steps)]}”"
     )
 
 

@@ -40,7 +40,8 @@ def _checked(address: str) -> str:
 def set_address(new: str) -> list[Path]:
     """Write the address `new` into pyproject.toml, the README, every badge and every set-up cell.
 
-    A notebook without a badge gets one, under its title. Returns the files that changed. Raises ValueError where it is no address on GitHub; nothing is written then.
+    A notebook without a badge gets one, under its title. Returns the files that changed. Raises ValueError where it is
+    no address on GitHub; nothing is written then.
     """
     old, root, changed = address(), course_root(), []
     in_colab = f"/github/{owner_and_name(old)}/"

@@ -1,7 +1,7 @@
 """How much there is to think with, held to the limits of pyproject.toml's `[tool.budget]`: `python -m workshop budget`.
 
-A statement is a node of Python's own syntax tree. A docstring is the one statement that it is, so its length costs nothing,
-and neither do blank lines, comments and long words.
+A statement is a node of Python's own syntax tree. A docstring is the one statement that it is, so its length costs
+nothing, and neither do blank lines, comments and long words.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""A new lesson from the template in `template/`: notebook, room, wrong answers, syllabus row, baseline. All, or nothing."""
+"""A new lesson from the template in `template/`: notebook, room, wrong answers, syllabus row, baseline. All,
+or nothing."""
 
 from __future__ import annotations
 
@@ -67,7 +68,8 @@ def _check(name: str, question: str) -> None:
         ),
         (
             not _QUESTION.fullmatch(question),
-            f"{question!r} is no lesson's question: give at most 70 characters in one line that end with a question mark, "
+            f"{question!r} is no lesson's question: give at most 70 characters in one line that "
+            "end with a question mark, "
             'without any of " \\ | < > { }.',
         ),
         (taken, f"lesson {name[:2]} is there already, {taken}: choose another number."),

@@ -1,4 +1,5 @@
-"""What README, CONTRIBUTING, two pages of docs/ and the lessons do not write by hand: minutes, tables, the map, verdict cards."""
+"""What README, CONTRIBUTING, two pages of docs/ and the lessons do not write by hand: minutes, tables, the map,
+verdict cards."""
 
 from __future__ import annotations
 
@@ -33,7 +34,10 @@ from .tools_cases import cases_table, judged_table
 
 FILES = ("README.md", "CONTRIBUTING.md", "docs/evidence.md", "docs/commands.md")
 _MADE = re.compile(
-    r"(?P<begin><!-- `python -m workshop readme` makes the (?P<what>[\w ]+) -->\n).*?(?P<end>\n<!-- end of the (?P=what) -->)",
+    (
+        r"(?P<begin><!-- `python -m workshop readme` makes the (?P<what>[\w ]+) "
+        r"-->\n).*?(?P<end>\n<!-- end of the (?P=what) -->)"
+    ),
     re.S,
 )
 
@@ -83,7 +87,8 @@ def minutes_of(path: Path) -> Callable[[str], str]:
 
 
 def cards_of(path: Path) -> Callable[[str], str]:
-    """What brings the verdict cards that a notebook shows up to date: other sizes of base may be asked without a run of it."""
+    """What brings the verdict cards that a notebook shows up to date:
+    other sizes of base may be asked without a run of it."""
     notebook = nbformat.read(path, as_version=4)
     values = {name: one.value for name, one in records_of(notebook).items()}
     rooms()  # their verdicts register themselves
@@ -98,7 +103,8 @@ def _in_json(text: str) -> str:
 
 
 def lessons_table() -> str:
-    """One row per lesson: number, question, a learner's minutes and the recorded run's, its memory, and the claims that it judges."""
+    """One row per lesson: number, question, a learner's minutes and the recorded run's, its memory,
+    and the claims that it judges."""
     rows = ["| lesson | question | to read | exercises | to run | memory | claims |", "|---|---|---|---|---|---|---|"]
     rooms()  # their verdicts register themselves
     for path in lessons():
@@ -109,7 +115,8 @@ def lessons_table() -> str:
         judged = ", ".join(sorted(one.id for one in CLAIMS if one.lesson == path.stem))
         read, exercises = learning_minutes(nbformat.read(path, as_version=4))
         rows.append(
-            f"| [{number}](notebooks/{path.name}) | {question(path)} | {read} | {exercises} | {minutes} | {memory}{besides} | {judged} |"
+            f"| [{number}](notebooks/{path.name}) | {question(path)} | {read} | {exercises} | {minutes} | "
+            f"{memory}{besides} | {judged} |"
         )
     return "\n".join([*rows, "", *(f"- {way}" for way in ways())])
 
@@ -127,8 +134,9 @@ def papers_table() -> str:
         found = " ".join(text for text in (row.found, row.at_sizes, f"*What may differ here:* {row.differs}") if text)
         rows.append(f"| {row.id} | {row.claim} ({source}) | {row.verdict} | {found} |")
     more = (
-        "“This run cannot tell” means that what we did could not have shown what the paper claims, or could not have told it from something else. "
-        "The papers' own sentences stand on the site's page of papers; `lora-lessons claims` prints them."
+        "“This run cannot tell” means that what we did could not have shown what the paper claims, or could not have "
+        "told it from something else. The papers' own sentences stand on the site's page of papers; "
+        "`lora-lessons claims` prints them."
     )
     return "\n".join([*rows, "", more])
 
@@ -167,15 +175,21 @@ def _speed(recording: dict[str, Any]) -> str:
     rows = [
         "## What it costs in time",
         "",
-        f"Measured on {where}: {recording['steps']} steps of eight conversations{_lengths(recording)}, all sides in turn, medians.",
+        (
+            f"Measured on {where}: {recording['steps']} steps of eight conversations{_lengths(recording)}, "
+            "all sides in turn, medians."
+        ),
         "",
-        "| task | trained by | seconds | supervised tokens per second | held-out loss | peak memory | share of the machine's limit |",
+        (
+            "| task | trained by | seconds | supervised tokens per second | held-out loss | peak memory | share "
+            "of the machine's limit |"
+        ),
         "|---|---|---|---|---|---|---|",
     ]
     closing = (
-        f"So this course's loop is {_times(recording)} times as fast as Trainer with PEFT, on these short chats and on models of the "
-        f"families {', '.join(FAMILIES)}; others train the plain way.{_as_it_comes(recording)} `lora-lessons bench train` measures "
-        "it on your machine."
+        f"So this course's loop is {_times(recording)} times as fast as Trainer with PEFT, on these short chats and on "
+        f"models of the families {', '.join(FAMILIES)}; others train the plain way.{_as_it_comes(recording)} "
+        "`lora-lessons bench train` measures it on your machine."
     )
     return "\n".join([*rows, *map(_speed_row, recording["rows"]), "", closing])
 
@@ -246,7 +260,8 @@ FAULTS = ("traceback", "hang", "silent", "memory")
 
 
 def reliability_table() -> str:
-    """What became of bad files, kills and sabotages, from the records of `pytest -m reliability` and of the sabotages."""
+    """What became of bad files, kills and sabotages,
+    from the records of `pytest -m reliability` and of the sabotages."""
     attacks, sabotages = (measurements() / f"{name}.json" for name in ("reliability", "sabotages"))
     parts = ["## What bad files and kills do to it"]
     if attacks.is_file():
@@ -264,9 +279,10 @@ def _attacks(recording: dict[str, Any]) -> Iterator[str]:
         kinds.setdefault(row["kind"], []).append(row)
     columns = ("inputs", "right", "sentence", *FAULTS)
     yield (
-        f"Measured on {recording['date']} on {recording['machine']}, seed {recording['seed']}: each reader got valid files with something "
-        "wrong in them. It may give the right result, or one sentence that says what to do. The last four columns count "
-        "the faults: a library's error, more than 20 seconds, another result without a word, twice the usual memory."
+        f"Measured on {recording['date']} on {recording['machine']}, seed {recording['seed']}: each reader got valid "
+        "files with something wrong in them. It may give the right result, or one sentence that says what to do. The "
+        "last four columns count the faults: a library's error, more than 20 seconds, another result without a word, "
+        "twice the usual memory."
     )
     yield from ("", "| files | readers | inputs | right result | sentence | traceback | hang | silent | memory |")
     yield "|" + "---|" * (2 + len(columns))
@@ -289,8 +305,9 @@ def _sabotages(recording: dict[str, Any]) -> str:
     caught = [row for row in recording["rows"] if row["caught_by"]]
     slowest = max((row["seconds"] for row in caught), default=0.0)
     return (
-        f"The tests were tested, too (on {recording['date']} on {recording['machine']}): of {len(recording['rows'])} sabotages of the code "
-        f"and the records, {len(caught)} made a test fail, each within {math.ceil(slowest)} seconds of a processor."
+        f"The tests were tested, too (on {recording['date']} on {recording['machine']}): of {len(recording['rows'])} "
+        f"sabotages of the code and the records, {len(caught)} made a test fail, "
+        f"each within {math.ceil(slowest)} seconds of a processor."
     )
 
 

@@ -48,8 +48,9 @@ def sizes_table() -> str:
         "",
         *_statements(record),
         "",
-        f"“1 run” is one seed: another may say otherwise, so one run within {ALONE} of a limit is not told apart from it. Behind a share of answers stands Wilson's interval, over the answers of all "
-        "seeds; behind other numbers Student's t over the seeds.",
+        f"“1 run” is one seed: another may say otherwise, so one run within {ALONE} of a limit is not told apart from "
+        "it. Behind a share of answers stands Wilson's interval, over the answers of all seeds; behind other numbers "
+        "Student's t over the seeds.",
     ]
     for claim, lines in groupby(filter(attrgetter("measured"), sizes.table(record)), key=attrgetter("claim")):
         asked = sizes.CLAIMS[claim]

@@ -1,4 +1,5 @@
-"""Three of this year's mistakes that cost a training in silence, as README and the site show them, and what became of all cases."""
+"""Three of this year's mistakes that cost a training in silence, as README and the site show them,
+and what became of all cases."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ JOB = Job("qlora", 16, ("q_proj", "k_proj", "v_proj", "o_proj"), seq=1024, recip
 
 
 def cases_table() -> str:
-    """A row of each of three cases of the last fifty: what somebody had, what the programs said, and what our tool says."""
+    """A row of each of three cases of the last fifty: what somebody had, what the programs said,
+    and what our tool says."""
     shown = _record()["shown"]
     planned = _planned(shown["model"], shown["batch_size"])
     rows = [
@@ -27,15 +29,15 @@ def cases_table() -> str:
             "An adapter of Llama-3.2-1B at r = 64, with `use_rslora`",
             "SGLang computes α/r where rsLoRA means α/√r, an eighth of the strength, and says nothing "
             "([sglang#40835](https://github.com/sgl-project/sglang/issues/40835), September 2026; not run here)",
-            "`inspect`: SGLang, with care: “it computes α/r where rsLoRA means α/√r: raise lora_alpha √r-fold (8) and switch "
-            "use_rslora off, or merge it first”",
+            "`inspect`: SGLang, with care: “it computes α/r where rsLoRA means α/√r: raise lora_alpha √r-fold (8) and "
+            "switch use_rslora off, or merge it first”",
         ),
         (
             "Answers with their reasoning between `<think>` and `</think>`, and the template of DeepSeek-R1-Distill",
             "The template cuts the reasoning out of every answer, so it is never learned (rendered here; "
             "[trl#6766](https://github.com/huggingface/trl/issues/6766), August 2026)",
-            "`check`: “this chat template has the model think where it is asked, and cuts what stands between `<think>` and `</think>` "
-            "out of an answer, so the thinking is lost”, and which template keeps it",
+            "`check`: “this chat template has the model think where it is asked, and cuts what stands between "
+            "`<think>` and `</think>` out of an answer, so the thinking is lost”, and which template keeps it",
         ),
         (
             f"{shown['model']}, QLoRA on a T4, {shown['batch_size']} texts of {JOB.seq:,} tokens at once",
@@ -84,8 +86,9 @@ def judged_table() -> str:
         [
             "## The tools, on cases that no test had seen",
             "",
-            f"{record['judged']} Right means that the tool says what they say and nothing false beside it. In brackets: how many were wrong *in silence*, so "
-            f"that something goes wrong and the tool says nothing. We had wanted {WANTED} right, and none in silence{first}.",
+            f"{record['judged']} Right means that the tool says what they say and nothing false beside it. In "
+            "brackets: how many were wrong *in silence*, so that something goes wrong and the tool says nothing. We "
+            f"had wanted {WANTED} right, and none in silence{first}.",
             "",
             f"| right of {each} at first (in silence) | command | {' | '.join(map(_ordinal, range(len(fifties))))} |",
             "|---" * (len(fifties) + 2) + "|",
@@ -93,11 +96,14 @@ def judged_table() -> str:
             "",
             *(f"- The {_ordinal(at)}: {_about(fifty, whole)}" for at, fifty in enumerate(fifties)),
             "",
-            f"What was wrong was mended by general rules, each time before the next fifty was seen; the cases of lasting worth are tests. {still} stay wrong. One: a plan for {low['what']}, "
-            f"{low['planned']:.1f} GB where the process held {low['held']:.2f}, is too low. Of the last three times fifty about {_one_in(wrong, LATEST * whole)} was wrong in some sentence; expect no better.",
+            "What was wrong was mended by general rules, each time before the next fifty was seen; the cases of "
+            f"lasting worth are tests. {still} stay wrong. One: a plan for {low['what']}, {low['planned']:.1f} GB "
+            f"where the process held {low['held']:.2f}, is too low. Of the last three times fifty about "
+            f"{_one_in(wrong, LATEST * whole)} was wrong in some sentence; expect no better.",
             "",
-            f"Among the models are {len(times)} whose memory others measured on a Tesla T4 ([fitcheck]({record['memory']['url']}), "
-            f"September 2026, QLoRA): they held {min(times):.2f} to {max(times):.2f} times their plan.",
+            f"Among the models are {len(times)} whose memory others measured on a Tesla T4 "
+            f"([fitcheck]({record['memory']['url']}), September 2026, QLoRA): they held {min(times):.2f} to "
+            f"{max(times):.2f} times their plan.",
         ]
     )
 

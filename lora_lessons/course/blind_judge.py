@@ -1,7 +1,7 @@
 """A blind comparison: two answers to one question side by side, and nobody says which is whose until all are judged.
 
-Which side the adapter is on is drawn by seed for each question, and stays in Python: the page does not know it. What was
-judged is kept with the learner's progress, under the answers themselves, so that it survives a restart.
+Which side the adapter is on is drawn by seed for each question, and stays in Python: the page does not know it. What
+was judged is kept with the learner's progress, under the answers themselves, so that it survives a restart.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Tally(NamedTuple):
 
 
 class BlindJudge(anywidget.AnyWidget):
-    """Two answers and three buttons: left, right, no difference; by mouse, or by ←, → and ↓. Backspace takes one back."""
+    """Two answers and three buttons: left, right, no difference; by mouse, or by ←, → and ↓.
+    Backspace takes one back."""
 
     _esm = page_half(Path(__file__).with_name("blind_judge.js"))
     _css = Path(__file__).with_name("blind_judge.css")
@@ -84,7 +85,8 @@ class BlindJudge(anywidget.AnyWidget):
         self.judge(self.asked.get("pair", -1), self.asked.get("choice", OPEN))
 
     def judge(self, pair: int, choice: str) -> None:
-        """Note "l", "r", "=" (no difference) or "." (taken back) for a pair, and keep it; anything else is left alone."""
+        """Note "l", "r", "=" (no difference) or "." (taken back) for a pair, and keep it;
+        anything else is left alone."""
         if not isinstance(pair, int) or not 0 <= pair < len(self._pairs) or choice not in ("l", "r", SAME, OPEN):
             return
         side = {"l": self._adapter_left[pair], "r": not self._adapter_left[pair]}
@@ -117,14 +119,16 @@ def judged_key(pairs: Sequence[Pair]) -> str:
 
 
 def sides(pairs: Sequence[Pair], seed: int = 0) -> list[bool]:
-    """For each pair, whether the adapter's answer is on the left: half of them, in an order drawn by seed and answers."""
+    """For each pair, whether the adapter's answer is on the left: half of them,
+    in an order drawn by seed and answers."""
     left = [n % 2 == 0 for n in range(len(pairs))]
     random.Random(f"{seed} {judged_key(pairs)}").shuffle(left)
     return left
 
 
 def by_chance(wins: int, of: int) -> float:
-    """How often a coin, thrown `of` times, falls as unevenly as `wins` to the rest, or more: the two-sided sign test."""
+    """How often a coin, thrown `of` times, falls as unevenly as `wins` to the rest, or more:
+    the two-sided sign test."""
     most = max(wins, of - wins)
     tail = sum(math.comb(of, k) for k in range(most, of + 1)) / 2**of
     return min(1.0, 2 * tail)
@@ -144,8 +148,8 @@ def in_words(tally: Tally) -> str:
     if chance < 0.05:
         better = "adapter's" if share > 0.5 else "base's"
         return (
-            f"{counted}A coin would fall as unevenly in {chance:.1%} of such rounds, so you do prefer the {better} answers: "
-            "you, to these questions. Another judge, or other questions, may see it otherwise."
+            f"{counted}A coin would fall as unevenly in {chance:.1%} of such rounds, so you do prefer the {better} "
+            "answers: you, to these questions. Another judge, or other questions, may see it otherwise."
         )
     if (wins := enough(of)) is None:
         can = "So few pairs cannot tell, whatever you answer: judge at least six that differ."
@@ -167,6 +171,7 @@ def still(pairs: Sequence[dict[str, str]]) -> str:
     one = {name: in_html(text) for name, text in pairs[0].items()}
     table = f"<table><tr>{cell.format(one['left'])}{cell.format(one['right'])}</tr></table>"
     return (
-        f"<p><b>{one['question']}</b></p>{table}<p><i>A still: the first of {len(pairs)} questions, the answers of the base "
-        "and of the adapter side by side, in an order that is not said. Run this lesson's cells to judge them.</i></p>"
+        f"<p><b>{one['question']}</b></p>{table}<p><i>A still: the first of {len(pairs)} questions, the answers of the "
+        "base and of the adapter side by side, in an order that is not said. "
+        "Run this lesson's cells to judge them.</i></p>"
     )

@@ -122,7 +122,8 @@ class ChatBox(anywidget.AnyWidget):
 def write(
     base: models.Base, question: str, say: Callable[[str], None], stop: threading.Event, max_new_tokens: int = 60
 ) -> int:
-    """The greedy answer to `question`, told to `say` as it grows; ends early once `stop` is set. Returns its tokens' number."""
+    """The greedy answer to `question`, told to `say` as it grows; ends early once `stop` is set.
+    Returns its tokens' number."""
     tokenizer, model = base.tokenizer, base.model
     messages = [{"role": "user", "content": question}]
     text = models.rendered(tokenizer, messages)

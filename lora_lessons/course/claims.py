@@ -143,7 +143,8 @@ def verdict(id: str, lesson: str) -> None:
 
 
 class Card(NamedTuple):
-    """What a verdict card shows: the claim, the verdict in words, the sentence with the values measured, other sizes."""
+    """What a verdict card shows: the claim, the verdict in words, the sentence with the values measured,
+    other sizes."""
 
     id: str
     says: str
@@ -181,7 +182,8 @@ def card(one: Claim, values: Mapping[str, Value]) -> Card:
 
 
 _CARD = re.compile(
-    r"<b>(?P<id>[^<]+)</b> The page says: <i>(?P<says>.*?)</i><details(?: open)?><summary><b>Verdict: (?P<said>[^<]*)\.</b> "
+    r"<b>(?P<id>[^<]+)</b> The page says: <i>(?P<says>.*?)</i><details(?: open)?><summary><b>Verdict: "
+    r"(?P<said>[^<]*)\.</b> "
     r"What we saw</summary>(?P<sentence>.*?)(?:<br><small>(?P<at_sizes>.*?)</small>)?</details></div>",
     re.S,
 )

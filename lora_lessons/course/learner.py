@@ -29,7 +29,8 @@ def progress_file() -> Path:
 
 
 class _Unsaved(NamedTuple):
-    """What could not be saved: it lasts as long as this kernel. `readable`: the file may be written once there is room."""
+    """What could not be saved: it lasts as long as this kernel. `readable`:
+    the file may be written once there is room."""
 
     progress: dict[str, dict[str, Any]]
     readable: bool
@@ -40,7 +41,8 @@ _unsaved: dict[Path, _Unsaved] = {}
 
 
 def read_progress() -> dict[str, dict[str, Any]]:
-    """The learner's file as {"solved": {id: date}, "predictions": {key: value}, "judged": {key: marks}}; empty where there is none.
+    """The learner's file as {"solved": {id: date}, "predictions": {key: value}, "judged": {key: marks}};
+    empty where there is none.
 
     A damaged file is set aside beside itself, never overwritten. Where that cannot be, or the file cannot be read, the
     lesson is told so once, and what it remembers lasts as long as this kernel.
@@ -204,7 +206,10 @@ def _how_close(guess: Any, measured: Any) -> str:
         return "Very close."
     if factor < 1.5:
         return "Close."
-    sentence = f"Your guess is {show_value(float(factor))} times too {'high' if guess > measured else 'low'}: what did you assume?"
+    sentence = (
+        f"Your guess is {show_value(float(factor))} times too {'high' if guess > measured else 'low'}: "
+        "what did you assume?"
+    )
     return sentence + " Did you mean another unit?" * any(0.5 < factor / prefix < 2 for prefix in (1e3, 1e6))
 
 

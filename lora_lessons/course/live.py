@@ -77,7 +77,8 @@ class LossCurve:
 
 
 class Rungs(LossCurve):
-    """A `LossCurve` for a run that may be stopped early: it takes as many steps as the file `allowed` says, and waits there.
+    """A `LossCurve` for a run that may be stopped early: it takes as many steps as the file `allowed` says,
+    and waits there.
 
     Whoever watches the notebook sees the losses, and writes a larger number, or 0: that stops the run as Ctrl-C does.
     """

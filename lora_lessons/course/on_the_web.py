@@ -58,16 +58,17 @@ def live(
     """Let the widget that `cell` shows live on the web, under `name`.
 
     `make` gives the Stage as the lesson's cell makes it. `values` are those that a control offers there; a control that
-    is not named offers all it has. The slider's own name thins out its stops.
-    Settings that differ in a control named in `apart` lie in files of their own, fetched when they are first asked for.
-    `controls` is how many there are, so that the page keeps room for them. With `ends`, a whole number typed beyond what
-    the slider can be is answered with Python's own refusal.
+    is not named offers all it has. The slider's own name thins out its stops. Settings that differ in a control named
+    in `apart` lie in files of their own, fetched when they are first asked for. `controls` is how many there are, so
+    that the page keeps room for them. With `ends`,
+    a whole number typed beyond what the slider can be is answered with Python's own refusal.
     """
     LIVE[name] = Live(name, cell, make, values or {}, tuple(apart), controls, ends)
 
 
 def kind(name: str, esm: Path, css: Path | None = None, answers: Path | None = None) -> None:
-    """Let the site know a kind of widget: its own script and style in JupyterLab, and a script that answers in place of Python."""
+    """Let the site know a kind of widget: its own script and style in JupyterLab,
+    and a script that answers in place of Python."""
     KINDS[name] = Kind(esm, css, answers)
 
 

@@ -19,7 +19,8 @@ IMPORTS = "import math\n\nimport torch\nfrom torch import Tensor, nn\nfrom torch
 
 
 def source_of(made: Any) -> str:
-    """The lines that define a class or a function, also in a notebook's cell. Raises OSError where they cannot be found."""
+    """The lines that define a class or a function, also in a notebook's cell.
+    Raises OSError where they cannot be found."""
     for one in (made, *vars(made).values()):
         if code := getattr(getattr(one, "__func__", one), "__code__", None):  # also of a static method
             text = "".join(linecache.getlines(code.co_filename))
@@ -34,7 +35,8 @@ def source_of(made: Any) -> str:
 
 
 def learned(layer: Any, name: str) -> Any:
-    """The lora_A or lora_B of a learner's layer: itself, or the weight of the nn.Linear that it is; None where there is none."""
+    """The lora_A or lora_B of a learner's layer: itself, or the weight of the nn.Linear that it is;
+    None where there is none."""
     from torch import nn
 
     part = getattr(layer, name, None)
@@ -42,7 +44,8 @@ def learned(layer: Any, name: str) -> Any:
 
 
 def not_drawn(A_of: Callable[[], Any]) -> str | None:
-    """What is wrong where every new layer starts from the same A; `A_of` makes a layer and gives its A. None if nothing is."""
+    """What is wrong where every new layer starts from the same A; `A_of` makes a layer and gives its A.
+    None if nothing is."""
     import torch
 
     starts, seeds = [], []
@@ -51,7 +54,10 @@ def not_drawn(A_of: Callable[[], Any]) -> str | None:
         starts.append(A_of())
         seeds.append(torch.get_rng_state())
     if torch.equal(*seeds):
-        return "Your __init__ sets the seed, so all layers start alike, and so does all that is drawn after them: leave it out."
+        return (
+            "Your __init__ sets the seed, so all layers start alike, and so does all that is drawn after them: "
+            "leave it out."
+        )
     return (
         "Every layer you make starts from the same A. Draw it at random, without a seed."
         if torch.equal(*starts)

@@ -1,4 +1,5 @@
-"""Figures that others published: `data/published.toml` holds each with its source, and whoever quotes one names its row."""
+"""Figures that others published: `data/published.toml` holds each with its source,
+and whoever quotes one names its row."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from typing import Any
 
 from ..paths import course_root
 
-# What a group says of all its figures: `cards` are the claims that they bear on, `words` what they say of those, with {row}.
+# What a group says of all its figures: `cards` are the claims that they bear on, `words` what they say of those,
+# with {row}.
 ABOUT = ("source", "url", "cards", "words")
 
 
@@ -54,7 +56,8 @@ def as_printed(figure: Any) -> str:
 
 
 def groups() -> dict[str, dict[str, Any]]:
-    """What each group says of all its figures, in the table's order: the source, its address, the claims' cards, its words."""
+    """What each group says of all its figures, in the table's order: the source, its address, the claims' cards,
+    its words."""
     return dict(_groups(_table()))
 
 

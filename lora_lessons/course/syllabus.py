@@ -1,4 +1,5 @@
-"""The course on one page: every lesson's question, what you can do after it, what time it takes, and three ways through."""
+"""The course on one page: every lesson's question, what you can do after it, what time it takes,
+and three ways through."""
 
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ def group_of(number: str) -> str:
 
 
 class Route(NamedTuple):
-    """A way through the course: its lessons, and the hours that it takes to read and run, to build by hand, and for other exercises."""
+    """A way through the course: its lessons, and the hours that it takes to read and run, to build by hand,
+    and for other exercises."""
 
     name: str
     lessons: Sequence[str]
@@ -107,7 +109,8 @@ def _folded(cell: Any) -> bool:
 
 
 def learning_minutes(notebook: Any) -> tuple[int, int]:
-    """Minutes to read a notebook, its folded hints left out; and those of its exercises, as their titles estimate them."""
+    """Minutes to read a notebook, its folded hints left out; and those of its exercises,
+    as their titles estimate them."""
     cells = cells_seen(notebook) + pictures_seen(notebook)
     reading = words_seen(notebook) / WORDS_A_MINUTE + MINUTES_A_CELL * cells
     return round(reading), sum(minutes for minutes, _ in _exercises(notebook))
@@ -135,8 +138,8 @@ def ways() -> list[str]:
 
 
 def course_map() -> Any:
-    """A table of the whole course in its groups, with links; a side trip is named by its question, and a lesson that is not there yet
-    is marked "to come"."""
+    """A table of the whole course in its groups, with links; a side trip is named by its question, and a lesson that is
+    not there yet is marked "to come"."""
     from IPython.display import HTML
 
     here, rows = {path.stem[:2]: path.name for path in lessons()}, []

@@ -97,8 +97,8 @@ def measure_all(
 
     After `seconds` no further setting is begun, and that is said.
 
-    Default: a 7B on a card, the base's shape on a processor; data/measurements/ledger_<card>.json. Raises ModelError when
-    the model's configuration cannot be had.
+    Default: a 7B on a card, the base's shape on a processor; data/measurements/ledger_<card>.json. Raises ModelError
+    when the model's configuration cannot be had.
     """
     card = models.card()
     name = model or (SEVEN_B if card else BASE_NAME)
@@ -132,7 +132,8 @@ def measure_all(
     if errors:
         within = sum(error <= 0.05 for error in errors)
         print(
-            f"{within} of {len(errors)} measured settings within 5%, the largest error {max(errors):.1%}. Written to {file}"
+            f"{within} of {len(errors)} measured settings within 5%, the largest error {max(errors):.1%}. "
+            f"Written to {file}"
         )
     return rows
 
@@ -228,7 +229,8 @@ def run(name: str, job: Job) -> Iterator[dict[str, Any]]:
 
 
 def _on_the_card(loss_of: Callable[..., Any], texts: Sequence[Encoded], optimizer: Any) -> dict[str, Any]:
-    """Two steps without a tape: what PyTorch's allocator gave out at most, what it reserved, what the card lost beside."""
+    """Two steps without a tape: what PyTorch's allocator gave out at most, what it reserved,
+    what the card lost beside."""
     import torch
 
     for _ in range(2):  # the first also makes cuBLAS' workspaces

@@ -31,8 +31,8 @@ class Way(NamedTuple):
 def even_marks(W: Tensor, blocksize: int = 32, offset: bool = False) -> Tensor:
     """W on 16 even marks per block and back, as llama.cpp's Q4_0 and (with `offset`) Q4_1 round, for any block size.
 
-    Q4_0: marks −8 … 7 times a scale, so that the block's largest weight, whatever its sign, lies on mark −8. Q4_1: 16 marks from the
-    block's lowest weight to its highest. Scale and offset are kept in 16 bits.
+    Q4_0: marks −8 … 7 times a scale, so that the block's largest weight, whatever its sign, lies on mark −8. Q4_1: 16
+    marks from the block's lowest weight to its highest. Scale and offset are kept in 16 bits.
     """
     blocks = W.detach().float().reshape(-1, blocksize)
     if offset:
@@ -69,7 +69,8 @@ WAYS: dict[str, Way] = {
 
 @contextmanager
 def rounded(model: Any, weights: Mapping[str, Tensor], way: Way) -> Iterator[None]:
-    """While the block runs, each named weight of `model` is what `way` gives back of it; afterwards it is `weights` again."""
+    """While the block runs, each named weight of `model` is what `way` gives back of it;
+    afterwards it is `weights` again."""
     try:
         with torch.no_grad():
             for name, W in weights.items():
@@ -103,7 +104,8 @@ def rank(
 ) -> dict[str, dict[str, Any]]:
     """For each way: bits, the mean relative error of the weights, and 1 − cosine between each text's two embeddings.
 
-    `ways` are by name, `texts` by default every sentence of the general text. The encoder's weights are afterwards what they were.
+    `ways` are by name, `texts` by default every sentence of the general text.
+    The encoder's weights are afterwards what they were.
     """
     texts = sentences() if texts is None else texts
     before, kept = embeddings(encoder, texts), weights(encoder)
@@ -128,7 +130,8 @@ def recorded() -> dict[str, Any]:
 
 
 def spectra(found: Mapping[str, Tensor]) -> dict[str, float]:
-    """The share of full rank that keeps 90% of the energy, mean over the weights; and of normal noise of their shapes."""
+    """The share of full rank that keeps 90% of the energy, mean over the weights;
+    and of normal noise of their shapes."""
 
     def share(W: Tensor) -> float:
         S = lowrank.svd(W).S

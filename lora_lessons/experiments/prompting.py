@@ -14,19 +14,21 @@ RULES = {
         "Then always end with the same sentence: Keep the lamp lit."
     ),
     "plain_language": (
-        "You put clauses of contracts into plain language. Answer in one or two sentences of at most 20 words, with fewer "
-        "words than the clause. Say 'you' to the reader and 'we' for whoever wrote the clause. Keep every number as it is "
-        "written and add none. Use no contract words such as 'shall', 'upon' or 'lessee'. Use no lists and no markdown."
+        "You put clauses of contracts into plain language. Answer in one or two sentences of at most 20 words, with "
+        "fewer words than the clause. Say 'you' to the reader and 'we' for whoever wrote the clause. Keep every number "
+        "as it is written and add none. Use no contract words such as 'shall', 'upon' or 'lessee'. "
+        "Use no lists and no markdown."
     ),
     "code_style": (
-        "Answer with one Python function and nothing else: no code fence, no comment, no import, no print. Annotate every "
-        "parameter and the return. Begin with a docstring of one line that starts with a verb and ends with a full stop. At "
-        "most six lines follow, the last one returns a value. Use double quotes and lines of at most 88 characters."
+        "Answer with one Python function and nothing else: no code fence, no comment, no import, no print. Annotate "
+        "every parameter and the return. Begin with a docstring of one line that starts with a verb and ends with a "
+        "full stop. At most six lines follow, the last one returns a value. "
+        "Use double quotes and lines of at most 88 characters."
     ),
     "strict_json": (
-        "Answer with one line of JSON and nothing else: the keys item, count, day, name, in this order. item is the whole "
-        "phrase that is counted, word for word. count is a whole number in digits. day is a day of the week. name is the "
-        "customer's. What the message does not say is null."
+        "Answer with one line of JSON and nothing else: the keys item, count, day, name, in this order. item is the "
+        "whole phrase that is counted, word for word. count is a whole number in digits. day is a day of the week. "
+        "name is the customer's. What the message does not say is null."
     ),
 }
 EXAMPLES = 3

@@ -12,7 +12,8 @@ def best_rate(found: Mapping[float, float], best: Callable[..., float] = min) ->
 
 
 def between(losses: Mapping[float, float]) -> float:
-    """Where the loss is lowest between the rates that were tried: the bottom of the parabola through the best and its neighbours.
+    """Where the loss is lowest between the rates that were tried:
+    the bottom of the parabola through the best and its neighbours.
 
     Over the logarithm of the rate. Where the best one lacks a neighbour that ended, it is the best one itself.
     """

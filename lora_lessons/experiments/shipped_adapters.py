@@ -1,4 +1,5 @@
-"""The adapters that ship with the course: where they lie, and what was measured when `python -m workshop adapters` made them."""
+"""The adapters that ship with the course: where they lie,
+and what was measured when `python -m workshop adapters` made them."""
 
 from __future__ import annotations
 

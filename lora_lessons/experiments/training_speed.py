@@ -58,13 +58,13 @@ def measure(
 ) -> dict[str, Any]:
     """Every side on both tasks, in turn, `repeats` times; prints medians and ratios, and keeps the recording.
 
-    Held-out losses are nats per supervised token, rates supervised tokens per second, memory the peak of the process, beside
-    its peak while the base was loaded.
-    "Nothing shared" is this course's loop when every chat begins in its own way: these two tasks' chats share a prompt,
-    which is then computed once for a batch. Without TRL its side is left out, which is said.
+    Held-out losses are nats per supervised token, rates supervised tokens per second, memory the peak of the process,
+    beside its peak while the base was loaded. "Nothing shared" is this course's loop when every chat begins in its own
+    way: these two tasks' chats share a prompt, which is then computed once for a batch.
+    Without TRL its side is left out, which is said.
 
-    On a `model` of your own, Trainer's side and the course's take OWN_STEPS steps on one task. `precision` is "fp32", "bf16"
-    or "nf4"; without it, what this machine computes faster.
+    On a `model` of your own, Trainer's side and the course's take OWN_STEPS steps on one task. `precision` is "fp32",
+    "bf16" or "nf4"; without it, what this machine computes faster.
     """
     precision = precision or models.best_precision().name
     recording: dict[str, Any] = {"precision": precision, "steps": OWN_STEPS if model else steps, "rows": []}
@@ -109,7 +109,8 @@ def in_words(rows: list[dict[str, Any]]) -> Iterator[str]:
         yield (
             f"{row['task']:<12}{row['side']:<28}{row['seconds']:6.1f} s{spread}"
             f"{row['supervised_per_second']:6.0f} supervised tokens/s{times}   "
-            f"held-out {row['loss']:.3f} nats   peak {row['peak'] / 1e9:.2f} GB{loading}   {row['share_of_limit']:.0%} of the limit"
+            f"held-out {row['loss']:.3f} nats   peak {row['peak'] / 1e9:.2f} GB{loading}   "
+            f"{row['share_of_limit']:.0%} of the limit"
         )
 
 
@@ -170,8 +171,9 @@ def one_side(wanted: dict[str, Any], folder: Path) -> None:
 
 
 def needed(model: Any, seen: list[tasks.Encoded], batch_size: int) -> float:
-    """Floating-point operations that the steps need: linear layers twice per token (there, and back to x), A and B three
-    times, the head twice per supervised token. What every chat of a batch begins with counts once; attention is left out.
+    """Floating-point operations that the steps need: linear layers twice per token (there, and back to x), A and B
+    three times, the head twice per supervised token. What every chat of a batch begins with counts once;
+    attention is left out.
     """
     from ..fast.rows import Rows
 

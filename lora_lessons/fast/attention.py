@@ -10,7 +10,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from .rows import Rows, past
 
-# Attention weights of one layer that may be kept, in bytes: 8 conversations of 100 tokens with 9 heads in bf16 are 1.4 MB.
+# Attention weights of one layer that may be kept, in bytes:
+# 8 conversations of 100 tokens with 9 heads in bf16 are 1.4 MB.
 KEPT = 4 * 2**20
 
 
@@ -32,9 +33,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, rows: Rows, on: str = "") -> Tensor:
 def attention(Q: Tensor, K: Tensor, V: Tensor, sees: Tensor | None, on: str = "") -> Tensor:
     """softmax(Q·Kᵀ/√D)·V where `sees` (queries × keys) is true: Q, K, V are conversations × heads × tokens × D.
 
-    Without `sees` each token sees itself and those before it: PyTorch's own attention then needs no mask, of which every
-    block would keep one. Short texts on a processor take `ShortAttention`; PyTorch's own does not hold all of the weights
-    at once. `on` ("cpu" or "cuda") says whose way to go where Q lies on neither.
+    Without `sees` each token sees itself and those before it: PyTorch's own attention then needs no mask, of which
+    every block would keep one. Short texts on a processor take `ShortAttention`; PyTorch's own does not hold all of the
+    weights at once. `on` ("cpu" or "cuda") says whose way to go where Q lies on neither.
     """
     weights = Q.shape[:3].numel() * K.shape[2] * Q.itemsize
     if (on or Q.device.type) == "cpu" and weights <= KEPT:
@@ -83,7 +84,8 @@ def _flat(out: Tensor, rows: Rows) -> Tensor:
 
 
 class Rectangle(torch.autograd.Function):
-    """own tokens × … → conversations × longest × …; both ways are plain lookups, because no token stands there twice."""
+    """own tokens × … → conversations × longest × …; both ways are plain lookups,
+    because no token stands there twice."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, rows: Rows) -> Tensor:

@@ -13,7 +13,8 @@ from ..models.frozen import Frozen
 
 
 class Whole:
-    """A frozen weight W (d×k), multiplied whole; asked for each time, so that one in 4 bits exists only for its product."""
+    """A frozen weight W (d×k), multiplied whole; asked for each time,
+    so that one in 4 bits exists only for its product."""
 
     def __init__(self, weight: Callable[[], Tensor], bias: Tensor | None = None) -> None:
         self.weight, self.bias = weight, bias
@@ -29,7 +30,8 @@ class LoRAProducts(torch.autograd.Function):
     """hᵢ = x·Wᵢᵀ + sᵢ·(x·Aᵢᵀ)·Bᵢᵀ for all layers that read the same x (q, k and v; gate and up).
 
     Kept for the way back are x and x·Aᵀ (tokens × Σr). The A's lie stacked, so that x meets them once. W gets no
-    gradient, and how it is held is its own affair (`Frozen`): whole, or in 4 bits of which a slice is unpacked at a time.
+    gradient, and how it is held is its own affair (`Frozen`): whole,
+    or in 4 bits of which a slice is unpacked at a time.
     """
 
     @staticmethod
@@ -94,7 +96,8 @@ class SwiGLU(torch.autograd.Function):
 
 
 class Rotation(torch.autograd.Function):
-    """Rotary embedding of heads (tokens × heads × D) by cos and sin (tokens × 1 × D/2): backward turns the other way."""
+    """Rotary embedding of heads (tokens × heads × D) by cos and sin (tokens × 1 × D/2):
+    backward turns the other way."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -106,10 +106,10 @@ def _name_of(hook: Any) -> str:
 class FastPath:
     """The loss of a batch, and gradients for its adapters, with the least work that we know of.
 
-    `dtype` is what is multiplied in: torch.bfloat16 as under autocast, or the model's own, as its norms have it. A base kept
-    in more bits is copied to it once, while this object lives; one in 4 bits is unpacked for each product anew. `on` ("cpu"
-    or "cuda") says whose way attention goes where the model lies on neither; `chunk` is how many supervised tokens have
-    their logits at once.
+    `dtype` is what is multiplied in: torch.bfloat16 as under autocast, or the model's own, as its norms have it. A base
+    kept in more bits is copied to it once, while this object lives; one in 4 bits is unpacked for each product anew.
+    `on` ("cpu" or "cuda") says whose way attention goes where the model lies on neither; `chunk` is how many supervised
+    tokens have their logits at once.
     """
 
     def __init__(self, model: Any, dtype: torch.dtype | None = None, share_prefix: bool = True, on: str = "") -> None:

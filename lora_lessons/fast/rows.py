@@ -24,8 +24,8 @@ class Rows:
     `input_ids` and `positions` (tokens,): what is read, and its place in its own conversation. The first `shared` of
     them belong to every conversation. `supervised` (answers,) says which tokens are followed by a token that is taught,
     and `labels` (answers,) which one. `grid` (conversations × longest) finds each conversation's own tokens among those
-    after the prefix, and `inside` (own tokens,) is the way back. `sees` (longest × prefix and longest) says which keys a
-    token may look at behind a shared prefix; None where there is none, and each looks at its own past.
+    after the prefix, and `inside` (own tokens,) is the way back. `sees` (longest × prefix and longest) says which keys
+    a token may look at behind a shared prefix; None where there is none, and each looks at its own past.
 
     Every size is known from `batch` alone, so `device` may be "meta".
     """

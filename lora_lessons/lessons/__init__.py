@@ -44,7 +44,8 @@ def progress_map() -> Any:
         squares = _squares(mine, done)
         count = f"{sum(e.id in done for e in mine)} of {len(mine)} solved"
         rows.append(
-            f"<tr><td><a href='{html.escape(path.name)}'>{html.escape(path.stem)}</a></td><td style='letter-spacing:.3em'>{squares}</td><td>{count}</td></tr>"
+            f"<tr><td><a href='{html.escape(path.name)}'>{html.escape(path.stem)}</a></td><td "
+            f"style='letter-spacing:.3em'>{squares}</td><td>{count}</td></tr>"
         )
     return HTML(f"<table><tr><th>lesson</th><th>exercises</th><th></th></tr>{''.join(rows)}</table>")
 

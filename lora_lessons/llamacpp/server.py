@@ -64,7 +64,8 @@ class Server:
         return {self.names[entry["id"]]: entry["scale"] for entry in self.ask("/lora-adapters")}
 
     def tokens(self, text: str, *, special: bool = False) -> list[int]:
-        """`text` as token ids, special tokens recognised; `special` adds the beginning token where the model wants one."""
+        """`text` as token ids, special tokens recognised;
+        `special` adds the beginning token where the model wants one."""
         return list(self.ask("/tokenize", {"content": text, "add_special": special, "parse_special": True})["tokens"])
 
     def render(self, messages: Sequence[Mapping[str, str]]) -> str:
@@ -120,8 +121,8 @@ def serve(
     """A server on 127.0.0.1, on a free port and with a token of its own, until the block ends.
 
     `adapters` are loaded beside the base by name, all of them at scale 0; more cannot be added later. `exact` turns
-    flash attention off and keeps keys and values in fp32. It works on `parallel` requests at once, each with a context of
-    `context` tokens. Raises ModelError when llama.cpp cannot load a file.
+    flash attention off and keeps keys and values in fp32. It works on `parallel` requests at once, each with a context
+    of `context` tokens. Raises ModelError when llama.cpp cannot load a file.
     """
     import torch
 

@@ -1,7 +1,8 @@
 """The ledger: what a training step holds in memory, predicted before and measured after.
 
-`bill` is its lines, `job` what is trained. `tape` writes down what a step holds; `build` makes the model, with numbers or
-without, `way` says how a step comes to its loss, and `prediction` reads a whole model's bill off a few blocks. Whether that fits a card, `tools.planning` says.
+`bill` is its lines, `job` what is trained. `tape` writes down what a step holds; `build` makes the model, with numbers
+or without, `way` says how a step comes to its loss, and `prediction` reads a whole model's bill off a few blocks.
+Whether that fits a card, `tools.planning` says.
 """
 
 from .bill import BASE_BYTES as BASE_BYTES

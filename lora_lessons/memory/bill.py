@@ -33,7 +33,8 @@ CONTEXT_BYTES = 0.5 * GB  # CUDA's context and the kernels it loads
 SLACK = 0.03  # of the tensors' bytes: what PyTorch's allocator rounds up and cannot hand out again
 
 
-# What each size of a bill is called, and in which order, wherever a bill is drawn, printed or said; indented: of the weights.
+# What each size of a bill is called, and in which order, wherever a bill is drawn, printed or said; indented:
+# of the weights.
 LINES = {
     "weights": "weights",
     "base": "  linear layers",
@@ -176,7 +177,8 @@ def chunked(logits: Tensor, labels: Tensor, vocab_size: int, **_: Any) -> Tensor
 
 
 class _InChunks(torch.autograd.Function):
-    """The mean cross-entropy of `logits` (tokens × words) and `labels` (tokens); the gradient takes the logits' place."""
+    """The mean cross-entropy of `logits` (tokens × words) and `labels` (tokens);
+    the gradient takes the logits' place."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
-"""The model that a job trains, built with random numbers, or without any on the meta device: the same layers both times.
+"""The model that a job trains, built with random numbers, or without any on the meta device:
+the same layers both times.
 
 And the usual Hugging Face recipe, what PEFT and transformers' Trainer add to a step: `prepare_model_for_kbit_training`
 keeps in 32 bits whatever NF4 does not pack: embeddings, output head, norms. `Trainer` with bf16=True then runs the
@@ -60,8 +61,8 @@ def build(
         _attach(model, job, linears)
     if job.loss in bill.FUSED and any("lora_" in name for name, _ in model.get_output_embeddings().named_parameters()):
         raise ValueError(
-            "a fused loss multiplies by the head's weight itself, so an adapter of the head would not be trained: leave the "
-            "head out of target_modules, or plan it with loss = 'whole'."
+            "a fused loss multiplies by the head's weight itself, so an adapter of the head would not be trained: "
+            "leave the head out of target_modules, or plan it with loss = 'whole'."
         )
     model.train()
     if job.gradient_checkpointing:
@@ -120,7 +121,8 @@ def _take_first(config: Any, blocks: int) -> None:
 
 
 def windows(config: Any) -> list[tuple[str, int]]:
-    """The names and sizes, in tokens, of the config's sliding windows and attention chunks: beyond one, a mask is made."""
+    """The names and sizes, in tokens, of the config's sliding windows and attention chunks: beyond one,
+    a mask is made."""
     named_sizes = ((name, getattr(config, name, None)) for name in ("sliding_window", "attention_chunk_size"))
     return [(name, size) for name, size in named_sizes if isinstance(size, int) and size > 0]
 
@@ -141,7 +143,8 @@ def _materialise(model: Any, module: Any, device: str) -> None:
 
 
 def _pack(block: nn.Module, dtype: torch.dtype, card: bool) -> None:
-    """Every Linear of `block` in bitsandbytes' NF4 with double quantization, in place: as a card or a processor has it."""
+    """Every Linear of `block` in bitsandbytes' NF4 with double quantization, in place:
+    as a card or a processor has it."""
     import bitsandbytes as bnb
     from bitsandbytes.functional import quantize_4bit
 
@@ -203,7 +206,8 @@ def _attach(model: nn.Module, job: Job, linears: list[str]) -> None:
 
 
 def attach_by_peft(model: nn.Module, r: int, targets: str | tuple[str, ...]) -> None:
-    """PEFT's adapters on a mixture, by PEFT's own choice: with transformers 5 that may be its experts and router, too."""
+    """PEFT's adapters on a mixture, by PEFT's own choice: with transformers 5 that may be its experts and router,
+    too."""
     import peft
 
     _fold_on_meta()
@@ -228,8 +232,8 @@ def _fold_on_meta() -> None:
 def primed_optimizer(parameters: list[nn.Parameter], job: Job, device: str = "cpu", card: bool = True) -> Any:
     """The optimizer that `job` trains with, its state made by a step with gradients of zero.
 
-    On "meta" it counts as on a card, or with card=False as on a processor, where nothing is pageable: there bitsandbytes
-    keeps the same moments in ordinary memory.
+    On "meta" it counts as on a card, or with card=False as on a processor, where nothing is pageable: there
+    bitsandbytes keeps the same moments in ordinary memory.
     """
     unpaged = device == "cpu" and job.optimizer.startswith("paged")
     plain = device == "meta" and not card and job.optimizer == "adamw"
@@ -244,7 +248,8 @@ def primed_optimizer(parameters: list[nn.Parameter], job: Job, device: str = "cp
     return made
 
 
-# What autocast computes in 16 bits, by name; of these, what decoders call (PyTorch's list of ops, "Automatic Mixed Precision").
+# What autocast computes in 16 bits, by name; of these, what decoders call (PyTorch's list of ops,
+# "Automatic Mixed Precision").
 IN_16_BITS = {
     "linear",
     "matmul",
@@ -310,7 +315,8 @@ def checkpointing(job: Job, device: str, card: bool) -> dict[str, Any]:
 def prepare(name: str, model: nn.Module) -> None:
     """PEFT's prepare_model_for_kbit_training, on a model whose blocks are packed already.
 
-    Raises ModelError for a mixture of experts: NF4 leaves its experts unpacked, so that all of them would become 32-bit.
+    Raises ModelError for a mixture of experts: NF4 leaves its experts unpacked,
+    so that all of them would become 32-bit.
     """
     from peft import prepare_model_for_kbit_training
 

@@ -65,8 +65,9 @@ class Job(Settings):
     adapter_dtype: str = "fp32"
     layer: str = "ours"  # lora.attach, or "peft"
     # this course's loop; "hf", the usual Hugging Face one: PEFT's layers, Trainer with bf16=True; "trl", SFTTrainer
-    # of TRL 1.16: the same without PEFT's preparation, a fused loss, and QLoRA's adapters in bf16; or "unsloth": as that, with
-    # kernels that keep as little as Liger's and read in bf16, and blocks' inputs that wait in the computer's memory
+    # of TRL 1.16: the same without PEFT's preparation, a fused loss, and QLoRA's adapters in bf16; or "unsloth": as
+    # that, with kernels that keep as little as Liger's and read in bf16,
+    # and blocks' inputs that wait in the computer's memory
     recipe: str = "course"
     # of all logits at once; "shifted", as transformers before 4.49; "chunked", as torchtune; "fused", as TRL since 1.7;
     # or "liger", fused and with Liger's norms and MLPs
@@ -109,7 +110,8 @@ class Job(Settings):
 
 
 class Shape(NamedTuple):
-    """A model's configuration, without weights: what it is called, its config as JSON, and what packed its weights, if anything."""
+    """A model's configuration, without weights: what it is called, its config as JSON, and what packed its weights,
+    if anything."""
 
     name: str
     text: str
@@ -150,10 +152,11 @@ def why(error: BaseException) -> str:
 
 
 def shape_of(model: Any) -> Shape:
-    """The shape of a name that is known, "embedded", a folder with config.json, a .gguf file, a hub id, or a transformers config.
+    """The shape of a name that is known, "embedded", a folder with config.json, a .gguf file, a hub id,
+    or a transformers config.
 
-    Nothing is fetched for what `models.known` knows. Raises ModelError in one sentence when there is no such model, or none that
-    can be read.
+    Nothing is fetched for what `models.known` knows. Raises ModelError in one sentence when there is no such model,
+    or none that can be read.
     """
     if isinstance(model, Shape):
         return model
@@ -185,7 +188,10 @@ def _unknown(name: str) -> str:
     meant = (
         f"did you mean {near}? Otherwise give" if near else "give a name such as Llama-3.1-8B or Qwen3-8B, 'embedded',"
     )
-    return f"I don't know a model called {name!r}: {meant} a folder with config.json, a .gguf file, or a hub id such as 'owner/name'."
+    return (
+        f"I don't know a model called {name!r}: {meant} a folder with config.json, a .gguf file, "
+        "or a hub id such as 'owner/name'."
+    )
 
 
 # What a config says beside the model's sizes.
@@ -200,7 +206,8 @@ def _shape(name: str, settings: Mapping[str, Any]) -> Shape:
     )
 
 
-# What a checkpoint may be packed by and planned all the same: bitsandbytes' 4 bits are QLoRA's, and gpt-oss is unpacked to train.
+# What a checkpoint may be packed by and planned all the same: bitsandbytes' 4 bits are QLoRA's,
+# and gpt-oss is unpacked to train.
 IN_FOUR_BITS, UNPACKED = "bitsandbytes, 4 bits", "mxfp4"
 
 
@@ -224,5 +231,6 @@ def check_packed(shape: Shape, job: Job) -> None:
     counted = "a plan counts a base in 16 bits, or in the NF4 that QLoRA rounds it to itself"
     qlora = "plan it with the method qlora, or " if shape.packed == IN_FOUR_BITS else ""
     raise ModelError(
-        f"{shape.name} is quantized already ({shape.packed}), and {counted}: {qlora}name the 16-bit model that it was made from."
+        f"{shape.name} is quantized already ({shape.packed}), and {counted}: "
+        f"{qlora}name the 16-bit model that it was made from."
     )

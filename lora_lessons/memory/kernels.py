@@ -1,7 +1,9 @@
-"""What the fused kernels of Liger and Unsloth keep of a block: of a norm what it reads, of a gated MLP its two halves, and no more.
+"""What the fused kernels of Liger and Unsloth keep of a block: of a norm what it reads, of a gated MLP its two halves,
+and no more.
 
-Read in linkedin/Liger-Kernel (ops/rms_norm.py, ops/swiglu.py) and unslothai/unsloth (kernels/rms_layernorm.py, fast_lora.py), November 2026:
-each writes its gradient into a tensor that is there already. Their rotation, which saves less, is not counted.
+Read in linkedin/Liger-Kernel (ops/rms_norm.py, ops/swiglu.py) and unslothai/unsloth (kernels/rms_layernorm.py,
+fast_lora.py), November 2026: each writes its gradient into a tensor that is there already. Their rotation,
+which saves less, is not counted.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from torch import Tensor, nn
 
 
 def use(model: nn.Module) -> None:
-    """From now on the norms and gated MLPs of `model` keep what those kernels would; on "meta", so without their numbers."""
+    """From now on the norms and gated MLPs of `model` keep what those kernels would; on "meta",
+    so without their numbers."""
     for module in model.modules():
         if type(module).__name__.endswith("RMSNorm"):
             module.forward = _Norm.apply

@@ -96,7 +96,8 @@ def _look(shape: Shape, target_modules: str | tuple[str, ...]) -> Parts:
 
 
 def _by_peft(model: Any, target_modules: str | tuple[str, ...], names: set[str]) -> dict[str, Any]:
-    """What PEFT adapts of a mixture where that is not the layers `names`, as fields of Parts; it attaches to `model`."""
+    """What PEFT adapts of a mixture where that is not the layers `names`, as fields of Parts;
+    it attaches to `model`."""
     try:
         attach_by_peft(model, 1, target_modules)
     except ValueError:
@@ -115,15 +116,15 @@ def _blocks(shape: Shape, model: Any) -> nn.ModuleList:
         blocks = tape.blocks(model)
     except ValueError as error:
         raise ModelError(
-            f"{shape.name}: this {model.config.model_type} has no list of num_hidden_layers decoder blocks, so that its "
-            "ledger cannot be read; decoder-only models such as Llama, Mistral, Qwen and Gemma can."
+            f"{shape.name}: this {model.config.model_type} has no list of num_hidden_layers decoder blocks, so that "
+            "its ledger cannot be read; decoder-only models such as Llama, Mistral, Qwen and Gemma can."
         ) from error
     for module in blocks.modules():
         kind = type(module).__name__
         if any(part in kind for part in RECURRENT) or isinstance(module, nn.Conv1d):
             raise ModelError(
-                f"{shape.name}: this {model.config.model_type} carries a state from token to token ({kind}), and the ledger "
-                "counts attention alone; models such as Llama, Mistral, Qwen and Gemma can be planned."
+                f"{shape.name}: this {model.config.model_type} carries a state from token to token ({kind}), and the "
+                "ledger counts attention alone; models such as Llama, Mistral, Qwen and Gemma can be planned."
             )
     return blocks
 
@@ -138,7 +139,8 @@ def _kinds(config: Any, blocks: nn.ModuleList) -> Iterator[Hashable]:
 def pattern(kinds: Sequence[Hashable]) -> tuple[int, int]:
     """How many blocks come before their kinds repeat, and after how many they do: the least of both together.
 
-    (0, 1) where all are alike, (0, 6) in Gemma 3 (five sliding, one full), (3, 1) in DeepSeek-V3 (three dense, then mixtures).
+    (0, 1) where all are alike, (0, 6) in Gemma 3 (five sliding, one full), (3, 1) in DeepSeek-V3 (three dense,
+    then mixtures).
     """
     every, numbers = len(kinds), {kind: n for n, kind in enumerate(kinds)}
     told = [numbers[kind] for kind in kinds]

@@ -82,7 +82,10 @@ def predict_texts(model: Any, job: Job, batches: Sequence[Sequence[Encoded]], ca
     summed = any(len(batch) > size for batch in batches)
     pieces = [batch[start : start + size] for batch in batches for start in range(0, len(batch), size)]
     peaks = [
-        _all_blocks(parts, lambda blocks: _run(shape, job, blocks, None, card, (0, 0, 0, 0), piece, summed).peaks())  # noqa: B023
+        _all_blocks(
+            parts,
+            lambda blocks: _run(shape, job, blocks, None, card, (0, 0, 0, 0), piece, summed).peaks(),  # noqa: B023
+        )
         for piece in _fullest(pieces, fast)
     ]
     return max(_ledgers(shape, job, np.concatenate(peaks, axis=2), card), key=lambda ledger: ledger.bill.total)
@@ -133,7 +136,8 @@ def _ledgers(shape: Shape, job: Job, peaks: np.ndarray, card: bool) -> list[Ledg
 
 
 def _in_16_bits(bill: Bill, experts: float, job: Job) -> float:
-    """The bytes of a base's weights before they are packed to a quarter, which experts never are, and the rest is prepared."""
+    """The bytes of a base's weights before they are packed to a quarter, which experts never are,
+    and the rest is prepared."""
     return 4 * (bill.base - experts) + experts + bill.rest / (2 if job.recipe == "hf" else 1)
 
 
@@ -153,7 +157,8 @@ def measure(
 
 
 def _rectangle(model: Any, batch: Sequence[Encoded]) -> dict[str, Tensor]:
-    """What the plain way calls `model` with; without the mask where nothing is padded, which models find out themselves."""
+    """What the plain way calls `model` with; without the mask where nothing is padded,
+    which models find out themselves."""
     made = collate(batch, pad_id=0)
     if made.get("attention_mask", torch.zeros(1)).all():
         del made["attention_mask"]
@@ -198,7 +203,10 @@ def _bytes_held(shape: Shape, parts: Parts, job: Job, lengths: np.ndarray, card:
     if fast and not card:  # attention goes by the length itself
         each = (replace(job, seq=n) for n in lengths.tolist())
         return np.concatenate(
-            [_all_blocks(parts, lambda blocks: trace(shape, one, blocks, None, card).peaks()) for one in each],  # noqa: B023
+            [
+                _all_blocks(parts, lambda blocks: trace(shape, one, blocks, None, card).peaks())  # noqa: B023
+                for one in each
+            ],
             axis=2,
         )
     of = primes(parts, job, fast)
@@ -282,7 +290,8 @@ def why_plain(shape: Shape, job: Job, card: bool) -> str:
 def trace(
     shape: Shape, job: Job, blocks: int, window: int | None, card: bool, of: tuple[int, int, int, int] = (0, 0, 0, 0)
 ) -> tape.Trace:
-    """One training step of `blocks` blocks on the meta device, read off by the primes `of` that `job` has (`primes`)."""
+    """One training step of `blocks` blocks on the meta device,
+    read off by the primes `of` that `job` has (`primes`)."""
     key = [shape.text, job.counted(), job.gradient_accumulation_steps > 1, blocks, window, card, of]
 
     def made() -> dict[str, Any]:
@@ -319,13 +328,13 @@ def _run(
         written = tape.step(model, given, optimizer, path, summed or job.gradient_accumulation_steps > 1)
     except Exception as error:
         raise ModelError(
-            f"{shape.name}: this {shape.config().model_type} could not run a text of {job.seq:,} tokens without weights "
-            f"({why(error)}). The ledger reads decoder-only models such as Llama, Mistral, Qwen and Gemma."
+            f"{shape.name}: this {shape.config().model_type} could not run a text of {job.seq:,} tokens without "
+            f"weights ({why(error)}). The ledger reads decoder-only models such as Llama, Mistral, Qwen and Gemma."
         ) from error
     read = written.read(of)
     if of[1] and read.lumpy(job.seq):
         raise ModelError(
-            f"{shape.name}: this {shape.config().model_type} works through the text in pieces, so that its memory does not "
-            "grow evenly with the length and its ledger cannot be read."
+            f"{shape.name}: this {shape.config().model_type} works through the text in pieces, so that its memory does "
+            "not grow evenly with the length and its ledger cannot be read."
         )
     return read

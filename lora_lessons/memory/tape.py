@@ -49,7 +49,8 @@ class Trace(NamedTuple):
         return most
 
     def lumpy(self, seq: int) -> bool:
-        """Whether something as large as a text of `seq` tokens, prime, grows with the batch but not evenly with the length."""
+        """Whether something as large as a text of `seq` tokens, prime,
+        grows with the batch but not evenly with the length."""
         batch, length, *_ = self.powers.T
         return bool(np.any((batch > 0) & (length == 0) & (self.sizes >= seq)))
 
@@ -134,8 +135,8 @@ class Tape(TorchDispatchMode):
 def factors(size: int, primes: Sequence[int]) -> tuple[float, tuple[int, ...]]:
     """`size` without the primes of batch, seq, r and answers, and how often each was in it; 0 for what does not grow.
 
-    Labels are padded by one before they are shifted, logits cut by one, and an attention sink stands beside the scores of
-    all tokens: of a batch, seq ± 1 counts as seq.
+    Labels are padded by one before they are shifted, logits cut by one, and an attention sink stands beside the scores
+    of all tokens: of a batch, seq ± 1 counts as seq.
     """
     powers: list[int] = []
     rest = size

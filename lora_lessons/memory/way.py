@@ -26,7 +26,8 @@ ASKED = "the job asks for it"
 
 
 def why_plain(model: Any, job: Job, card: bool) -> str:
-    """Why the loop trains `model`, built for `job`, the plain way, in a few words; empty where it takes the fast path."""
+    """Why the loop trains `model`, built for `job`, the plain way, in a few words;
+    empty where it takes the fast path."""
     if not job.fast or job.recipe != "course" or job.loss != "whole":
         return ASKED
     return why_not(model, "cuda" if card else "cpu")

@@ -1,4 +1,5 @@
-"""A chat template is a program that comes with a model: it is tried once, in a process of its own, before it is used."""
+"""A chat template is a program that comes with a model: it is tried once, in a process of its own,
+before it is used."""
 
 from __future__ import annotations
 
@@ -41,8 +42,8 @@ def check_text(template: Any, source: str) -> None:
         _fine(template)
     except _Unfit as error:
         raise ModelError(
-            f"the chat template of {source} {error}: take that model from its maker, or write another template into its "
-            "tokenizer_config.json or chat_template.jinja."
+            f"the chat template of {source} {error}: take that model from its maker, or write another template into "
+            "its tokenizer_config.json or chat_template.jinja."
         ) from None
 
 
@@ -68,7 +69,8 @@ def _tried(template: str) -> dict[str, Any]:
 
 
 def rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], answer: bool = True, **beside: Any) -> str:
-    """`messages` in the tokenizer's own chat template, as text; `answer`: ready for one; `beside`: what else it is shown.
+    """`messages` in the tokenizer's own chat template, as text; `answer`: ready for one; `beside`:
+    what else it is shown.
 
     Raises ValueError where the template refuses them.
     """

@@ -18,12 +18,13 @@ from ..paths import expanded
 from .embedded import EMBEDDED, EMBEDDED_NAME
 from .named import NAMED, named
 
-# No model that transformers knows has more of any: the largest have 126 blocks, 16,384 experts, heads of 512 and 262,144 tokens.
+# No model that transformers knows has more of any: the largest have 126 blocks, 16,384 experts,
+# heads of 512 and 262,144 tokens.
 MOST_BLOCKS, MOST_EXPERTS, MOST_IN_A_HEAD, LARGEST = 1_000, 100_000, 65_536, 2**31
 # How configs of different families call the number of their blocks.
 BLOCKS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_layers", "decoder_layers")
-# What every model has at least one of, where its config names it at all; other numbers may be 0, such as a count of experts.
-# A window may be 0, as where Qwen's mixtures have none.
+# What every model has at least one of, where its config names it at all; other numbers may be 0, such as a count of
+# experts. A window may be 0, as where Qwen's mixtures have none.
 AT_LEAST = {
     **dict.fromkeys(BLOCKS, 1),
     "hidden_size": 1,
@@ -61,8 +62,8 @@ def read_config(folder: Path) -> dict[str, Any]:
 def stop_tokens(folder: Path) -> list[int]:
     """The ids of the tokens that end an answer, by `folder`/generation_config.json; [] where it names none.
 
-    Without that file config.json says it, as in transformers. Raises ModelError where the first is damaged, or names what
-    is no token's id.
+    Without that file config.json says it, as in transformers. Raises ModelError where the first is damaged,
+    or names what is no token's id.
     """
     file = folder / "generation_config.json"
     if not file.is_file():
@@ -100,7 +101,8 @@ def check_sizes(said: Mapping[str, Any], source: str) -> None:
         most = MOST_BLOCKS if name in BLOCKS else MOST_EXPERTS if "experts" in name else in_a_head
         if name in AT_LEAST and (isinstance(size, bool | float) or size < AT_LEAST[name]):
             raise ModelError(
-                f"{source} says {name} = {_shown(size)}, and that is a whole number of at least {AT_LEAST[name]}: fetch it again."
+                f"{source} says {name} = {_shown(size)}, and that is a whole number of at least {AT_LEAST[name]}: "
+                "fetch it again."
             )
         if abs(size) > most:
             raise ModelError(
@@ -112,8 +114,8 @@ def check_sizes(said: Mapping[str, Any], source: str) -> None:
         heads, shared = (level.get(name) for name in ("num_attention_heads", "num_key_value_heads"))
         if type(heads) is type(shared) is int and heads % shared:
             raise ModelError(
-                f"{source} says num_key_value_heads = {shared:,} of num_attention_heads = {heads:,}, and each of them serves "
-                "as many heads as the others: fetch it again."
+                f"{source} says num_key_value_heads = {shared:,} of num_attention_heads = {heads:,}, and each of them "
+                "serves as many heads as the others: fetch it again."
             )
 
 
@@ -146,7 +148,8 @@ class Meant(NamedTuple):
     """A base that was named, and what kind of name it was; nothing is fetched or made yet."""
 
     kind: Literal["embedded", "folder", "gguf", "hub"]
-    # The folder or the .gguf file, which of a named base need not be there yet; None for the embedded base and for the hub.
+    # The folder or the .gguf file, which of a named base need not be there yet;
+    # None for the embedded base and for the hub.
     place: Path | None
     # What to call it: SmolLM2-135M-Instruct, the folder's or file's name, or the hub id.
     name: str
@@ -171,7 +174,8 @@ def which(model: str | Path = EMBEDDED, weights: bool = True) -> Meant:
     if place.is_file():
         if place.suffix != ".gguf":
             raise ModelError(
-                f"{model} is a file: give the folder with config.json and safetensors that it belongs to, or a .gguf file."
+                f"{model} is a file: give the folder with config.json and safetensors that it belongs to, "
+                "or a .gguf file."
             )
         return Meant("gguf", place, place.name)
     if is_hub_id(name):
@@ -195,7 +199,8 @@ _FOLDER = EMBEDDED_NAME.lower()
 
 
 def _is_path(name: str) -> bool:
-    """Whether `name` looks like a path: a hub id has one slash and no backslash, begins with a word and does not end in .gguf."""
+    """Whether `name` looks like a path: a hub id has one slash and no backslash,
+    begins with a word and does not end in .gguf."""
     return name.count("/") > 1 or "\\" in name or name.startswith((".", "~", "/")) or name.endswith(".gguf")
 
 

@@ -212,8 +212,8 @@ _whole: set[tuple[Path, int, int]] = set()
 def made_once(folder: Path, make: Callable[[Path], None], what: str, disk: float) -> Path:
     """`folder` with its model.safetensors: made by `make` at first use, by one process at a time, then reused.
 
-    Its SHA256SUMS is checked once per process; what is damaged is said, and made anew. Raises ModelError, which asks for
-    the `disk` bytes that `what` needs, where it cannot be written.
+    Its SHA256SUMS is checked once per process; what is damaged is said, and made anew. Raises ModelError, which asks
+    for the `disk` bytes that `what` needs, where it cannot be written.
     """
     if _is_whole(folder, what):
         return folder
@@ -298,6 +298,6 @@ def check_sha256(path: Path, expected: str) -> None:
     """Raise ModelError unless the file at `path` has the SHA-256 `expected` (64 hex digits)."""
     if (actual := sha256(path)) != expected:
         raise ModelError(
-            f"{path.name} is not the file this course was built on (SHA-256 {actual[:12]}…, expected {expected[:12]}…): "
-            "it may be cut short or altered. Delete it and fetch it again."
+            f"{path.name} is not the file this course was built on (SHA-256 {actual[:12]}…, expected "
+            f"{expected[:12]}…): it may be cut short or altered. Delete it and fetch it again."
         )

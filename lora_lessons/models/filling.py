@@ -1,4 +1,5 @@
-"""A model that is filled one parameter at a time, so that the 16-bit whole never exists; and 4-bit weights kept on disk.
+"""A model that is filled one parameter at a time, so that the 16-bit whole never exists;
+and 4-bit weights kept on disk.
 
 They lie in transformers' own layout, so that a 7B is rounded once and read from then on.
 """
@@ -53,7 +54,8 @@ def _make_four_bit(model: Any, form: Format) -> None:
     linears = {name: m for name, m in model.named_modules() if type(m) is nn.Linear and m is not head}
     if not linears:
         raise ModelError(
-            f"4 bits hold Linear layers, and {type(model).__name__} has none but its head: load it with precision='bf16' or 'fp32'."
+            f"4 bits hold Linear layers, and {type(model).__name__} has none but its head: load it with "
+            "precision='bf16' or 'fp32'."
         )
     for name, module in linears.items():
         sizes = module.in_features, module.out_features, module.bias is not None

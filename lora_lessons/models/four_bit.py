@@ -92,20 +92,20 @@ def _parameter(codes: Tensor, state: QuantState) -> bnb.nn.Params4bit:
     )
 
 
-# Bytes of a weight that are dequantized at a time. Half of it or less, and a product is slower for being cut; twice as much, and
-# the C library no longer keeps the memory for the next slice, but asks the system for it anew.
+# Bytes of a weight that are dequantized at a time. Half of it or less, and a product is slower for being cut; twice as
+# much, and the C library no longer keeps the memory for the next slice, but asks the system for it anew.
 SLICE = 1 << 24
 
 
 class SlicedLinear4bit(bnb.nn.Linear4bit):
     """bitsandbytes' Linear4bit, which on a CPU dequantizes a large weight slice by slice instead of all at once.
 
-    The numbers are the same: each sum is taken whole, in the same order. The memory of a slice of SLICE bytes is used again
-    for the next one; the whole (136 MB for an MLP of a 7B) is asked of the system anew for each product, and handing it out
-    takes longer than filling it.
+    The numbers are the same: each sum is taken whole, in the same order. The memory of a slice of SLICE bytes is used
+    again for the next one; the whole (136 MB for an MLP of a 7B) is asked of the system anew for each product, and
+    handing it out takes longer than filling it.
 
-    Rows that are no whole number of blocks (96 inputs, say) are taken as one long row: with them bitsandbytes' kernel for
-    AVX-512 (0.50.2) takes the scales of other blocks, without a word, and the layer's output is far off.
+    Rows that are no whole number of blocks (96 inputs, say) are taken as one long row: with them bitsandbytes' kernel
+    for AVX-512 (0.50.2) takes the scales of other blocks, without a word, and the layer's output is far off.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -184,7 +184,8 @@ def _whole(codes: Tensor, state: QuantState, dtype: torch.dtype) -> Tensor:
 
 
 def make_stock(model: Any) -> None:
-    """The same weights as transformers loads them: bitsandbytes' own layer, embeddings and head in the compute dtype."""
+    """The same weights as transformers loads them: bitsandbytes' own layer,
+    embeddings and head in the compute dtype."""
     dtype = model.config.quantization_config.bnb_4bit_compute_dtype
     for module in model.modules():
         if isinstance(module, SlicedLinear4bit):

@@ -1,4 +1,5 @@
-"""Frozen weights, and who multiplies by them: x·Wᵀ on the way there and g·W on the way back, of W whole or of its slices."""
+"""Frozen weights, and who multiplies by them: x·Wᵀ on the way there and g·W on the way back,
+of W whole or of its slices."""
 
 from __future__ import annotations
 

@@ -36,7 +36,8 @@ def config_in_gguf(file: Path) -> dict[str, Any]:
 
 
 def config_of(file: Path, header: Header) -> Any:
-    """The config of the model in a GGUF as transformers reads it; where that reading leaves a size out, the tensors have it.
+    """The config of the model in a GGUF as transformers reads it; where that reading leaves a size out,
+    the tensors have it.
 
     Raises ModelError for one of several parts, for a mixture of experts that is read as none, and for a size that no
     model has; and whatever transformers raises for a file that it cannot read.
@@ -60,8 +61,8 @@ def config_of(file: Path, header: Header) -> Any:
         config.eos_token_id = stops[0] if len(stops) == 1 else stops
     if any("_exps." in name for name in sizes) and not any("experts" in name for name in config.to_dict()):
         raise ModelError(
-            f"{file.name} is a mixture of experts, which transformers reads from this GGUF as if it were none: give the "
-            "folder with config.json that it was made from."
+            f"{file.name} is a mixture of experts, which transformers reads from this GGUF as if it were none: give "
+            "the folder with config.json that it was made from."
         )
     check_sizes(config.to_dict(), file.name)
     return config
@@ -103,8 +104,8 @@ def stretch_rotary(config: Any, file: Path, header: Header, factors: Tensor | No
         return
     told = kind if factors is None else "rope_freqs.weight, and not Llama 3's"
     raise ModelError(
-        f"{file.name} stretches its rotary embeddings in a way that is not read from a GGUF here ({told}): give the folder "
-        "with config.json and safetensors that it was made from."
+        f"{file.name} stretches its rotary embeddings in a way that is not read from a GGUF here ({told}): give the "
+        "folder with config.json and safetensors that it was made from."
     )
 
 
@@ -144,7 +145,8 @@ def correct(tokenizer: Any, header: Header) -> None:
 
 
 def _take_out(tokenizer: Any, rows: int) -> None:
-    """Take out the tokens past the embedding's `rows`: transformers adds an <|endoftext|> of its own to some vocabularies."""
+    """Take out the tokens past the embedding's `rows`:
+    transformers adds an <|endoftext|> of its own to some vocabularies."""
     from tokenizers import Tokenizer
 
     made = json.loads(tokenizer.backend_tokenizer.to_str())
@@ -166,7 +168,7 @@ def _correct_splitter(tokenizer: Any, fields: Mapping[str, Any]) -> None:
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)
     else:
         print(
-            f"transformers does not know how this GGUF cuts text into words ({said}) and cuts as GPT-2 did: the model may "
-            "answer worse. Give the folder with tokenizer.json that it was made from.",
+            f"transformers does not know how this GGUF cuts text into words ({said}) and cuts as GPT-2 did: the model "
+            "may answer worse. Give the folder with tokenizer.json that it was made from.",
             file=sys.stderr,
         )

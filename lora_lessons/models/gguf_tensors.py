@@ -39,8 +39,8 @@ def check(file: Path, header: Header) -> None:
         if not _is_unpacked(listed.type):
             kind = next((one.name for one in gguf.GGMLQuantizationType if one == listed.type), f"number {listed.type}")
             raise ModelError(
-                f"{name} in {file.name} is of the type {kind}, which the gguf library does not unpack: give a GGUF of another "
-                "type (Q4_K_M, Q8_0, F16 …), or the folder that it was made from."
+                f"{name} in {file.name} is of the type {kind}, which the gguf library does not unpack: give a GGUF of "
+                "another type (Q4_K_M, Q8_0, F16 …), or the folder that it was made from."
             )
         block, _ = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(listed.type)]
         if not listed.sizes or min(listed.sizes) < 1 or listed.sizes[0] % block:
@@ -61,13 +61,13 @@ def source(file: Path, header: Header, model: Any) -> Source:
     by_name = {name: header.tensors[there] for name, there in names.items() if there in header.tensors}
     if missing := [names[name] or name for name, _ in model.named_parameters() if name not in by_name]:
         raise ModelError(
-            f"{file.name} holds no {missing[0]}, and {type(model).__name__} needs it ({len(missing)} weights are missing): "
-            "fetch it again, or give another base."
+            f"{file.name} holds no {missing[0]}, and {type(model).__name__} needs it ({len(missing)} weights are "
+            "missing): fetch it again, or give another base."
         )
     if strange := sorted(header.tensors.keys() - set(names.values()) - {ROTARY}):
         raise ModelError(
-            f"{file.name} holds {strange[0]}, which {type(model).__name__} has no place for, so that its answers would be "
-            "wrong: give the folder with config.json and safetensors that it was made from."
+            f"{file.name} holds {strange[0]}, which {type(model).__name__} has no place for, so that its answers would "
+            "be wrong: give the folder with config.json and safetensors that it was made from."
         )
     heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads} if READ[architecture] else {}
 
@@ -122,7 +122,8 @@ class TensorInGguf(NamedTuple):
 
 
 def unpermuted(rows: Tensor, heads: int) -> Tensor:
-    """The rows of q or k in Hugging Face's order, from llama.cpp's: within each head 0 4 1 5 2 6 3 7 becomes 0 1 2 3 | 4 5 6 7."""
+    """The rows of q or k in Hugging Face's order, from llama.cpp's:
+    within each head 0 4 1 5 2 6 3 7 becomes 0 1 2 3 | 4 5 6 7."""
     return rows.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2).contiguous()
 
 

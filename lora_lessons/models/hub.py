@@ -30,8 +30,8 @@ def fetch(hub_id: str) -> Path:
     lacking = _lacking(hub_id, weights)
     if free < size * len(lacking) / len(weights):
         raise Unavailable(
-            f"{hub_id} is {size / 1e9:.1f} GB, {len(lacking)} of {len(weights)} files are still to come, and {free / 1e9:.1f} GB "
-            f"is free in {HF_HUB_CACHE}: make room, or set HF_HOME to another disk."
+            f"{hub_id} is {size / 1e9:.1f} GB, {len(lacking)} of {len(weights)} files are still to come, and "
+            f"{free / 1e9:.1f} GB is free in {HF_HUB_CACHE}: make room, or set HF_HOME to another disk."
         )
     return Path(snapshot_download(hub_id, allow_patterns=[*weights, "*.json", "*.txt", "*.model", "*.jinja"]))
 
@@ -54,7 +54,8 @@ def to_fetch(hub_id: str) -> int | None:
 
 
 def _weights(hub_id: str) -> tuple[list[str], int]:
-    """The files of a hub model's weights, and their bytes by its index, 0 where none says; without an index it is one file."""
+    """The files of a hub model's weights, and their bytes by its index, 0 where none says;
+    without an index it is one file."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
@@ -93,7 +94,8 @@ def fetch_adapter(hub_id: str) -> Path:
 
 
 def fetch_file(hub_id: str, revision: str, name: str, into: Path) -> Path | None:
-    """One file of a hub model as it was at a commit, in the folder `into`; None where the hub does not give it, and why is said."""
+    """One file of a hub model as it was at a commit, in the folder `into`; None where the hub does not give it,
+    and why is said."""
     from huggingface_hub import hf_hub_download
 
     with without_retries() as answers:
@@ -137,7 +139,8 @@ PATIENCE = 4.0
 def _answers(url: str) -> bool:
     """Whether the hub answers within PATIENCE, by way of the proxies that its own library takes.
 
-    A status from 500 on is no answer: a proxy gives one for a hub that it does not reach, and the library asks again. Asked in a thread that is left behind when it is late: no library's timeout ends the look-up of a name.
+    A status from 500 on is no answer: a proxy gives one for a hub that it does not reach, and the library asks again.
+    Asked in a thread that is left behind when it is late: no library's timeout ends the look-up of a name.
     """
     from huggingface_hub import get_session
 
@@ -173,18 +176,22 @@ def one_sentence(source: str, local: bool) -> Iterator[None]:
             raise
         if "custom code" in str(error):
             raise ModelError(
-                f"{source} needs code that comes with it, and such code is never run here: give a model of a family that "
-                "transformers has a class for, with its own tokenizer class."
+                f"{source} needs code that comes with it, and such code is never run here: give a model of a family "
+                "that transformers has a class for, with its own tokenizer class."
             ) from error
         if local:
             raise ModelError(
-                f"{source} could not be loaded ({first_line(error)}): is the download complete? Fetch it again (the embedded base is made anew when its folder is deleted)."
+                f"{source} could not be loaded ({first_line(error)}): is the download complete? Fetch it again (the "
+                "embedded base is made anew when its folder is deleted)."
             ) from error
         from huggingface_hub import constants
 
         kind = ModelError
         if answers:
-            why = f" ({first_line(error)}). Check the spelling and the network, log in if the model is gated, or give a local folder"
+            why = (
+                f" ({first_line(error)}). Check the spelling and the network, log in if the model is gated, "
+                "or give a local folder"
+            )
         else:
             kind = Unavailable
             silent = "is switched off by HF_HUB_OFFLINE" if constants.HF_HUB_OFFLINE else "does not answer"

@@ -50,7 +50,8 @@ def load(
     device: str | None = None,
     compute_dtype: torch.dtype | None = None,
 ) -> Base:
-    """Load a base model and its tokenizer: EMBEDDED, one of NAMED, a local folder (safetensors), a .gguf file or a hub id.
+    """Load a base model and its tokenizer: EMBEDDED, one of NAMED, a local folder (safetensors),
+    a .gguf file or a hub id.
 
     `precision` is "fp32", "bf16" or "auto" (whichever `best_precision` measured to be faster here); or "nf4" or "fp4":
     4 bits through bitsandbytes, blocks of 64, double quantization, computed in `compute_dtype` (default:
@@ -94,8 +95,8 @@ def own_precision(model: str | Path = EMBEDDED) -> str:
 def folder(model: str | Path = EMBEDDED) -> Path:
     """Where a base's config, tokenizer and safetensors lie; the embedded one is made and a hub id fetched, if need be.
 
-    A named base is unpacked beside its file: the bf16 that `load` holds of it. An adapter may name the embedded base by its
-    name, or by where it lay on another machine. Raises ModelError, also for any other GGUF.
+    A named base is unpacked beside its file: the bf16 that `load` holds of it. An adapter may name the embedded base by
+    its name, or by where it lay on another machine. Raises ModelError, also for any other GGUF.
     """
     meant = which(model)
     if base := named(model):
@@ -164,7 +165,8 @@ MOST_GROWTH = 1000  # times; those in use replace a character by one or two
 
 
 def _growth(part: Mapping[str, Any]) -> float:
-    """How many times as long a text can become in a tokenizer's normalizer or decoder, one replacement after the other."""
+    """How many times as long a text can become in a tokenizer's normalizer or decoder,
+    one replacement after the other."""
     steps = part.get("normalizers") or part.get("decoders")
     if steps:
         return math.prod(map(_growth, steps))
@@ -202,13 +204,15 @@ def _in_gguf(file: Path, quant_type: str, dtype: torch.dtype, device: str) -> An
         return keep_trainable(net) if quant_type else net
     if quant_type:
         raise ModelError(
-            f"{file.name} holds a {architecture}, and of GGUFs {', '.join(gguf_tensors.READ)} are loaded in 4 bits: give the "
-            "folder with config.json and safetensors that it was made from, or load it with precision='bf16' or 'fp32'."
+            f"{file.name} holds a {architecture}, and of GGUFs {', '.join(gguf_tensors.READ)} are loaded in 4 bits: "
+            "give the folder with config.json and safetensors that it was made from, "
+            "or load it with precision='bf16' or 'fp32'."
         )
     return _by_transformers(file.parent, str(file), dtype, gguf_file=file.name).to(device).eval()
 
 
-# No pickle, and no adapter: transformers would put on one that lies beside the base. In a folder of this name lies none.
+# No pickle, and no adapter: transformers would put on one that lies beside the base.
+# In a folder of this name lies none.
 BASE_ALONE: dict[str, Any] = {"use_safetensors": True, "adapter_kwargs": {"subfolder": "\0"}}
 
 
@@ -222,7 +226,8 @@ def _from_pretrained(model: str | Path, dtype: torch.dtype) -> Base:
 
 
 def _by_transformers(place: Path, source: str, dtype: torch.dtype, local: bool = True, **extra: Any) -> Any:
-    """The model that transformers loads from a folder. Raises ModelError, which calls it `source`, where a weight is missing."""
+    """The model that transformers loads from a folder. Raises ModelError, which calls it `source`,
+    where a weight is missing."""
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
 
@@ -242,7 +247,8 @@ def _by_transformers(place: Path, source: str, dtype: torch.dtype, local: bool =
 
 
 def _check_weights(place: Path) -> None:
-    """Raise ModelError for complex numbers, which transformers would convert, and where no weight is as wide as the config says.
+    """Raise ModelError for complex numbers, which transformers would convert,
+    and where no weight is as wide as the config says.
 
     A config without a width means its family's default: transformers would make all of such a model, often gigabytes,
     before it says that nothing fits.
@@ -256,8 +262,8 @@ def _check_weights(place: Path) -> None:
         )
     if shapes and isinstance(width, int) and not any(width in shape for _, shape in shapes.values()):
         raise ModelError(
-            f"{place / 'config.json'} says, or leaves out and so means, hidden_size = {width:,}, and no weight has that size: "
-            "fetch the folder again."
+            f"{place / 'config.json'} says, or leaves out and so means, hidden_size = {width:,}, and no weight has "
+            "that size: fetch the folder again."
         )
 
 
@@ -292,8 +298,8 @@ def answers(
 
     `before` are turns of the conversation that every message follows, such as examples of good answers. An answer that
     `max_new_tokens` cut off, or the end of what the base reads, ends with `cut`. `beside` is what the template is shown
-    beside the messages, such as tools. Raises ValueError where the model's chat template refuses such a conversation, or
-    it is longer than the base reads, ModelError where NaN or infinity in its weights leaves it nothing to say.
+    beside the messages, such as tools. Raises ValueError where the model's chat template refuses such a conversation,
+    or it is longer than the base reads, ModelError where NaN or infinity in its weights leaves it nothing to say.
     """
     import torch
 
@@ -346,13 +352,14 @@ def reads(base: Base) -> int:
 
 @contextmanager
 def _by_its_settings(name: str) -> Iterator[None]:
-    """What transformers says to programmers of a setting of another kind becomes a ModelError that names where it stands."""
+    """What transformers says to programmers of a setting of another kind becomes a ModelError
+    that names where it stands."""
     try:
         yield
     except (TypeError, ValueError, AttributeError, LookupError) as error:
         raise ModelError(
-            f"{name} cannot answer by the settings in its generation_config.json ({first_line(error)}): correct that file, "
-            "or take it away."
+            f"{name} cannot answer by the settings in its generation_config.json ({first_line(error)}): correct that "
+            "file, or take it away."
         ) from error
 
 
@@ -373,8 +380,8 @@ def keep_trainable(net: Any) -> Any:
         if isinstance(module, bnb.nn.Linear4bit):
             if getattr(getattr(module.weight, "quant_state", None), "packing_format_for_cpu", False):
                 raise ValueError(
-                    f"{name} was repacked for inference by a forward pass without gradients and can no longer be trained: "
-                    "load the base again, and call keep_trainable before the first forward."
+                    f"{name} was repacked for inference by a forward pass without gradients and can no longer be "
+                    "trained: load the base again, and call keep_trainable before the first forward."
                 )
             module.support_avx512bf16_for_cpu = False
     return net

@@ -1,4 +1,5 @@
-"""Bases that are fetched by name: which file each of them is, byte for byte, and where it comes from. Nothing is fetched here."""
+"""Bases that are fetched by name: which file each of them is, byte for byte, and where it comes from.
+Nothing is fetched here."""
 
 from __future__ import annotations
 

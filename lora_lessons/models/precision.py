@@ -31,7 +31,10 @@ class Precision(NamedTuple):
     @property
     def why(self) -> str:
         ratio = self.fp32_ms / self.bf16_ms
-        return f"a forward and backward layer took {self.fp32_ms:.0f} ms in fp32 and {self.bf16_ms:.0f} ms in bf16 (ratio {ratio:.2f})"
+        return (
+            f"a forward and backward layer took {self.fp32_ms:.0f} ms in fp32 and {self.bf16_ms:.0f} ms in "
+            f"bf16 (ratio {ratio:.2f})"
+        )
 
 
 @cache
@@ -72,7 +75,8 @@ def _faster(fp32_ms: float, bf16_ms: float) -> str:
 
 
 def _kept(file: Path) -> Precision | None:
-    """What an earlier measurement left in `file`; None where there is none, or where it is not one that we would write."""
+    """What an earlier measurement left in `file`; None where there is none,
+    or where it is not one that we would write."""
     try:
         kept = Precision(**json.loads(read_text(file)))
     except (OSError, ValueError, TypeError, RecursionError):
@@ -102,7 +106,8 @@ def _layer_ms(dtype: torch.dtype, tokens: int = 256, repeats: int = 3) -> float:
 
 
 def fast_dtype(device: str | None = None) -> torch.dtype:
-    """What a 4-bit base should compute in: bf16 where it is fast, else fp16 on a card (a T4) and fp32 on a processor."""
+    """What a 4-bit base should compute in: bf16 where it is fast, else fp16 on a card (a T4)
+    and fp32 on a processor."""
     import torch
 
     if (device or best_device()).startswith("cuda"):

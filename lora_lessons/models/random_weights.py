@@ -18,9 +18,9 @@ from .four_bit import BLOCKSIZE, Format, pack, packed, quantized
 class RandomBlocks:
     """Random weights in 4 bits, without a 16-bit one ever drawn.
 
-    65,536 blocks of 64 normal numbers (std `std`) are quantized once; a weight is put together from blocks of this pool,
-    each chosen at random and taken with its absmax. So every block is a truly quantized normal block: its codes, its
-    absmax and the weight's std are what a fresh initialisation has after quantization. Random bytes would not do: a
+    65,536 blocks of 64 normal numbers (std `std`) are quantized once; a weight is put together from blocks of this
+    pool, each chosen at random and taken with its absmax. So every block is a truly quantized normal block: its codes,
+    its absmax and the weight's std are what a fresh initialisation has after quantization. Random bytes would not do: a
     normal block uses the outer levels far less often than the inner ones.
     """
 

@@ -1,4 +1,5 @@
-"""Models whose sizes are public, by name: to plan, to count on the meta device, or to fill with random weights in 4 bits.
+"""Models whose sizes are public, by name: to plan, to count on the meta device,
+or to fill with random weights in 4 bits.
 
 shapes.toml states their sizes, with the public file of each. Three of them, all called 7B, are those of the lessons.
 """
@@ -92,7 +93,8 @@ def _words(name: str) -> set[str]:
 
 
 def fetch_config(hub_id: str) -> dict[str, Any]:
-    """What a hub model's config.json says; raises ModelError as `hub.fetch_config` does, with the known names near to it."""
+    """What a hub model's config.json says; raises ModelError as `hub.fetch_config` does,
+    with the known names near to it."""
     try:
         return hub.fetch_config(hub_id)
     except ModelError as error:

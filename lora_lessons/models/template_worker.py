@@ -58,7 +58,9 @@ def environment() -> ImmutableSandboxedEnvironment:
     made = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"]
     )
-    dump: Callable[..., str] = lambda x, ensure_ascii=False, **how: json.dumps(x, ensure_ascii=ensure_ascii, **how)  # noqa: E731
+    dump: Callable[..., str] = lambda x, ensure_ascii=False, **how: json.dumps(  # noqa: E731
+        x, ensure_ascii=ensure_ascii, **how
+    )
     made.filters["tojson"] = dump
     made.globals |= {"raise_exception": refuse, "strftime_now": lambda form: datetime.now().strftime(form)}
     return made

@@ -87,7 +87,8 @@ def load_gguf(file: Path, header: Header, form: Format, cache: Path | None = Non
 
 
 def open_gguf(file: Path, header: Header, form: Format) -> tuple[Any, Source]:
-    """The architecture in a GGUF, where nothing has memory yet, and what its weights are read from; errors as `load_gguf`'s."""
+    """The architecture in a GGUF, where nothing has memory yet, and what its weights are read from;
+    errors as `load_gguf`'s."""
     gguf_tensors.check(file, header)
     with one_sentence(file.name, local=True):
         config = gguf_config.config_of(file, header)
@@ -133,7 +134,8 @@ def _given_quantization(config: Any, folder: Path) -> str | None:
     if quantization.get("load_in_4bit") or quantization.get("_load_in_4bit"):
         return str(quantization.get("bnb_4bit_quant_type"))
     raise ModelError(
-        f"{folder.name} is quantized already ({quantization.get('quant_method', 'unknown')}): give the 16-bit model it was made from."
+        f"{folder.name} is quantized already ({quantization.get('quant_method', 'unknown')}): "
+        "give the 16-bit model it was made from."
     )
 
 
@@ -185,6 +187,7 @@ def _made(model: Any, name: str, shape: torch.Size, source: Source, form: Format
 def _check_names(model: Any, source: Source, names: dict[str, nn.Parameter]) -> None:
     if missing := [name for name in names if name not in source.where]:
         raise ModelError(
-            f"{source.name} holds no {missing[0]} ({len(missing)} of {len(names)} weights are missing under the names that "
-            f"{type(model).__name__} gives them): fetch it again, or load this architecture with transformers' own BitsAndBytesConfig."
+            f"{source.name} holds no {missing[0]} ({len(missing)} of {len(names)} weights are missing under the names "
+            f"that {type(model).__name__} gives them): fetch it again, "
+            "or load this architecture with transformers' own BitsAndBytesConfig."
         )

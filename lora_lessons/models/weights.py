@@ -48,7 +48,8 @@ def weight_files(folder: Path) -> list[Path]:
         names = others
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise ModelError(
-            f"{folder} lacks {len(missing)} of its {len(names)} weight files ({missing[0]}): the download is not complete; fetch it again."
+            f"{folder} lacks {len(missing)} of its {len(names)} weight files ({missing[0]}): the download is not "
+            "complete; fetch it again."
         )
     return [folder / name for name in names]
 
@@ -71,7 +72,8 @@ def tensors_in(files: list[Path]) -> dict[str, Path]:
 
 
 def shapes_in(files: list[Path]) -> dict[str, tuple[Path, tuple[int, ...]]]:
-    """The file and the shape of each tensor. Raises ModelError for a file that is cut short or no safetensors, or complex."""
+    """The file and the shape of each tensor. Raises ModelError for a file that is cut short or no safetensors,
+    or complex."""
     tensors: dict[str, tuple[Path, tuple[int, ...]]] = {}
     for path in files:
         check_readable(path)
@@ -118,7 +120,8 @@ def read_tensor(where: dict[str, Path], name: str) -> Tensor:
 
 
 def is_whole(file: Path) -> bool:
-    """Whether a safetensors file is as long as its header says: one that is cut short is not. Reads the header alone."""
+    """Whether a safetensors file is as long as its header says: one that is cut short is not.
+    Reads the header alone."""
     try:
         with open(file, "rb") as opened:
             length = int.from_bytes(opened.read(8), "little")
@@ -169,7 +172,8 @@ def _bytes(tensor: Tensor) -> Any:
 
 
 def check_finite(model: Any, numbers: Tensor, what: str) -> None:
-    """Raise ModelError when `numbers`, which `model` has worked out, hold NaN or infinity; it names the weight to blame.
+    """Raise ModelError when `numbers`, which `model` has worked out, hold NaN or infinity;
+    it names the weight to blame.
 
     The weights are looked through only then: a base that is sound loads and answers as fast as without.
     """
@@ -177,12 +181,12 @@ def check_finite(model: Any, numbers: Tensor, what: str) -> None:
         return
     if name := not_finite(model.named_parameters()):
         raise ModelError(
-            f"{what} became NaN or infinity, because {name} holds such numbers: fetch the base again, or train the adapter "
-            "again with a lower learning rate."
+            f"{what} became NaN or infinity, because {name} holds such numbers: fetch the base again, or train the "
+            "adapter again with a lower learning rate."
         )
     raise ModelError(
-        f"{what} became NaN or infinity, though all weights are finite: they are too large for {model.dtype} to multiply. "
-        "Load the base in fp32, or train the adapter again with a lower learning rate."
+        f"{what} became NaN or infinity, though all weights are finite: they are too large for {model.dtype} to "
+        "multiply. Load the base in fp32, or train the adapter again with a lower learning rate."
     )
 
 

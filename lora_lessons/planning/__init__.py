@@ -1,4 +1,5 @@
-"""Does it fit? `cards` says what a card holds, `margin` how much of it stays free, `fit` compares the ledger with it, `sharded` divides it among several."""
+"""Does it fit? `cards` says what a card holds, `margin` how much of it stays free, `fit` compares the ledger with it,
+`sharded` divides it among several."""
 
 from .cards import CARDS as CARDS
 from .cards import card_bytes as card_bytes

@@ -1,8 +1,8 @@
 """Cards that people own or rent: what each holds, and who says so.
 
 A card sold as "24 GB" is built as 24 GiB. Where error correction is on by default and takes its bits from the same
-memory (GDDR5 and GDDR6 in data centers), a sixteenth is gone: a T4 sold with 16 holds 15, as `nvidia-smi` says. Of these its
-driver gives a process 14.56 (`FOR_A_PROCESS`).
+memory (GDDR5 and GDDR6 in data centers), a sixteenth is gone: a T4 sold with 16 holds 15, as `nvidia-smi` says. Of
+these its driver gives a process 14.56 (`FOR_A_PROCESS`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from ..memory.bill import GIB
 
-# Where the sizes below stand: the vendors' own pages and data sheets. Those of L40, A30, RTX 4500 Ada and RTX PRO are also Hugging
-# Face's (huggingface.js, hardware-nvidia.ts, read in November 2026).
+# Where the sizes below stand: the vendors' own pages and data sheets. Those of L40, A30, RTX 4500 Ada and RTX PRO are
+# also Hugging Face's (huggingface.js, hardware-nvidia.ts, read in November 2026).
 GEFORCE = "https://www.nvidia.com/en-us/geforce/graphics-cards/compare/"
 GEFORCE_10 = "https://www.nvidia.com/en-us/geforce/10-series/"
 GEFORCE_LAPTOP = "https://www.nvidia.com/en-us/geforce/gaming-laptops/compare/"
@@ -177,11 +177,13 @@ CARDS: dict[str, float] = {
     "H200": 141,
 }
 
-# Where the driver keeps so much that plans turn on it: the "total capacity" in PyTorch's own words, 14.56 to 14.58 GiB of a T4
-# (CatVTON#133, Qwen3-VL#1046, GeoPixel#5; fitcheck's log of 16 September 2026: 14,912 MiB). Of other cards it keeps 1% to 2%.
+# Where the driver keeps so much that plans turn on it: the "total capacity" in PyTorch's own words, 14.56 to 14.58 GiB
+# of a T4 (CatVTON#133, Qwen3-VL#1046, GeoPixel#5; fitcheck's log of 16 September 2026: 14,912 MiB).
+# Of other cards it keeps 1% to 2%.
 FOR_A_PROCESS = {"T4": 14.56}
 
-# A number alone is a size in GB up to here, and beyond it a card's name: no single card holds more, and none has a smaller name.
+# A number alone is a size in GB up to here, and beyond it a card's name: no single card holds more,
+# and none has a smaller name.
 LARGEST_BARE = max(size for card in KNOWN_CARDS for size in card.sizes)
 # Words around a card's name, and how it is built, which say nothing of its memory.
 _MAKERS = r"nvidia|geforce|quadro|tesla|amd|radeon|instinct|rtx|gtx|rx"
@@ -192,10 +194,11 @@ _ASIDE = r"[()\[\]®™]|\b(?:of|v?ram|memory)\b"
 
 
 def find_card(card: str | float) -> tuple[str, float]:
-    """The name of a card and the bytes it holds, before a screen and, but for FOR_A_PROCESS, the driver take their part.
+    """The name of a card and the bytes it holds, before a screen and, but for FOR_A_PROCESS,
+    the driver take their part.
 
-    `card` is a card's name or its size as it is sold: "RTX 4090", "4090", "24", "24 GB VRAM" and 24.0 all hold 24 GiB. A name
-    that stands for several sizes means the first of them (see `several_sizes`), unless one is added: "3080 12".
+    `card` is a card's name or its size as it is sold: "RTX 4090", "4090", "24", "24 GB VRAM" and 24.0 all hold 24 GiB.
+    A name that stands for several sizes means the first of them (see `several_sizes`), unless one is added: "3080 12".
     Raises ValueError for what is neither.
     """
     if match := _found(card):
@@ -216,8 +219,8 @@ def find_card(card: str | float) -> tuple[str, float]:
     if _MAC.search(name):
         raise ValueError(
             f"{name!r} is a Mac's chip, which shares the computer's memory, and a plan for a card counts what CUDA and "
-            "bitsandbytes hold on it: nothing here was measured on a Mac. Leave --gpu out, and hold the GB that it then "
-            "names against the memory that is free."
+            "bitsandbytes hold on it: nothing here was measured on a Mac. Leave --gpu out, and hold the GB that it "
+            "then names against the memory that is free."
         )
     # other words around it, or its own in another order: Colab T4, RTX 6000 Pro
     within = [one.name for one in _NAMES.values() if _words(one.name) <= _words(name)]
@@ -236,7 +239,10 @@ def several_sizes(card: str | float) -> str:
     known, size = match
     held = " or ".join(f"{one:g}" for one in sorted(known.sizes))
     other = next(one for one in known.sizes if one != size)
-    return f'The {known.name} comes with {held} GB: this is the plan for {size:g}. For the other, say "{known.name} {other:g}".'
+    return (
+        f"The {known.name} comes with {held} GB: this is the plan for {size:g}. For the other, "
+        f'say "{known.name} {other:g}".'
+    )
 
 
 # Older than Ampere: without bf16, LoRA computes there in fp16.
@@ -253,7 +259,8 @@ _SEVERAL = re.compile(r"\s*(?:(\d{1,9})\s*[x×*]\s*(\S.*)|(\S.*?)\s[x×*]\s?(\d{
 
 
 def cards_of(said: str) -> tuple[int, str]:
-    """How many cards "2x24", "4 x A100 (80 GB)" or "T4 x2" means, and which. Raises ValueError for what is none of these."""
+    """How many cards "2x24", "4 x A100 (80 GB)" or "T4 x2" means, and which.
+    Raises ValueError for what is none of these."""
     match = _SEVERAL.fullmatch(said)
     if match is None:
         raise ValueError(f"{said!r} names no cards: give their number, an x and their GB or name, such as 2x24.")

@@ -1,4 +1,5 @@
-"""Does it fit, and if not, what then? The longest text that does, the mildest changes, and the plan in words and as data."""
+"""Does it fit, and if not, what then? The longest text that does, the mildest changes,
+and the plan in words and as data."""
 
 from __future__ import annotations
 
@@ -59,7 +60,8 @@ def plan_on(model: Any, card: str | float, **job: Any) -> Plan:
 
     `model` is a name such as "Qwen2.5-7B", a folder with config.json, a .gguf file or a hub id; `card` a name such as
     "RTX 4090", or its GB; `job` in `Job`'s words, such as method="qlora", r=16, seq=1024, in the 16 bits that the card
-    computes in. No weights are read. Raises ValueError or ModelError with what to do, also for a card that nobody knows.
+    computes in. No weights are read. Raises ValueError or ModelError with what to do,
+    also for a card that nobody knows.
     """
     _, room = find_card(str(card))
     return plan(model, on_card(Job(**job), card), room)
@@ -90,7 +92,8 @@ def longest(model: Any, job: Job, room: float) -> int:
 
 
 def _changes(shape: Shape, job: Job, room: float, ledger: Ledger) -> list[Change]:
-    """The mildest single change that makes the job fit; else several, mildest first; a shorter text is the last resort."""
+    """The mildest single change that makes the job fit; else several, mildest first;
+    a shorter text is the last resort."""
 
     def cost(job: Job) -> float:
         try:
@@ -128,7 +131,8 @@ def _changes(shape: Shape, job: Job, room: float, ledger: Ledger) -> list[Change
 
 
 def _worth_it(now: float, before: float, room: float) -> bool:
-    """Whether a step from `before` to `now` bytes is worth its price: it saves what a reader of the plan sees, or is the last."""
+    """Whether a step from `before` to `now` bytes is worth its price: it saves what a reader of the plan sees,
+    or is the last."""
     return is_enough(room, now) or now < min(0.99 * before, before - 0.1 * GB)
 
 
@@ -139,7 +143,8 @@ def _with(job: Job, steps: Sequence[tuple[str, dict[str, Any]]]) -> Job:
 
 
 def _options(job: Job, fast: bool) -> list[tuple[str, dict[str, Any]]]:
-    """Changes that save memory, in words and as fields of the job, the mildest first; the fast path has its own loss."""
+    """Changes that save memory, in words and as fields of the job, the mildest first;
+    the fast path has its own loss."""
     half, adapters = "bf16" if job.dtype == "fp32" else job.dtype, job.method != "full"
     changes: list[tuple[bool, str, dict[str, Any]]] = [
         (
@@ -190,7 +195,10 @@ def parameters_in_words(shape: Shape, job: Job) -> str:
     said = f"{count['trained']:,} parameters in A and B, {_share(count):.2%} of all"
     if job.recipe == "course" and check(shape, job).by_peft:
         theirs = parameters(shape, replace(job, recipe="hf"))
-        said += f", by this course's loop; {theirs['trained']:,}, {_share(theirs):.2%}, by PEFT {version('peft')} (Trainer, SFTTrainer)"
+        said += (
+            f", by this course's loop; {theirs['trained']:,}, {_share(theirs):.2%}, "
+            f"by PEFT {version('peft')} (Trainer, SFTTrainer)"
+        )
     return f"Trained: {said}. The model itself has {count['model']:,}."
 
 
@@ -260,14 +268,18 @@ def by_trainer(shape: Shape, job: Job) -> dict[str, float]:
 
 
 def trainers_in_words(sizes: dict[str, float], room: float, card: str) -> tuple[str, str]:
-    """What to say in place of whether the course's job fits, where the trainers differ in that, else ""; and what each takes."""
+    """What to say in place of whether the course's job fits, where the trainers differ in that, else "";
+    and what each takes."""
 
     def named(some: dict[str, float]) -> str:
         return ", ".join(f"{TRAINERS[recipe]} ({size / GB:.1f} GB)" for recipe, size in some.items())
 
     yes = {recipe: size for recipe, size in sizes.items() if is_enough(room, size)}
     others = ", ".join(recipe for recipe in sizes if recipe != "course")
-    how = f"This is the plan for the course's loop: for yours add --recipe ({others}), or --loss liger for Liger's kernels."
+    how = (
+        f"This is the plan for the course's loop: for yours add --recipe ({others}), "
+        "or --loss liger for Liger's kernels."
+    )
     if len(yes) in (0, len(sizes)):
         return "", f"By trainer: {named(sizes)}. {how}"
     no = {recipe: size for recipe, size in sizes.items() if recipe not in yes}
@@ -276,7 +288,8 @@ def trainers_in_words(sizes: dict[str, float], room: float, card: str) -> tuple[
 
 
 def verdict(plan: Plan, card: str, sizes: dict[str, float] | None = None) -> str:
-    """Whether it fits, the longest sequence that does, what to change first, and whether a card ever checked: sentences.
+    """Whether it fits, the longest sequence that does, what to change first, and whether a card ever checked:
+    sentences.
 
     `sizes` as `by_trainer` has them, where no trainer was named.
     """
@@ -342,23 +355,28 @@ def notes(ledger: Ledger) -> list[str]:
         ),
         (
             ledger.half_of,
-            f"This counts only the language half of the {ledger.half_of} model. The part that sees or hears comes on top.",
+            (
+                f"This counts only the language half of the {ledger.half_of} model. "
+                "The part that sees or hears comes on top."
+            ),
         ),
         (
             ledger.experts and ledger.bill.quantization,
             f"{ledger.experts / GB:.2f} GB of the weights are the experts of a mixture, which stay unpacked: they "
-            "are stacked in one weight, and bitsandbytes packs only the weights of Linear layers. A base whose experts are "
-            "Linear layers, as Unsloth's gpt-oss in 4 bits, takes less than this (unsloth-zoo#885).",
+            "are stacked in one weight, and bitsandbytes packs only the weights of Linear layers. A base whose experts "
+            "are Linear layers, as Unsloth's gpt-oss in 4 bits, takes less than this (unsloth-zoo#885).",
         ),
         (
             ledger.loading > ledger.bill.total,
-            f"Loading: transformers 5.0 to 5.3 may hold all {ledger.loading / GB:.1f} GB of the 16-bit weights on the card before "
-            "they are packed (transformers#43032). From 5.4 on it packs them one by one, as this course does.",
+            f"Loading: transformers 5.0 to 5.3 may hold all {ledger.loading / GB:.1f} GB of the 16-bit weights on the "
+            "card before they are packed (transformers#43032). From 5.4 on it packs them one by one, "
+            "as this course does.",
         ),
         (
             ledger.recipe == "hf" and ledger.bill.logits > GB,
             "Trainer lets the model's outputs go before the way back. A loop of your own that keeps them there, as "
-            "`outputs.loss.backward()` does, holds 2 to 4 more bytes of each logit (fitcheck's runs of September 2026).",
+            "`outputs.loss.backward()` does, holds 2 to 4 more bytes of each logit (fitcheck's "
+            "runs of September 2026).",
         ),
         *_of_experts(ledger),
     ]
@@ -372,30 +390,34 @@ def _of_experts(ledger: Ledger) -> list[tuple[object, str]]:
     return [
         (
             ledger.left_out,
-            f"{'This course' if ledger.peft_adds else 'LoRA'} leaves out {numbers:,} numbers in {len(ledger.left_out)} weights of "
-            f"experts, such as {such_as}: they stay as they are"
+            f"{'This course' if ledger.peft_adds else 'LoRA'} leaves out {numbers:,} numbers in {len(ledger.left_out)} "
+            f"weights of experts, such as {such_as}: they stay as they are"
             + ("." if ledger.peft_adds else f", in {peft} too unless its target_parameters names them."),
         ),
         (
             ledger.peft_adds,
-            f"With these targets {peft} also adapts {' and '.join(ledger.peft_adds)}, no Linear layers in transformers 5"
+            (
+                f"With these targets {peft} also adapts {' and '.join(ledger.peft_adds)}, "
+                "no Linear layers in transformers 5"
+            )
             + f", and leaves out {ledger.peft_skips} Linear layers named like its experts (peft#3711)"
             * bool(ledger.peft_skips)
             + ". Earlier ones may not (peft#3232, June 2026): compare print_trainable_parameters() before you train.",
         ),
         (
             ledger.recipe == "unsloth" and (ledger.left_out or ledger.peft_adds),
-            "Unsloth chooses a mixture's experts by a rule of its own, which is not counted here: its line \"Enabling LoRA on MoE "
+            "Unsloth chooses a mixture's experts by a rule of its own, which is not counted here: "
+            'its line "Enabling LoRA on MoE '
             'parameters" names them.',
         ),
     ]
 
 
 ASSUMED = (
-    "Counted: every tensor that today's libraries make (transformers before 4.49 and bitsandbytes before 0.43.2 make more). "
-    f"Assumed, because only a card can tell: {CONTEXT_BYTES / GB:g} GB for CUDA's context, {SLACK:.0%} "
-    "that PyTorch's allocator cannot hand out again, a fused attention kernel, and sequences without padding. Kernels that keep less of "
-    "a block are counted where they are named (--loss liger, --recipe unsloth). "
+    "Counted: every tensor that today's libraries make (transformers before 4.49 and bitsandbytes before 0.43.2 make "
+    f"more). Assumed, because only a card can tell: {CONTEXT_BYTES / GB:g} GB for CUDA's context, {SLACK:.0%} "
+    "that PyTorch's allocator cannot hand out again, a fused attention kernel, and sequences without padding. Kernels "
+    "that keep less of a block are counted where they are named (--loss liger, --recipe unsloth). "
     "`lora-lessons bench memory` measures them on your card."
 )
 

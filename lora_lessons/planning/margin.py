@@ -1,8 +1,8 @@
 """How much of a card a plan leaves free, and why: most jobs that others published took more than their plan.
 
-Lesson 08 has the 26 published figures beside their plans. Nine in ten of them took at most 1.17 times what is planned, and
-the next simple part of a card that covers as much is a sixth: 6/5 = 1.2. All that took more, two rows of litgpt's, ran with a
-bitsandbytes that kept each layer's input (before 0.43.2). A test works the part out again from the rows.
+Lesson 08 has the 26 published figures beside their plans. Nine in ten of them took at most 1.17 times what is planned,
+and the next simple part of a card that covers as much is a sixth: 6/5 = 1.2. All that took more, two rows of litgpt's,
+ran with a bitsandbytes that kept each layer's input (before 0.43.2). A test works the part out again from the rows.
 """
 
 from ..memory.bill import GB
@@ -29,7 +29,8 @@ def which(card: str) -> str:
 
 
 def fits(needed: float, room: float, card: str) -> str:
-    """The answer to every plan, in a sentence or two: whether `needed` bytes fit into the `room` of `card`, all in GB."""
+    """The answer to every plan, in a sentence or two: whether `needed` bytes fit into the `room` of `card`,
+    all in GB."""
     held, with_margin = f"{which(card)} holds {room / GB:.1f}", f"{(needed + margin(needed)) / GB:.1f} with the margin"
     takes = f"{needed / GB:.1f} GB are needed"
     answers = (
@@ -40,7 +41,10 @@ def fits(needed: float, room: float, card: str) -> str:
         ),
         (
             needed <= room,
-            f"It does not fit safely: {takes}, {with_margin}, and {held}. Most published jobs took more than such a plan says.",
+            (
+                f"It does not fit safely: {takes}, {with_margin}, and {held}. "
+                "Most published jobs took more than such a plan says."
+            ),
         ),
         (True, f"It does not fit: {takes}, and {held}."),
     )

@@ -1,4 +1,5 @@
-"""What each of several cards holds when FSDP shards the model, what their computer holds beside it, and all of it in words."""
+"""What each of several cards holds when FSDP shards the model, what their computer holds beside it,
+and all of it in words."""
 
 from __future__ import annotations
 
@@ -16,11 +17,12 @@ from .margin import WHY, fits, is_enough, margin
 
 # Blocks that are whole at once: the one in use, and the next, which is on its way (backward_prefetch=BACKWARD_PRE).
 WHOLE_BLOCKS = 2
-# Of the tensors' bytes, what PyTorch's allocator cannot hand out again while FSDP takes and frees whole blocks: Answer.AI
-# published 10.22 GiB reserved for 9.16 allocated (a 7B, their benchmarks of March 2024). Assumed, like the next.
+# Of the tensors' bytes, what PyTorch's allocator cannot hand out again while FSDP takes and frees whole blocks:
+# Answer.AI published 10.22 GiB reserved for 9.16 allocated (a 7B, their benchmarks of March 2024). Assumed,
+# like the next.
 FSDP_SLACK = 0.12
-# How many times their plan the five published runs with offload held on a card, the least and the most (lesson 13, which has one
-# without offload, too: it held 1.06 times its plan).
+# How many times their plan the five published runs with offload held on a card, the least and the most (lesson 13,
+# which has one without offload, too: it held 1.06 times its plan).
 OFFLOADED = (1.2, 2.4)
 # Assumed, until a card has been measured: what Python, its libraries and CUDA take of the computer for each process.
 PROCESS_BYTES = 2 * GB
@@ -124,8 +126,8 @@ def shard(model: Any, job: Job, cluster: Cluster) -> Sharded:
     """
     if job.method == "qlora" and job.recipe == "hf":
         raise ValueError(
-            "prepare_model_for_kbit_training turns embeddings, head and norms into 32 bits, and FSDP flattens a block's "
-            "weights into one tensor of one dtype: plan it with the recipe course."
+            "prepare_model_for_kbit_training turns embeddings, head and norms into 32 bits, and FSDP flattens a "
+            "block's weights into one tensor of one dtype: plan it with the recipe course."
         )
     shape, job = shape_of(model), replace(job, fast=False)  # several processes go the plain way (training.losses)
     blocks, moments = check(shape, job).blocks, predict(shape, job).moments
@@ -261,14 +263,18 @@ def offloaded(plan: Sharded) -> str:
         return ""
     least, most = (f"{times * plan.card.total / GB:.0f}" for times in OFFLOADED)
     return (
-        f"With offload the published runs held {OFFLOADED[0]} to {OFFLOADED[1]} times their plan on a card (lesson 13), which no margin "
-        f"here covers: expect {least} to {most} GB."
+        f"With offload the published runs held {OFFLOADED[0]} to {OFFLOADED[1]} times their plan on a card (lesson "
+        f"13), which no margin here covers: expect {least} to {most} GB."
     )
 
 
 def sharded_verdict(plan: Sharded) -> str:
-    """Whether it fits on the cards, by how much, what the computer needs, and whether a card ever checked: sentences."""
-    host = f"The memory of {_computers(plan.cluster)}: {plan.host.total / GB:.0f} GB, at the start {plan.host.peak / GB:.0f} GB"
+    """Whether it fits on the cards, by how much, what the computer needs, and whether a card ever checked:
+    sentences."""
+    host = (
+        f"The memory of {_computers(plan.cluster)}: {plan.host.total / GB:.0f} GB, at the start "
+        f"{plan.host.peak / GB:.0f} GB"
+    )
     says = [fits(plan.card.total, plan.cluster.room, "Each card"), f"{host}."]
     if not plan.fits and is_enough(plan.cluster.room, plan.unshared):
         says.append("Change first: --offload, which keeps the shards in the computer's memory; or more cards.")

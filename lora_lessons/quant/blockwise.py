@@ -1,4 +1,5 @@
-"""A whole model rounded block by block: each reads what the blocks before it give after their rounding (GPTQ, section 4)."""
+"""A whole model rounded block by block: each reads what the blocks before it give after their rounding (GPTQ,
+section 4)."""
 
 from __future__ import annotations
 
@@ -55,7 +56,8 @@ def collect(model: nn.Module, names: Iterable[str], batches: Iterable[Tensor]) -
 def quantize_model(
     model: nn.Module, names: Iterable[str], method: str = "gptq", batches: Sequence[Tensor] = (), **how: Any
 ) -> dict[str, Rounded]:
-    """Replace each named Linear's weight by its rounded value, in place, and return the codes; `how` goes to the method.
+    """Replace each named Linear's weight by its rounded value, in place, and return the codes;
+    `how` goes to the method.
 
     Block by block, as in GPTQ's section 4: a block's layers read what the blocks before it give *after* rounding, so
     they make up for some of that loss, and only one block's H are in memory. (Within a block all layers are measured
@@ -92,7 +94,8 @@ def quantize_model(
 
 @contextmanager
 def restored(model: nn.Module, names: Iterable[str]) -> Iterator[None]:
-    """When the block ends, also by Stop or an error, the named weights are what they were, bit for bit. Keeps a copy."""
+    """When the block ends, also by Stop or an error, the named weights are what they were, bit for bit.
+    Keeps a copy."""
     kept = {name: linear_named(model, name).weight.detach().clone() for name in names}
     try:
         yield

@@ -76,9 +76,9 @@ def awq(
 ) -> Rounded:
     """AWQ: column j of W (d×k) is multiplied by s_j = mean|x_j|^α, rounded to nearest, and divided by s_j again.
 
-    The α with the smallest output error on the calibration text is taken (section 3.2, equations 4 and 5). Before rounding
-    the product is unchanged: (W·diag(s))·(diag(s)⁻¹·x) = W·x. A real export folds 1/s into whatever comes before.
-    Raises ValueError for what cannot be rounded, or inputs of another shape or all zero.
+    The α with the smallest output error on the calibration text is taken (section 3.2, equations 4 and 5). Before
+    rounding the product is unchanged: (W·diag(s))·(diag(s)⁻¹·x) = W·x. A real export folds 1/s into whatever comes
+    before. Raises ValueError for what cannot be rounded, or inputs of another shape or all zero.
     """
     check_weight(W, bits, group)
     living = check_hessian(inputs.H, W.shape[1]) > 0
@@ -127,7 +127,8 @@ class Rounded(NamedTuple):
 
 
 def last_code(bits: int, symmetric: bool) -> int:
-    """The largest code of a grid. A symmetric one leaves a code unused, so that 0 is its middle: int4 has the marks −7 … 7."""
+    """The largest code of a grid. A symmetric one leaves a code unused, so that 0 is its middle:
+    int4 has the marks −7 … 7."""
     return 2**bits - (2 if symmetric else 1)
 
 
@@ -197,7 +198,8 @@ def read(X: Tensor) -> Inputs:
     H = 2 * X.T @ X
     if not torch.isfinite(H).all():
         raise ValueError(
-            f"what the layer reads goes up to {X.abs().max():.3g}, and its squares no longer fit into fp32: find the cause first."
+            f"what the layer reads goes up to {X.abs().max():.3g}, and its squares no longer fit into fp32: "
+            "find the cause first."
         )
     return Inputs(H, X.abs().mean(0), len(X))
 

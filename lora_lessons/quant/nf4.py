@@ -182,7 +182,8 @@ def dequantize(q: Quantized) -> Tensor:
 
 @cache
 def _pairs(codebook: str) -> Tensor:
-    """The two levels that each of the 256 bytes names (256×2, fp32): one look-up a byte. Codes that no level has are 0."""
+    """The two levels that each of the 256 bytes names (256×2, fp32): one look-up a byte.
+    Codes that no level has are 0."""
     table = torch.zeros(16)
     table[: len(levels(codebook))] = levels(codebook)
     return table[unpack(torch.arange(256, dtype=torch.uint8)).int()].view(256, 2)
@@ -230,7 +231,8 @@ def double_dequantize(d: DoubleQuantized) -> Tensor:
 
 
 def bits_per_parameter(blocksize: int = 64, double: bool = False) -> float:
-    """4 bits for the code, and a block's share of its scale: 4 + 32/64 = 4.5; doubly quantized 4 + 8/64 + 32/(64·256)."""
+    """4 bits for the code, and a block's share of its scale: 4 + 32/64 = 4.5;
+    doubly quantized 4 + 8/64 + 32/(64·256)."""
     return 4 + (8 / blocksize + 32 / (blocksize * DOUBLE_BLOCK) if double else 32 / blocksize)
 
 

@@ -220,7 +220,8 @@ def _write(lesson: str, profile: str, baseline: Mapping[str, Any]) -> None:
 
 
 def _elsewhere(measured: Sequence[Value], before: Mapping[str, Any], same_machine: bool) -> list[Value]:
-    """The values that another machine recorded `before`, if they are of the same thing: its band meets that of `measured`."""
+    """The values that another machine recorded `before`, if they are of the same thing:
+    its band meets that of `measured`."""
     others = before.get("elsewhere", []) if same_machine else before.get("seeds", [])
     if not others or any(type(value) is not type(measured[0]) or isinstance(value, (bool, str)) for value in others):
         return []

@@ -23,7 +23,8 @@ PATIENCE = 300
 
 
 def environment(out: Path, kernels: int = 1) -> dict[str, str]:
-    """A kernel's environment: a run leaves the learner's own progress alone, and its `kernels` at a time share the cores."""
+    """A kernel's environment: a run leaves the learner's own progress alone,
+    and its `kernels` at a time share the cores."""
     given = kernel_environment(kernels)
     ours = {"LORA_LESSONS_PROGRESS": str(out / "progress.json"), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     source = str(package().parent)  # where the package is not installed, too, as in Colab
@@ -92,7 +93,8 @@ def _tree_bytes(pid: int | None) -> int:
 
 @contextmanager
 def postponing_interrupts() -> Iterator[None]:
-    """While the block runs, the first Ctrl-C waits for its end: a kernel that is half started would belong to nobody."""
+    """While the block runs, the first Ctrl-C waits for its end:
+    a kernel that is half started would belong to nobody."""
     with first_one_asks() as asked:
         yield
     if asked():
@@ -101,7 +103,8 @@ def postponing_interrupts() -> Iterator[None]:
 
 @contextmanager
 def private_sockets() -> Iterator[dict[str, str]]:
-    """Traits of a KernelManager: sockets, and the file that names them, in a folder of this user's, removed after the block.
+    """Traits of a KernelManager: sockets, and the file that names them, in a folder of this user's,
+    removed after the block.
 
     Jupyter chooses a kernel's TCP ports before the kernel opens them. A port that another process takes in between ends
     the kernel, or lets it hang. On Windows, or where the folder's path is too long: TCP, encrypted where Jupyter can.
@@ -181,7 +184,8 @@ LIGHTER = {
 
 
 def why_it_died(has: Collection[str], given: Mapping[str, Any], begun: float, *, fresh: bool = False) -> str:
-    """The message: `has` are the lesson's parameters, `given` those of this run, `begun` its time as time.time() has it."""
+    """The message: `has` are the lesson's parameters, `given` those of this run, `begun` its time as time.time()
+    has it."""
     sentence = f"{WHY} {kept_since(begun, fresh=fresh)} Close other programs, and run this lesson alone."
     smaller = [f"-p {name} {value}" for name, value in LIGHTER.items() if name in has and given.get(name) != value]
     if not smaller:

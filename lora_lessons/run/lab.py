@@ -55,7 +55,10 @@ def copy_lessons(folder: Path) -> Iterator[str]:
             yield f"{name}: the course has a newer version; your copy was untouched and is updated."
         else:
             if origin.get(name) != now:
-                yield f"{name}: the course has a newer version; yours has your work in it and stays. Rename it to get the new one."
+                yield (
+                    f"{name}: the course has a newer version; yours has your work in it and stays. "
+                    "Rename it to get the new one."
+                )
             continue
         write_text(mine, blank)
         origin[name] = now
@@ -69,7 +72,8 @@ def place(notebook: Path) -> str:
 
 
 def without_outputs(notebook: Path) -> str:
-    """The text of a notebook as a learner gets it: nothing has been run yet, and no badge leads away from this machine."""
+    """The text of a notebook as a learner gets it: nothing has been run yet,
+    and no badge leads away from this machine."""
     text = read_text(notebook)
     try:
         whole = json.loads(text)
@@ -115,8 +119,8 @@ def _home() -> dict[str, str]:
             return {}
     except (OSError, RuntimeError) as error:  # RuntimeError: the system knows no home at all
         print(
-            f"Your home folder cannot be written ({getattr(error, 'strerror', None) or error}), so JupyterLab's state lies in "
-            "a temporary folder until it ends: set HOME to a folder that you may write to, and it is kept.",
+            f"Your home folder cannot be written ({getattr(error, 'strerror', None) or error}), so JupyterLab's state "
+            "lies in a temporary folder until it ends: set HOME to a folder that you may write to, and it is kept.",
             file=sys.stderr,
         )
         return {"HOME": str(lasting_scratch("lab"))}
@@ -129,8 +133,8 @@ def _settings_folder() -> Path:
         _write_settings(folder)
     except OSError as error:
         print(
-            f"{folder} cannot be written ({error.strerror}), so JupyterLab's settings lie in a temporary folder. What a "
-            "lesson trains cannot be kept there either: set LORA_LESSONS_CACHE to a folder that you may write to.",
+            f"{folder} cannot be written ({error.strerror}), so JupyterLab's settings lie in a temporary folder. What "
+            "a lesson trains cannot be kept there either: set LORA_LESSONS_CACHE to a folder that you may write to.",
             file=sys.stderr,
         )
         folder = lasting_scratch("lab")

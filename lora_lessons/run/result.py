@@ -145,7 +145,8 @@ REPORT, PAGE, LOCK = "report.json", "report.html", ".lock"
 
 @contextmanager
 def alone_in(out: Path) -> Iterator[None]:
-    """While the block runs, no other run writes to `out`. Raises ValueError where one does; a killed one does no longer."""
+    """While the block runs, no other run writes to `out`. Raises ValueError where one does;
+    a killed one does no longer."""
     from filelock import FileLock, Timeout
 
     out.mkdir(parents=True, exist_ok=True)
@@ -165,8 +166,8 @@ def alone_in(out: Path) -> Iterator[None]:
 def earlier_results(out: Path, profile: str, parameters: Mapping[str, Any]) -> list[LessonResult]:
     """What the report in `out` says of lessons that ran before in the same way, here, with the same libraries.
 
-    A report of another kind is kept beside the new one, under its date, and that is said. Raises OSError for one that this
-    user may not read, and for a pipe in its place.
+    A report of another kind is kept beside the new one, under its date, and that is said. Raises OSError for one that
+    this user may not read, and for a pipe in its place.
     """
     check_readable(out / REPORT)
     try:
@@ -246,6 +247,9 @@ def _keep(out: Path, report: Any) -> None:
             (out / file).rename(out / f"{stem}{Path(file).suffix}")
     why = "was made in another way (profile, parameters, machine or versions)" if date else "could not be read"
     print(
-        f"The report that is in {out} {why}: it is kept as {stem}.html and .json. Notebooks that run again are replaced.",
+        (
+            f"The report that is in {out} {why}: it is kept as {stem}.html and .json. "
+            "Notebooks that run again are replaced."
+        ),
         file=sys.stderr,
     )

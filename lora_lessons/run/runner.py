@@ -53,11 +53,11 @@ def run(
 ) -> list[LessonResult]:
     """Execute `lessons` into `out`, up to `at_once` at a time: executed notebooks, report.html and report.json.
 
-    `parameters` go into each lesson's parameters cell; with any given, or judge=False, records are not held against
-    the baselines; with fresh=True no finished training run is reused from the cache. The report is written anew after
-    every lesson, and keeps what an earlier run into `out` found of other lessons. Raises ValueError for a parameter that
-    no lesson has, or when another run is writing to `out`; FileExistsError where a notebook would be replaced that no
-    run wrote; KeyboardInterrupt (after writing what there is) when the run is interrupted.
+    `parameters` go into each lesson's parameters cell; with any given, or judge=False, records are not held against the
+    baselines; with fresh=True no finished training run is reused from the cache. The report is written anew after every
+    lesson, and keeps what an earlier run into `out` found of other lessons. Raises ValueError for a parameter that no
+    lesson has, or when another run is writing to `out`; FileExistsError where a notebook would be replaced that no run
+    wrote; KeyboardInterrupt (after writing what there is) when the run is interrupted.
     """
     from .report import write_report
 
@@ -119,9 +119,9 @@ def run_one(
 ) -> LessonResult:
     """Execute one notebook with those of `parameters` that it has, and keep it in `out` as executed.
 
-    `on_display` hears of everything that a cell displays, or displays anew, while it runs: the data by MIME type; `peak`,
-    of the kernel and its memory. What happens in the notebook is told by the result. Raises OSError where `out` cannot be
-    written.
+    `on_display` hears of everything that a cell displays, or displays anew, while it runs: the data by MIME type;
+    `peak`, of the kernel and its memory. What happens in the notebook is told by the result.
+    Raises OSError where `out` cannot be written.
     """
     started, peak = time.perf_counter(), peak or kernel.PeakMemory()
     environment = environment or kernel.environment(out)

@@ -29,8 +29,9 @@ def how_many(lessons: Sequence[Path]) -> int:
 def results(lessons: Sequence[Path], run: RunLesson, at_once: int, profile: str = "quick") -> Iterator[LessonResult]:
     """Run up to `at_once` lessons at a time, as far as memory allows, and hand out the result of each when it ends.
 
-    `run` is given a lesson, and where to say its kernel's pid. Those that compare speeds come last, alone. At Ctrl-C, or
-    when the caller asks for no more, the kernels end; at Ctrl-C the results of what was interrupted are handed out before KeyboardInterrupt is raised.
+    `run` is given a lesson, and where to say its kernel's pid. Those that compare speeds come last, alone. At Ctrl-C,
+    or when the caller asks for no more, the kernels end; at Ctrl-C the results of what was interrupted are handed out
+    before KeyboardInterrupt is raised.
     """
     if at_once == 1:
         yield from _in_turn(lessons, run)

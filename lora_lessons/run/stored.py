@@ -31,9 +31,9 @@ _TRAINING = re.compile(
 def normalise(notebook: NotebookNode) -> NotebookNode:
     """A copy of `notebook` as the course stores it.
 
-    Execution counts run 1, 2, 3 …; gone are injected parameters, papermill's and the kernel's metadata, stderr, progress
-    bars, and what a training says of itself; split streams are joined. Cell ids, tags and sources stay. Raises ValueError
-    naming the cell whose output holds a path of this machine.
+    Execution counts run 1, 2, 3 …; gone are injected parameters, papermill's and the kernel's metadata, stderr,
+    progress bars, and what a training says of itself; split streams are joined. Cell ids, tags and sources stay. Raises
+    ValueError naming the cell whose output holds a path of this machine.
     """
     made = copy.deepcopy(notebook)
     made.cells = [cell for cell in made.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
@@ -57,8 +57,8 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
                 output.execution_count = cell.execution_count
         if path := next(_local_paths(cell.outputs), None):
             raise ValueError(
-                f"the output of cell {number} ({cell.source.strip().splitlines()[0]}) shows {path}, a path of this machine: "
-                "print a path relative to the course, or only the file's name."
+                f"the output of cell {number} ({cell.source.strip().splitlines()[0]}) shows {path}, a path of this "
+                "machine: print a path relative to the course, or only the file's name."
             )
     return made
 
@@ -86,7 +86,8 @@ def as_stored(outputs: list[NotebookNode]) -> list[NotebookNode]:
 
 
 def _as_picture(output: NotebookNode) -> list[NotebookNode]:
-    """A still in HTML as every other figure is stored, a picture and then its words: so every viewer shows it, GitHub's too."""
+    """A still in HTML as every other figure is stored, a picture and then its words: so every viewer shows it,
+    GitHub's too."""
     from nbformat.v4 import new_output
 
     still = PICTURE_HTML.fullmatch(_text(output.get("data", {}).get("text/html", "")).strip())
@@ -101,7 +102,8 @@ def _as_picture(output: NotebookNode) -> list[NotebookNode]:
 
 
 def _as_seen(text: str) -> str:
-    """What a terminal shows in the end, what follows a line's last carriage return; without bars and a training's own lines."""
+    """What a terminal shows in the end, what follows a line's last carriage return;
+    without bars and a training's own lines."""
     lines = [line.rpartition("\r")[2] for line in text.replace("\r\n", "\n").split("\n")]
     return "\n".join(line for line in lines if not re.search(r"\d+%\|.*\|", line) and not _TRAINING.match(line))
 

@@ -18,7 +18,8 @@ from typing import Any
 
 
 def answer_undefined_names() -> None:
-    """From now on this kernel answers a name, a module or an attribute that is not there with a sentence, where it knows one."""
+    """From now on this kernel answers a name, a module or an attribute that is not there with a sentence,
+    where it knows one."""
     from IPython.core.getipython import get_ipython
 
     if (shell := get_ipython()) is not None:

@@ -69,11 +69,11 @@ def as_chat(question: str, answer: str) -> dict[str, Any]:
 def encode(tokenizer: Any, example: dict[str, Any], *, last_only: bool = False) -> Encoded:
     """Tokens and labels of one conversation in the model's own chat template.
 
-    Supervised: every answer of the assistant and the token that ends it; with `last_only` the last answer alone. A model
-    that never sees its end token never learns to stop, so it is added to the last answer where the template has none.
-    The template also gets the example's `tools` and `chat_template_kwargs`, as in TRL.
-    Warns where the earlier answers cannot be learned (`chat_text` says when). Raises ValueError when the template refuses
-    the conversation, rewrites the last question or leaves out a part of the answer, or when there is no end token.
+    Supervised: every answer of the assistant and the token that ends it; with `last_only` the last answer alone. A
+    model that never sees its end token never learns to stop, so it is added to the last answer where the template has
+    none. The template also gets the example's `tools` and `chat_template_kwargs`, as in TRL. Warns where the earlier
+    answers cannot be learned (`chat_text` says when). Raises ValueError when the template refuses the conversation,
+    rewrites the last question or leaves out a part of the answer, or when there is no end token.
     """
     text = chat_text(tokenizer, example, last_only=last_only)
     if text.only_last:
@@ -84,9 +84,9 @@ def encode(tokenizer: Any, example: dict[str, Any], *, last_only: bool = False) 
 class ChatText(NamedTuple):
     """A conversation as its chat template writes it, and what of it is learned.
 
-    `given` is all before the last answer, `taught` that answer and its end. `earlier` are the answers in `given` that are
-    learned as well, each with its end: from its first character to the one behind its last. `only_last` says why there
-    are none although nobody asked for that; "" otherwise.
+    `given` is all before the last answer, `taught` that answer and its end. `earlier` are the answers in `given` that
+    are learned as well, each with its end: from its first character to the one behind its last. `only_last` says why
+    there are none although nobody asked for that; "" otherwise.
     """
 
     given: str
@@ -139,7 +139,8 @@ def chat_text(
 def _alone(tokenizer: Any, answer: str, standing: str) -> str:
     """An answer up to its own end, where the whole chat closes with another token than it has where others follow it.
 
-    Phi-3's template puts its end token behind the whole; gpt-oss's ends the last answer with <|return|> and others with <|end|>.
+    Phi-3's template puts its end token behind the whole;
+    gpt-oss's ends the last answer with <|return|> and others with <|end|>.
     """
     own = answer.removesuffix(tokenizer.eos_token).rstrip()
     marks = tuple(str(one) for one in getattr(tokenizer, "added_tokens_decoder", {}).values())
@@ -149,8 +150,8 @@ def _alone(tokenizer: Any, answer: str, standing: str) -> str:
 def answers_in(messages: Sequence[dict[str, Any]]) -> list[int]:
     """Which messages are answers to learn: the last one, and the assistant's that somebody has spoken before.
 
-    A greeting that opens a chat answers nobody: no model has to write it. A message of "weight": 0 is not to be learned,
-    as files for OpenAI's fine-tuning say it.
+    A greeting that opens a chat answers nobody: no model has to write it. A message of "weight": 0 is not to be
+    learned, as files for OpenAI's fine-tuning say it.
     """
     last = len(messages) - 1
     spoken = next((n for n, message in enumerate(messages) if message["role"] not in ("system", "assistant")), last)
@@ -164,7 +165,8 @@ def _up_to_an_answer(tokenizer: Any, messages: Sequence[dict[str, Any]], beside:
         prompt, whole = written(tokenizer, messages, beside)
     except REFUSALS as error:
         raise ValueError(
-            f"this chat template refuses the conversation ({first_line(error)}): {instead(tokenizer, messages, beside)}, or use another template."
+            f"this chat template refuses the conversation ({first_line(error)}): "
+            f"{instead(tokenizer, messages, beside)}, or use another template."
         ) from error
     if not whole.startswith(prompt):
         raise Fault(APART, why_apart(tokenizer, messages, beside, prompt, whole))
@@ -172,13 +174,13 @@ def _up_to_an_answer(tokenizer: Any, messages: Sequence[dict[str, Any]], beside:
     answer, words = whole[len(prompt) :].rstrip(), str(without_thinking(messages[-1]).get("content") or "").split()
     if words and words[-1] not in answer:
         raise ValueError(
-            "this chat template leaves out what the answer says (those of models that see take lists of parts, which TRL's trainers make, and "
-            "no text): use another template, or such a trainer."
+            "this chat template leaves out what the answer says (those of models that see take lists of parts, which "
+            "TRL's trainers make, and no text): use another template, or such a trainer."
         )
     if any(str(call.get("name")) not in answer for call in calls_in(messages[-1])):
         raise ValueError(
-            "this chat template leaves the tool call out, so it could not be learned: write the call into the content as the "
-            "model should say it, or use another template."
+            "this chat template leaves the tool call out, so it could not be learned: write the call into the content "
+            "as the model should say it, or use another template."
         )
     return prompt, answer
 
@@ -186,9 +188,9 @@ def _up_to_an_answer(tokenizer: Any, messages: Sequence[dict[str, Any]], beside:
 def tokenized(tokenizer: Any, texts: Sequence[ChatText]) -> Iterator[Encoded]:
     """Tokens and labels of each: a token is learned when it holds a character of an answer or of its end.
 
-    The last answer is made into tokens behind what is given: alone, a tokenizer such as Llama 2's begins it with a space.
-    Each question is made into tokens twice, alone and with its answer, because only that shows whether the answer begins
-    where it will when the model is asked.
+    The last answer is made into tokens behind what is given: alone, a tokenizer such as Llama 2's begins it with a
+    space. Each question is made into tokens twice, alone and with its answer, because only that shows whether the
+    answer begins where it will when the model is asked.
     """
     if not texts:
         return
@@ -243,14 +245,14 @@ def pack(examples: Sequence[Encoded], seq: int, config: Any = None) -> list[Enco
     """Conversations side by side in rows of at most `seq` tokens, in their order: hardly a token is padding.
 
     Where no cache is used, as in training, transformers sees from position_ids where one ends, and lets no token look
-    into another conversation: the loss of a packed row is that of its parts. Give the model's `config`, too: layers that
-    carry a running state from token to token, such as linear attention, do not look at position_ids.
-    Raises ValueError for such a model, and when a conversation is longer than `seq`.
+    into another conversation: the loss of a packed row is that of its parts. Give the model's `config`, too: layers
+    that carry a running state from token to token, such as linear attention, do not look at position_ids. Raises
+    ValueError for such a model, and when a conversation is longer than `seq`.
     """
     if kinds := running_states(config):
         raise ValueError(
-            f"this model has layers of {', '.join(kinds)}, which carry a running state from one conversation of a packed "
-            "row into the next: train it on padded batches (tasks.collate without tasks.pack)."
+            f"this model has layers of {', '.join(kinds)}, which carry a running state from one conversation of a "
+            "packed row into the next: train it on padded batches (tasks.collate without tasks.pack)."
         )
     if longest := max((len(one.input_ids) for one in examples if len(one.input_ids) > seq), default=0):
         raise ValueError(f"a conversation has {longest} tokens and a row {seq}: choose a longer row, or leave it out.")
@@ -263,7 +265,8 @@ def pack(examples: Sequence[Encoded], seq: int, config: Any = None) -> list[Enco
 
 
 def running_states(config: Any) -> list[str]:
-    """The kinds of layer in a model's configuration that carry a running state along a row; empty for attention alone."""
+    """The kinds of layer in a model's configuration that carry a running state along a row;
+    empty for attention alone."""
     text = getattr(config, "text_config", None) or config
     listed = [getattr(text, name, None) for name in ("layer_types", "layers_block_type")]
     kinds = {str(kind) for kind in next((one for one in listed if one), ())}

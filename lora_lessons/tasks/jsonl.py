@@ -35,7 +35,8 @@ class Fault(ValueError):
 def read_jsonl(path: Path | str) -> list[dict[str, Any]]:
     """Conversations from a file in UTF-8; each line holds {"messages": [{"role": …, "content": …}, …]}.
 
-    Raises ValueError as `read_lines` does; a line is bad, too, without messages, or where the assistant's answer is not last.
+    Raises ValueError as `read_lines` does; a line is bad, too, without messages,
+    or where the assistant's answer is not last.
     """
     return read_lines(path, lambda line: check_messages(line.get("messages")), CHAT)
 
@@ -87,8 +88,8 @@ def check_ends(name: str, passed: int) -> None:
     """Raise ValueError where `passed` bytes of the file `name` went by without an end of what they belong to."""
     if passed >= ENDLESS:
         raise ValueError(
-            f"{Path(name).name} goes on for {ENDLESS / 1e6:.0f} MB without an end of a line or of an example, so it holds no "
-            "conversations, or is damaged: give another file, or write this one again."
+            f"{Path(name).name} goes on for {ENDLESS / 1e6:.0f} MB without an end of a line or of an example, so it "
+            "holds no conversations, or is damaged: give another file, or write this one again."
         )
 
 
@@ -118,8 +119,8 @@ def parsed(line: bytes, expected: str = CHAT) -> Any:
     if b"}\r{" in line:  # which stands in no JSON
         raise Fault(
             "broken_json",
-            "carriage returns alone, as of an old Mac, stand between its objects, and they end no line here: save the file "
-            "with line feeds.",
+            "carriage returns alone, as of an old Mac, stand between its objects, and they end no line here: save the "
+            "file with line feeds.",
         )
     text = text_of(line).strip()
     try:
@@ -133,7 +134,8 @@ def parsed(line: bytes, expected: str = CHAT) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object of these pairs. Raises Fault where a name stands twice: json keeps the last, other readers the first."""
+    """The object of these pairs. Raises Fault where a name stands twice: json keeps the last,
+    other readers the first."""
     made = dict(pairs)
     if len(made) < len(pairs):
         twice = next(name for n, (name, _) in enumerate(pairs) if name in dict(pairs[:n]))
@@ -159,7 +161,10 @@ def _unparsed(text: str, error: ValueError, expected: str) -> str:
         return "it ends before its closing brace, bracket or quotation mark: add it, or copy the line again"
     if text[error.pos :].startswith("{") and error.msg == "Extra data":
         return f"a second object begins at character {error.pos + 1}: put it on a line of its own"
-    return f"{error.msg[:1].lower()}{error.msg[1:].removesuffix(' at')} at character {error.pos + 1}, where {expected} was expected"
+    return (
+        f"{error.msg[:1].lower()}{error.msg[1:].removesuffix(' at')} at character {error.pos + 1}, "
+        f"where {expected} was expected"
+    )
 
 
 def _is_json(text: str) -> bool:
@@ -206,7 +211,10 @@ def _check_message(message: Any) -> None:
     if message.get("function_call"):
         raise Fault(
             "bad_tool_call",
-            f"has a function_call, which no chat template reads: write tool_calls, a list such as {CALL}, and give its answer the role tool.",
+            (
+                f"has a function_call, which no chat template reads: write tool_calls, a list such as {CALL}, and give "
+                "its answer the role tool."
+            ),
         )
     if role not in ROLES:
         raise Fault("missing_role", f"has the unknown role {shown(role)}: choose from {', '.join(ROLES)}.")

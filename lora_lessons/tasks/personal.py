@@ -1,4 +1,5 @@
-"""Patterns of personal data in a text: what kinds it holds. What was found is never handed on, so nothing can print it."""
+"""Patterns of personal data in a text: what kinds it holds. What was found is never handed on,
+so nothing can print it."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from collections.abc import Callable, Iterator
 # Every pattern begins where a word does and has an upper bound, so a line of a million characters takes no longer.
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@((?:[\w-]{1,63}\.){1,6}[A-Za-z]{2,24})(?![\w-])")
 _PHONE = re.compile(
-    r"(?<![\w+.])(?:\+\d{1,3}(?:[ ./()-]{0,3}\d){7,12}|\(\d{3}\) ?\d{3}[ .-]\d{4}|\d{3}[.-]\d{3}[.-]\d{4}|0\d{2,4}[ /-]\d{5,8})(?![\w-])"
+    r"(?<![\w+.])(?:\+\d{1,3}(?:[ ./()-]{0,3}\d){7,12}|\(\d{3}\) "
+    r"?\d{3}[ .-]\d{4}|\d{3}[.-]\d{3}[.-]\d{4}|0\d{2,4}[ /-]\d{5,8})(?![\w-])"
 )
 # four by four, or as American Express writes it
 _CARD = re.compile(r"(?<![\w.-])(?:[2-6]\d{3}([ -]?)\d{4}\1\d{4}\1\d{4}|3[47]\d{2}([ -]?)\d{6}\2\d{5})(?![\w-])")

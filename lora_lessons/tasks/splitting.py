@@ -1,7 +1,8 @@
 """A learner's own examples in two parts: what is trained on, and what is held out to judge by, with nothing in both.
 
 topics     whole topics are held out where the examples name them: "does it carry over?" is a harder, fairer question
-groups     else examples that ask nearly the same stay together: a copy on both sides would be remembered, not understood
+groups     else examples that ask nearly the same stay together: a copy on both sides would be
+           remembered, not understood
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Drawn(NamedTuple):
 
 
 class Split(NamedTuple):
-    """Examples to train on and to judge by, and by what they were parted: "topic", "group", or "copy" (equal prompts)."""
+    """Examples to train on and to judge by, and by what they were parted: "topic", "group",
+    or "copy" (equal prompts)."""
 
     train: list[Example]
     held_out: list[Example]

@@ -1,4 +1,5 @@
-"""What a chat template is shown beside the messages, what it writes then, and why an answer cannot be told apart in that."""
+"""What a chat template is shown beside the messages, what it writes then,
+and why an answer cannot be told apart in that."""
 
 from __future__ import annotations
 
@@ -153,7 +154,9 @@ WAYS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         "content": one.get("content") or "",
     },
     "give each tool call, and its answer, an id of nine letters and digits": _with_ids,
-    "write what it thinks into the field thinking and the answer alone, without channels, into the content": _of_harmony,
+    (
+        "write what it thinks into the field thinking and the answer alone, without channels, into the content"
+    ): _of_harmony,
     "train a model that sees or hears, whose lists of parts it wants": lambda one: {
         **one,
         "content": [{"type": "text", "text": one.get("content") or ""}],
@@ -164,7 +167,8 @@ WAYS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 def why_apart(
     tokenizer: Any, messages: Sequence[dict[str, Any]], beside: dict[str, Any], prompt: str, whole: str
 ) -> str:
-    """Why the question, as the model is asked it, is not how question and answer begin; and what helps, where it does."""
+    """Why the question, as the model is asked it, is not how question and answer begin; and what helps,
+    where it does."""
     same = next(
         (n for n, (a, b) in enumerate(zip(prompt, whole, strict=False)) if a != b), min(len(prompt), len(whole))
     )
@@ -190,8 +194,8 @@ def why_apart(
     lost = [one["role"] for one in messages[:-1] if (word := _longest(one)) in prompt and word not in whole]
     if lost:
         return (
-            f"this chat template writes what the {lost[0]} says where it asks, and not in a text with the answer, which is what is trained: "
-            "put it into the user's message, or use another template."
+            f"this chat template writes what the {lost[0]} says where it asks, and not in a text with the answer, "
+            "which is what is trained: put it into the user's message, or use another template."
         )
     # up to what was said last both are alike: it is how the template asks that an answer does not begin with
     if last not in prompt[:same]:
@@ -201,7 +205,10 @@ def why_apart(
     asks = " ".join(prompt[prompt.rfind("<", 0, same) if inside else same :].split())[:40]
     opens, _, block = prompt[prompt.rfind(last) :].rpartition("<think>")
     if not opens:
-        reason = f"this chat template writes {json.dumps(asks, ensure_ascii=False)} where it asks, and nothing of it before an answer"
+        reason = (
+            f"this chat template writes {json.dumps(asks, ensure_ascii=False)} where it asks, "
+            "and nothing of it before an answer"
+        )
     elif "</think>" in block:
         reason = (
             "this chat template asks with an empty think block, for an answer at once, and does not begin this one so"
@@ -234,7 +241,8 @@ def _longest(message: Mapping[str, Any]) -> str:
 
 
 def longest_word(text: str) -> str:
-    """By which a text is found again in what a template wrote, which may trim, quote or part the rest; "" where there is none."""
+    """By which a text is found again in what a template wrote, which may trim, quote or part the rest;
+    "" where there is none."""
     return max(re.findall(r"\w+", text), key=len, default="")
 
 

@@ -95,8 +95,8 @@ def _set_aside(path: Path, why: DamagedRun) -> None:
         aside = set_aside(path)
     except OSError as error:
         raise TrainingStopped(
-            f"{path} {why} and cannot be renamed ({error.strerror}): choose another run_dir, or set LORA_LESSONS_CACHE to "
-            "a folder that may be written to."
+            f"{path} {why} and cannot be renamed ({error.strerror}): choose another run_dir, or set LORA_LESSONS_CACHE "
+            "to a folder that may be written to."
         ) from error
     print(f"{path.name} {why}; it is kept as {aside.name}, and training starts anew.")
 

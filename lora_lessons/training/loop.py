@@ -31,10 +31,10 @@ def training_steps(
     """Train in place, step `first` … settings.steps − 1; what each step saw is handed out when it is done.
 
     A generator: the caller's loop drives it. `train` (in runs.py) adds reuse, checkpoints and progress. Without fp16
-    the scaler does nothing: read `loss.backward()` and `optimizer.step()`. A batch may go through the model part by part:
-    each adds its share of the loss and of the gradients. Where several `ranks` train, each loss is what this one adds to
-    the batch's; FSDP averages their gradients, and we want the sum, hence `ranks.count`.
-    Raises TrainingStopped when the loss is not finite, or a matrix gets no gradient.
+    the scaler does nothing: read `loss.backward()` and `optimizer.step()`. A batch may go through the model part by
+    part: each adds its share of the loss and of the gradients. Where several `ranks` train, each loss is what this one
+    adds to the batch's; FSDP averages their gradients, and we want the sum, hence `ranks.count`. Raises TrainingStopped
+    when the loss is not finite, or a matrix gets no gradient.
     """
     learned = trainable(model)
     loss_of = losses(model, settings, ranks)
@@ -130,13 +130,13 @@ def loss_scaler(model: nn.Module, device: torch.device, state: dict[str, float])
     """A scaler that multiplies the loss by a large number, and takes it out of the gradients before the step.
 
     The number adapts itself: a step whose gradients overflow is left out, and the next one scales less. Idle in bf16
-    and fp32. `state` is what an interrupted run had come to; {} starts at 4096. Raises ValueError where a parameter that
-    learns is itself in fp16: a step is often smaller than the gap between two of its numbers.
+    and fp32. `state` is what an interrupted run had come to; {} starts at 4096. Raises ValueError where a parameter
+    that learns is itself in fp16: a step is often smaller than the gap between two of its numbers.
     """
     if learns := [name for name, p in model.named_parameters() if p.requires_grad and p.dtype == torch.float16]:
         raise ValueError(
-            f"{learns[0]} would learn in fp16, where small steps are lost: turn the base to fp16 first and attach the adapters "
-            "then, which keeps them in fp32, or take bf16."
+            f"{learns[0]} would learn in fp16, where small steps are lost: turn the base to fp16 first and attach the "
+            "adapters then, which keeps them in fp32, or take bf16."
         )
     half = any(p.dtype == torch.float16 for p in model.parameters())
     scaler = torch.amp.GradScaler(device.type, init_scale=2.0**12, enabled=half)

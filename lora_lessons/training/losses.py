@@ -1,4 +1,5 @@
-"""The loss of a batch: through the model as transformers wrote it, or by the fast path where it knows the model's blocks.
+"""The loss of a batch: through the model as transformers wrote it,
+or by the fast path where it knows the model's blocks.
 
 And how much a step computes: counted, not estimated.
 """
@@ -19,7 +20,8 @@ from .settings import Settings
 
 
 def losses(model: Any, settings: Settings, ranks: Alone = ALONE) -> Callable[[Sequence[Encoded]], Tensor]:
-    """How to get a batch's mean loss per supervised token, in nats. Says so on screen where it must go the plain way."""
+    """How to get a batch's mean loss per supervised token, in nats.
+    Says so on screen where it must go the plain way."""
     if ranks.count > 1:
         return share(model, ranks, settings.autocast)
     if not settings.fast:
@@ -47,7 +49,8 @@ def share(model: Any, ranks: Alone, autocast: bool = False) -> Callable[[Sequenc
     """What this rank's examples add to the batch's mean loss: summed over the ranks, it is the loss of one process.
 
     Each rank's own mean would not do: a rank with short answers would weigh as much as one with long answers (the trap
-    of transformers#34191). So the divisor is the number of supervised tokens in the whole batch, which every rank knows.
+    of transformers#34191). So the divisor is the number of supervised tokens in the whole batch,
+    which every rank knows.
     """
     mean = plain(model, autocast)
 
@@ -64,7 +67,8 @@ def micro_batches(batch: Sequence[Encoded], size: int) -> Iterator[tuple[Sequenc
     """The batch of a step in parts of `size` examples, each with its share of the batch's supervised tokens.
 
     The parts' mean losses, times their shares, add up to the mean loss of the whole batch, and so do their gradients. A
-    mean of means would not do, as little as among ranks (`share`). A part without an answer adds nothing, and is left out.
+    mean of means would not do, as little as among ranks (`share`). A part without an answer adds nothing,
+    and is left out.
     """
     total = predicted(batch)
     for start in range(0, len(batch), size):

@@ -59,8 +59,8 @@ def train(
         raise ValueError("nothing to train on: `examples` is empty.")
     if wrong := [type(one).__name__ for one in examples if not isinstance(one, Encoded)]:
         raise ValueError(
-            f"`examples` holds a {wrong[0]}: give conversations as tokens, which tasks.encode(tokenizer, example) makes, "
-            "each an Encoded(input_ids, labels)."
+            f"`examples` holds a {wrong[0]}: give conversations as tokens, which tasks.encode(tokenizer, example) "
+            "makes, each an Encoded(input_ids, labels)."
         )
     run = name or fingerprint(model, examples, settings)
     folder = Path(run_dir) if run_dir else cache_dir() / "runs" / run
@@ -134,8 +134,8 @@ def _train(
     if ranks.main:
         (folder / CHECKPOINT).unlink(missing_ok=True)
     print(
-        f"Trained {settings.steps} steps in {training.seconds:.0f} s, {training.tokens_per_second:.0f} tokens a second; "
-        f"loss {training.losses[0]:.2f} → {training.losses[-1]:.2f}."
+        f"Trained {settings.steps} steps in {training.seconds:.0f} s, {training.tokens_per_second:.0f} tokens a "
+        f"second; loss {training.losses[0]:.2f} → {training.losses[-1]:.2f}."
     )
     if asked_to_stop():
         raise Interrupted(finished())

@@ -51,7 +51,8 @@ class Settings:
                 raise ValueError(f"{name} = {value!r}: give a whole number of at least {least}.")
         if self.steps * self.examples_per_step > MOST_EXAMPLES:
             raise ValueError(
-                f"{self.steps:,} steps of {self.examples_per_step:,} examples are more than {MOST_EXAMPLES:,} examples: give fewer."
+                f"{self.steps:,} steps of {self.examples_per_step:,} examples are more than "
+                f"{MOST_EXAMPLES:,} examples: give fewer."
             )
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or abs(self.seed) > LARGEST_SEED:
             raise ValueError(f"seed = {self.seed!r}: give a whole number, such as 0.")

@@ -27,8 +27,8 @@ from .unread import SEEN_OR_HEARD, unlearned, unread_fields, verdict
 Example = dict[str, Any]
 # Fewer lines than these get a word about what to expect; an example of more tokens is not shown if there is a shorter.
 FEW, SHORT = 100, 400
-# From this share of the questions on, one answer is all that is learned; above this share of its tokens, the frame of the answers is
-# most of it. That is looked for in a file of no more lines.
+# From this share of the questions on, one answer is all that is learned; above this share of its tokens, the frame of
+# the answers is most of it. That is looked for in a file of no more lines.
 ONE_ANSWER, MOSTLY_FRAME, SHORT_FILE = 0.9, 0.5, 200
 # TRL's max_length where nobody sets it, of SFTConfig and of DPOConfig (1.16, trainer/sft_config.py and dpo_config.py)
 TRL_CUTS = 1024
@@ -45,9 +45,9 @@ def conversations(
 ) -> Iterator[tuple[int, Example]]:
     """(line, {"messages": …}) of every good line, whatever the layout; with the other fields that stand in the line.
 
-    Of a preference it is {"messages": …, "prompt": …, "chosen": …, "rejected": …}, each a list of messages (see `layouts`).
-    With a tokenizer, lines that its chat template refuses or that are too long are left out as well: those are the
-    lines that `check` calls wrong. Raises ValueError when the file is empty, or of a kind that has no lines.
+    Of a preference it is {"messages": …, "prompt": …, "chosen": …, "rejected": …}, each a list of messages (see
+    `layouts`). With a tokenizer, lines that its chat template refuses or that are too long are left out as well: those
+    are the lines that `check` calls wrong. Raises ValueError when the file is empty, or of a kind that has no lines.
     """
     good = _good(path, Found(), Counter())
     for line, example, sizes in tokens.measured(tokenizer, good, tokens.limit_of(tokenizer, max_tokens)):
@@ -64,11 +64,13 @@ def check(
     last_only: bool = False,
     progress: Progress | None = None,
 ) -> DataReport:
-    """Look for mistakes in a training file of any layout (see `records`), for the model of `tokenizer` where one is given.
+    """Look for mistakes in a training file of any layout (see `records`),
+    for the model of `tokenizer` where one is given.
 
     `max_tokens`: what a conversation may have; the tokenizer's own limit where that is less. `held_out`: a file whose
-    questions must not be learned from. `last_only`: of a chat, only the last answer is learned. `progress` is told how many bytes were read. Memory does not grow with
-    the file, but for a hundred bytes a line. Raises ValueError or OSError when the file cannot be read at all.
+    questions must not be learned from. `last_only`: of a chat, only the last answer is learned. `progress` is told how
+    many bytes were read. Memory does not grow with the file, but for a hundred bytes a line. Raises ValueError or
+    OSError when the file cannot be read at all.
     """
     return _Check(path, tokenizer, max_tokens, held_out, last_only).run(progress)
 
@@ -80,10 +82,11 @@ def _good(
     progress: Progress | None = None,
     texts: dict[str, str] | None = None,
 ) -> Iterator[tuple[int, Example]]:
-    """The good lines of a file; what is wrong with the others goes to `problems`, and how many have a layout to `layouts`.
+    """The good lines of a file; what is wrong with the others goes to `problems`,
+    and how many have a layout to `layouts`.
 
-    To `texts` goes the first text that a trainer would take as it stands, of each kind: one of TEXTS, or a layout's name.
-    Raises ValueError for a file in which nothing stands.
+    To `texts` goes the first text that a trainer would take as it stands, of each kind: one of TEXTS, or a layout's
+    name. Raises ValueError for a file in which nothing stands.
     """
     texts, line = {} if texts is None else texts, None
     for line, record in records(path, progress):
@@ -122,7 +125,8 @@ def _spaced_apart(pair: Example) -> bool:
 
 
 class _Check:
-    """One check on its way: what is kept while the lines go by, and the rules, for a line and for all lines together."""
+    """One check on its way: what is kept while the lines go by, and the rules,
+    for a line and for all lines together."""
 
     def __init__(
         self, path: Path | str, tokenizer: Any, max_tokens: int | None, held_out: Path | str | None, last_only: bool
@@ -202,20 +206,21 @@ class _Check:
         """(code, severity, sentence) of everything that is found in a line."""
         pair, judged = is_pair(example), verdict(example)
         if sizes.only_last:
-            # TRL 1.16 and Unsloth: of "messages", all that the template writes is learned, or with assistant_only_loss all answers in it
+            # TRL 1.16 and Unsloth: of "messages", all that the template writes is learned,
+            # or with assistant_only_loss all answers in it
             yield (
                 "only_last_answer",
                 NOTE,
-                f"of its {len(answers_in(messages))} answers only the last is learned here: {sizes.only_last}. Trainers that learn all that "
-                "the template writes, as TRL's, learn what it writes of the others, too. For each to be learned as it will be asked, write "
-                "a line for each answer.",
+                f"of its {len(answers_in(messages))} answers only the last is learned here: {sizes.only_last}. "
+                "Trainers that learn all that the template writes, as TRL's, learn what it writes of the others, too. "
+                "For each to be learned as it will be asked, write a line for each answer.",
             )
         if pair and _spaced_apart(example):
             yield (
                 "same_but_spaces",
                 LOOK,
-                "its two answers differ in white space alone, so the model would learn that and nothing else: change one of them, or take "
-                "the line out.",
+                "its two answers differ in white space alone, so the model would learn that and nothing else: change "
+                "one of them, or take the line out.",
             )
         found: dict[str, str] = {}
         for side in [example["prompt"] + example["rejected"], messages] if pair else [messages]:
@@ -232,8 +237,8 @@ class _Check:
             yield (
                 "cut_by_trl",
                 NOTE,
-                f"it has {longest:,} tokens, of which TRL's trainers keep the first {TRL_CUTS:,} and say nothing: set their max_length. "
-                "This course cuts nothing.",
+                f"it has {longest:,} tokens, of which TRL's trainers keep the first {TRL_CUTS:,} and say nothing: set "
+                "their max_length. This course cuts nothing.",
             )
         if not pair and (weight := unlearned(messages)):
             yield "weight_0", NOTE, weight
@@ -241,8 +246,9 @@ class _Check:
             yield (
                 "kto_label",
                 NOTE,
-                f"its field {judged[0]} seems to say whether the answer is good, as KTO's trainers read it (TRL's with prompt, completion "
-                "and label): for KTO, leave it so; here and in SFT all answers are learned, so take out the lines where it is false.",
+                f"its field {judged[0]} seems to say whether the answer is good, as KTO's trainers read it (TRL's with "
+                "prompt, completion and label): for KTO, leave it so; here and in SFT all answers are learned, "
+                "so take out the lines where it is false.",
             )
         for code, written in written_otherwise(example).items():
             if told := self._once(code, template.of_what_is_written, self.tokenizer, code, example, written):
@@ -303,8 +309,8 @@ class _Check:
             yield (
                 "prompt_guessed",
                 NOTE,
-                "what both texts of a pair begin with was taken for the prompt, as TRL does, so an answer may begin within a sentence: write "
-                "the prompt into a field of its own.",
+                "what both texts of a pair begin with was taken for the prompt, as TRL does, so an answer may begin "
+                "within a sentence: write the prompt into a field of its own.",
             )
         if self.compared.shortcut:
             yield "length_shortcut", NOTE, self.compared.shortcut
@@ -312,8 +318,8 @@ class _Check:
             yield (
                 "one_answer",
                 LOOK,
-                f"{share:.0%} of its questions have one and the same answer, so the model learns to give it whatever is asked: add lines "
-                "with others, or look whether a column was mixed up.",
+                f"{share:.0%} of its questions have one and the same answer, so the model learns to give it whatever "
+                "is asked: add lines with others, or look whether a column was mixed up.",
             )
         elif len(self.different) >= SEVERAL and self.good <= SHORT_FILE:
             frame, parts = frame_of(list(self.different)), self.tokenizer.tokenize if self.tokenizer else str
@@ -323,9 +329,9 @@ class _Check:
                 yield (
                     "shared_frame",
                     LOOK if self.good < FEW else NOTE,
-                    f"nearly all answers {' and '.join(both)}, which is {share:.0%} of what they say: a low loss may mean that the model "
-                    "has learned this alone, and gives one sentence to every question. Read the answers to questions that it has not "
-                    "seen. More lines, a shorter frame or a larger base help.",
+                    f"nearly all answers {' and '.join(both)}, which is {share:.0%} of what they say: a low loss may "
+                    "mean that the model has learned this alone, and gives one sentence to every question. Read the "
+                    "answers to questions that it has not seen. More lines, a shorter frame or a larger base help.",
                 )
 
     def _of_texts(self) -> Iterator[template.Finding]:
@@ -340,8 +346,8 @@ class _Check:
             yield (
                 "bos_in_text",
                 LOOK,
-                f"the text begins with {bos}, and the tokenizer puts another before it, so TRL trains on both: where you train on the "
-                f"texts as they are, take {bos} off the beginning of each.",
+                f"the text begins with {bos}, and the tokenizer puts another before it, so TRL trains on both: where "
+                f"you train on the texts as they are, take {bos} off the beginning of each.",
             )
 
     def _of_few(self) -> Iterator[template.Finding]:
@@ -357,8 +363,8 @@ class _Check:
             yield (
                 "too_few",
                 NOTE,
-                f"{self.good} lines can teach a tone or a format, hardly facts: write more, or hold a few out and read the answers to them "
-                "yourself.",
+                f"{self.good} lines can teach a tone or a format, hardly facts: write more, or hold a few out and read "
+                "the answers to them yourself.",
             )
 
     def _leaks(self, held_out: Path | str) -> None:

@@ -1,7 +1,7 @@
 """The layouts that training files have, made into one, {"messages": [...]}.
 
-A preference is a conversation with a second answer: beside its messages, which end with the chosen answer, stand prompt,
-chosen and rejected, each a list of messages, as TRL's trainers take them.
+A preference is a conversation with a second answer: beside its messages, which end with the chosen answer, stand
+prompt, chosen and rejected, each a list of messages, as TRL's trainers take them.
 """
 
 from __future__ import annotations
@@ -121,7 +121,8 @@ def _check_sides(record: dict[str, Any]) -> None:
 
 
 def _prompted(record: dict[str, Any]) -> Both:
-    """A prompt and two answers: texts, or lists of messages; with a text as prompt, messages may be whole conversations."""
+    """A prompt and two answers: texts, or lists of messages; with a text as prompt,
+    messages may be whole conversations."""
     _check_sides(record)
     prompt, sides = record["prompt"], [record[side] for side in SIDES]
     if isinstance(prompt, list) and not isinstance(sides[0], str):
@@ -298,11 +299,13 @@ def rendered_text(record: dict[str, Any]) -> str:
     return text if isinstance(text, str) and (_OPENS.search(text) or OLD_FORM.search(text)) else ""
 
 
-# What TRL takes as a text to learn whole, and this course does not read; and all that other trainers take and this course leaves out.
+# What TRL takes as a text to learn whole, and this course does not read;
+# and all that other trainers take and this course leaves out.
 TEXTS = RENDERED, PLAIN = "rendered_text", "plain_text"
 PROMPTS, SEEN, OTHERS = "prompt_alone", "picture_part", "other_layout"
 ELSEWHERE = (*TEXTS, PROMPTS, SEEN, OTHERS, APART)
-# Fields that only other trainers or services read (their pages on data, November 2026): whose, and what to write for this course and TRL.
+# Fields that only other trainers or services read (their pages on data, November 2026): whose,
+# and what to write for this course and TRL.
 _RENAME = "write what stands in input as prompt, and the two outputs as chosen and rejected"
 _ELSEWHERE: dict[tuple[str, ...], tuple[str, str]] = {
     ("input", "preferred_output", "non_preferred_output"): ("preferences for OpenAI, Together or Fireworks", _RENAME),
@@ -352,7 +355,8 @@ def _unknown(record: dict[str, Any]) -> Fault:
 
 
 def for_trl(layout: Layout, record: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """(code, sentence) of what is read here and TRL passes over: its SFTTrainer, 1.16, and `maybe_convert_to_chatml` (run)."""
+    """(code, sentence) of what is read here and TRL passes over: its SFTTrainer, 1.16,
+    and `maybe_convert_to_chatml` (run)."""
     turns = next((record[name] for name in ("conversations", "messages") if name in layout.needs), ())
     if any(isinstance(turn, dict) and str(turn.get("from")) in SPEAKERS for turn in turns):
         yield (
@@ -379,7 +383,8 @@ def for_trl(layout: Layout, record: dict[str, Any]) -> Iterator[tuple[str, str]]
 
 
 def _check_fields(layout: Layout, record: dict[str, Any]) -> None:
-    """Raise Fault, in the words of the file's own columns, unless question and answer are text; lists of messages pass."""
+    """Raise Fault, in the words of the file's own columns, unless question and answer are text;
+    lists of messages pass."""
     if len(layout.needs) > 1 and all(_is_column(record[name]) for name in layout.needs):
         raise Fault(
             "unknown_layout",
@@ -403,7 +408,8 @@ def _is_column(value: Any) -> bool:
 
 # ---- what some trainers and programs write otherwise than chat templates take it ----
 
-# LLaMA-Factory's and ms-swift's roles of a tool call and its answer (their pages on data, 2026), Llama 3's and OpenAI's old one
+# LLaMA-Factory's and ms-swift's roles of a tool call and its answer (their pages on data, 2026),
+# Llama 3's and OpenAI's old one
 CALLS, ANSWERED = ("function_call", "tool_call"), ("observation", "tool_response", "ipython", "function")
 # OpenAI's name for the system message
 DEVELOPER = "developer"
@@ -448,7 +454,8 @@ def _one_taken(number: int, message: Any) -> Any:
 
 
 def written_otherwise(example: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Code → the messages of an example with what that code is about as it stands in the file, and the rest as it was read."""
+    """Code → the messages of an example with what that code is about as it stands in the file,
+    and the rest as it was read."""
     pairs = list(zip(example["messages"], example.get(AS_WRITTEN) or (), strict=False))
     ways = {}
     if any(isinstance(raw.get("content"), list) for _, raw in pairs):
@@ -470,7 +477,8 @@ def _keep(read: Any, taken: Any) -> dict[str, Any]:
 def conversation(record: dict[str, Any]) -> tuple[Layout, dict[str, Any]]:
     """The layout of a record, and the conversation in it: {"messages": [...]} and whatever fields stand beside it.
 
-    Of a preference, {"messages": …, "prompt": …, "chosen": …, "rejected": …}, with the chosen answer in the messages. Raises Fault when the fields are none that is known, or what they hold is no conversation.
+    Of a preference, {"messages": …, "prompt": …, "chosen": …, "rejected": …}, with the chosen answer in the messages.
+    Raises Fault when the fields are none that is known, or what they hold is no conversation.
     """
     layout = layout_of(record)
     if not layout:

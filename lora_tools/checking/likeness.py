@@ -63,7 +63,8 @@ class Likeness:
         self._paired = array("B")
 
     def add(self, line: int, messages: Messages, judged: bool = False) -> None:
-        """Keep what a conversation is known by; of `judged` ones, as KTO has them, a question may have several answers."""
+        """Keep what a conversation is known by; of `judged` ones, as KTO has them,
+        a question may have several answers."""
         question, answer = before_the_answer(messages), plain(said(messages[-1]))
         text = f"{question}\n{answer}"
         self._keep(line, [messages], text if judged else question, answer, text, question[-END:] + answer[:END])
@@ -95,7 +96,8 @@ class Likeness:
         self._paired.append(False)
 
     def commonest(self) -> float:
-        """The share of other questions to which the commonest answer is given, or answers where a conversation has several.
+        """The share of other questions to which the commonest answer is given,
+        or answers where a conversation has several.
 
         0 where there are few questions, or pairs.
         """
@@ -200,7 +202,8 @@ def near(one: Signatures, other: Signatures) -> NDArray[np.bool_]:
 
 
 def near_pairs(rows: Signatures) -> dict[int, int]:
-    """For each row that is nearly the same as an earlier one: that row. Only rows with a band in common are compared."""
+    """For each row that is nearly the same as an earlier one: that row.
+    Only rows with a band in common are compared."""
     first_alike: dict[int, int] = {}
     for band in _bands(rows):
         order = np.argsort(band, kind="stable")

@@ -1,4 +1,5 @@
-"""What all pairs of a preference file teach together, meant or not: whether the chosen answer is the longer or the shorter."""
+"""What all pairs of a preference file teach together, meant or not:
+whether the chosen answer is the longer or the shorter."""
 
 from __future__ import annotations
 
@@ -34,6 +35,6 @@ class Compared:
             return ""
         kind = "longer" if self.shorter > self.longer else "shorter"
         return (
-            f"{self}, so the model can learn length in place of what you mean: add pairs whose {kind} answer is the better "
-            "one, unless length is what you want to teach."
+            f"{self}, so the model can learn length in place of what you mean: add pairs whose {kind} answer is the "
+            "better one, unless length is what you want to teach."
         )

@@ -1,4 +1,5 @@
-"""What is wrong with a file: one problem for each code, however many lines have it. Personal data is named and never kept."""
+"""What is wrong with a file: one problem for each code, however many lines have it.
+Personal data is named and never kept."""
 
 from __future__ import annotations
 
@@ -48,7 +49,8 @@ class Found:
         self._kinds: dict[tuple[str, str], Problem] = {}
 
     def add(self, code: str, severity: str, line: int | None, sentence: str) -> None:
-        """Note a problem in a line, or in the whole file. The sentence of a kind's first line stands for all of them."""
+        """Note a problem in a line, or in the whole file.
+        The sentence of a kind's first line stands for all of them."""
         kind = severity, code
         known = self._kinds.get(kind) or Problem(code, severity, line, 0, masked(sentence))
         self._kinds[kind] = replace(

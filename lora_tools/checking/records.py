@@ -1,4 +1,5 @@
-"""A file line by line: what each line, each element of a JSON list or each row of a table holds, or why it cannot be read."""
+"""A file line by line: what each line, each element of a JSON list or each row of a table holds,
+or why it cannot be read."""
 
 from __future__ import annotations
 
@@ -36,8 +37,9 @@ def records(path: Path | str, progress: Progress | None = None) -> Iterator[Reco
     """Every record of a training file, with the number of its first line, or its own (see `unit`); no blank lines.
 
     A file that ends in .csv or .tsv is a table, one in .jsonl or .json is not, and any other begins with { or [ or not.
-    One that begins with a list of objects is that list; only in a .jsonl a list in one line is a bad line. `progress` is
-    told the bytes of each line. Raises ValueError when the file is of a kind that has no records, or a line goes on and on.
+    One that begins with a list of objects is that list; only in a .jsonl a list in one line is a bad line. `progress`
+    is told the bytes of each line. Raises ValueError when the file is of a kind that has no records,
+    or a line goes on and on.
     """
     path = Path(path)
     counts = unit(path)
@@ -54,8 +56,8 @@ def records(path: Path | str, progress: Progress | None = None) -> Iterator[Reco
                 numbered = ((number, element) for number, (_, element) in enumerate(numbered, 1))
         elif _is_spread(begins, file):
             raise ValueError(
-                f"{path.name} writes a JSON object over several lines, and a line must hold a whole one: put [ before it "
-                "and ] behind it, with commas between several, or write each in one line, as `jq -c . FILE` does."
+                f"{path.name} writes a JSON object over several lines, and a line must hold a whole one: put [ before "
+                "it and ] behind it, with commas between several, or write each in one line, as `jq -c . FILE` does."
             )
         yield from ((number, _from_json(line)) for number, line in numbered if not is_blank(line))
 
@@ -88,7 +90,8 @@ def _is_table(begins: bytes, suffix: str) -> bool:
 
 
 def _is_spread(begins: bytes, file: BinaryIO) -> bool:
-    """Whether the object that a file begins with goes on in its next lines, up to its end or as far as a line may go."""
+    """Whether the object that a file begins with goes on in its next lines,
+    up to its end or as far as a line may go."""
     if not begins.startswith(b"{") or _ends(begins) is not False:
         return False
     read = file.read(LONGEST_LINE)
@@ -117,7 +120,8 @@ def _beginning(file: BinaryIO) -> bytes:
 
 
 def _is_list(begins: bytes, suffix: str) -> bool:
-    """Whether a file that begins with this line is one list of objects. A line that is a list by itself is a bad line."""
+    """Whether a file that begins with this line is one list of objects.
+    A line that is a list by itself is a bad line."""
     if not re.match(rb"\[\s*(\{|$)", begins):
         return False
     try:
@@ -161,7 +165,8 @@ _OUTSIDE, _INSIDE = re.compile(rb'["\[\]{},]'), re.compile(rb'\\.|"', re.S)
 
 
 def pieces(file: BinaryIO) -> Iterator[bytes]:
-    """`file` in pieces of at most PIECE bytes or so, that end where a line does, or inside it, but not behind a backslash."""
+    """`file` in pieces of at most PIECE bytes or so, that end where a line does, or inside it,
+    but not behind a backslash."""
     while piece := file.readline(PIECE):
         while piece.endswith(b"\\") and (more := file.read(1)):
             piece += more
@@ -171,8 +176,8 @@ def pieces(file: BinaryIO) -> Iterator[bytes]:
 def elements(found: Iterable[bytes], name: str = "") -> Iterator[tuple[int, bytes]]:
     """Each element of the list that begins in these pieces: the number of its first line, and its bytes.
 
-    An element may not be longer than LONGEST_LINE: of a longer one, one byte more is handed on, as of a long line. Raises
-    ValueError that names the file `name` where an element is ENDLESS, or what follows the last one.
+    An element may not be longer than LONGEST_LINE: of a longer one, one byte more is handed on, as of a long line.
+    Raises ValueError that names the file `name` where an element is ENDLESS, or what follows the last one.
     """
     element, first, number, depth, inside, passed = bytearray(), 0, 1, 0, False, 0
     for piece in found:

@@ -1,4 +1,5 @@
-"""What looks like a mistake in the turns of a conversation: their order, what the answers say, and the marks of templates."""
+"""What looks like a mistake in the turns of a conversation: their order, what the answers say,
+and the marks of templates."""
 
 from __future__ import annotations
 
@@ -25,8 +26,10 @@ NOTHING = ("nan", "<na>", "nat", *(MAY_BE_MEANT := ("none", "null", "undefined")
 # Words of a question from which on an answer does not begin with it by chance
 LONG_ENOUGH = 5
 BOILERPLATE = re.compile(
-    r"\bas an? (?:AI|artificial intelligence|large language model|language model)\b|\bmy (?:last )?knowledge (?:cutoff|update)\b"
-    r"|^\W{0,3}(?:I['’]m|I am) (?:very )?sorry,? but (?:I|as)\b|\bI (?:cannot|can['’]t|am unable to) (?:assist with|fulfill|comply)\b",
+    r"\bas an? (?:AI|artificial intelligence|large language model|language model)\b|\bmy (?:last "
+    r")?knowledge (?:cutoff|update)\b"
+    r"|^\W{0,3}(?:I['’]m|I am) (?:very )?sorry,? but (?:I|as)\b|\bI (?:cannot|can['’]t|am unable to) "
+    r"(?:assist with|fulfill|comply)\b",
     re.I,
 )
 # What stands for a picture in LLaVA's texts and their followers', or is one; <video> and <audio> may be HTML
@@ -56,8 +59,8 @@ def remarks(messages: Sequence[dict[str, Any]], marks: Sequence[str] = MARKS) ->
 
 
 PICTURE_LEARNS = (
-    "it is about a picture or a sound, which nobody sees or hears here: only its words would be learned. Train a model that sees or "
-    "hears, with a trainer for one (TRL's is), or take the line out."
+    "it is about a picture or a sound, which nobody sees or hears here: only its words would be learned. Train a model "
+    "that sees or hears, with a trainer for one (TRL's is), or take the line out."
 )
 
 
@@ -187,8 +190,8 @@ def _strange_arguments(messages: Sequence[dict[str, Any]], tools: list[Any]) -> 
                 else ""
             )
             yield (
-                f"a call gives {shown(str(call.get('name')))} the argument {shown(name)}{null} and the tool has no such parameter: "
-                "take it out, or add it to the tool."
+                f"a call gives {shown(str(call.get('name')))} the argument {shown(name)}{null} and the tool has no "
+                "such parameter: take it out, or add it to the tool."
             )
 
 

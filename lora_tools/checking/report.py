@@ -40,7 +40,8 @@ HIDDEN = "No line is shown as the model will see it: every line that can be used
 
 @dataclass(frozen=True)
 class Lengths:
-    """Tokens of a file's conversations: the middle one, the one that 95 of 100 do not exceed, the longest, all of them."""
+    """Tokens of a file's conversations: the middle one, the one that 95 of 100 do not exceed, the longest,
+    all of them."""
 
     median: int
     most: int
@@ -188,7 +189,8 @@ def in_words(report: DataReport, colour: bool = False) -> str:
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>{title}</title><style>
-body{{font:16px/1.5 system-ui,sans-serif;color:#1b1f23;background:#fff;max-width:60rem;margin:2rem auto;padding:0 1rem;overflow-wrap:break-word}}
+body{{font:16px/1.5 system-ui,sans-serif;color:#1b1f23;background:#fff;max-width:60rem;margin:2rem auto;
+  padding:0 1rem;overflow-wrap:break-word}}
 h1{{font-size:1.7rem}} h2{{border-top:1px solid #d0d4d8;padding-top:1rem;margin-top:2rem;font-size:1.25rem}}
 li{{margin:.5rem 0}} code,pre{{font:.9em/1.5 ui-monospace,Consolas,monospace}} .place{{color:#4a5056}}
 pre{{background:#f5f6f7;padding:.8rem;white-space:pre-wrap;overflow-wrap:anywhere}} {style}
@@ -215,7 +217,10 @@ def as_page(report: DataReport) -> str:
     if report.example:
         body += [
             f"<h2>{report.unit.capitalize()} {report.example.line} as the model will see it</h2>",
-            f"<p>{'The answer' if report.example.rejected else 'What the model learns to write'} stands marked in {OPEN} {CLOSE}.</p>",
+            (
+                f"<p>{'The answer' if report.example.rejected else 'What the model learns to write'} stands "
+                f"marked in {OPEN} {CLOSE}.</p>"
+            ),
             for_page(report.example.spans),
         ]
         if report.example.rejected:

@@ -25,16 +25,17 @@ Finding = tuple[str, str, str]
 
 
 NO_TEMPLATE = (
-    "this base has no chat template, so nobody can say what it would see of a conversation: check with the instruct model's "
-    "tokenizer, or set a template."
+    "this base has no chat template, so nobody can say what it would see of a conversation: check with the instruct "
+    "model's tokenizer, or set a template."
 )
 # huggingface/trl#3468 (2025-05-19), and so in TRL 1.16 (run)
 TEXTS_AS_THEY_ARE = (
     "TRL puts a prompt and an answer that are text one behind the other, with nothing between and the end token behind."
 )
 TEXTS_WITHOUT_TEMPLATE = (
-    "prompt and answer are text: TRL trains on one behind the other, without the chat template and with nothing between (trl#3468), while a "
-    "chat asks the model in the template, as this course does. For TRL, write both as lists of messages."
+    "prompt and answer are text: TRL trains on one behind the other, without the chat template and with nothing "
+    "between (trl#3468), while a chat asks the model in the template, as this course does. For TRL, "
+    "write both as lists of messages."
 )
 # How some write a conversation, and what to write for a template that does not take it so.
 OTHERWISE = {
@@ -136,7 +137,8 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
 
 
 def _of_trl(template: str) -> str:
-    """What TRL makes of assistant_only_loss with this unmarked template (`get_training_chat_template`, 1.16): it knows some by their text."""
+    """What TRL makes of assistant_only_loss with this unmarked template (`get_training_chat_template`, 1.16):
+    it knows some by their text."""
     todo = "use prompt and completion, of which the completion alone is learned, or add the marks"
     found = find_spec("trl")
     if not (found and found.origin):
@@ -181,7 +183,8 @@ def _asks(tokenizer: Any, example: Example, asked: str, whole: str) -> Iterator[
 
 
 def _marked(tokenizer: Any, example: Example, asked: str, answer: str, after: str) -> Iterator[Finding]:
-    """What the template's {% generation %} marks leave out of the answer, all of it or its end, or take in before it."""
+    """What the template's {% generation %} marks leave out of the answer, all of it or its end,
+    or take in before it."""
     how = {"return_dict": True, "return_assistant_tokens_mask": True, **shown_with(tokenizer, example)}
     try:
         made = tokenizer.apply_chat_template(example["messages"], **how)
@@ -216,7 +219,8 @@ def _marked(tokenizer: Any, example: Example, asked: str, answer: str, after: st
 
 
 def _learned_before(tokenizer: Any, asked: str, ids: list[int], masks: list[int]) -> str:
-    """What is learned of the text with which the last answer is asked for, up to its end; "" where that is no header."""
+    """What is learned of the text with which the last answer is asked for, up to its end;
+    "" where that is no header."""
     question = tokenizer(asked, add_special_tokens=False)["input_ids"]
     begin = end = len(question)
     if ids[:end] != question:
@@ -230,7 +234,8 @@ def _learned_before(tokenizer: Any, asked: str, ids: list[int], masks: list[int]
 
 
 def repairs_thinking(tokenizer: Any, example: Example) -> bool:
-    """Whether the template writes answers that only close a think block as if they opened it, and keeps their thinking."""
+    """Whether the template writes answers that only close a think block as if they opened it,
+    and keeps their thinking."""
     thoughts = [one["content"].partition("</think>")[0].strip() for one in example["messages"] if _closes_alone(one)]
     if not thoughts:
         return False
@@ -312,7 +317,10 @@ def _end(tokenizer: Any, asked: str, after: str, end: str) -> Iterator[Finding]:
     mend = f"Set eos_token to {mark}, or add {end} to the template." if mark else f"Add {end} to the template."
     # whether mark ends an answer, too, stands in a file that is not here
     if unknown := mark and not stops:
-        does = f"and the tokenizer's end token is {end}: that is well where the model's generation_config.json names {mark}, too, as Gemma's does"
+        does = (
+            f"and the tokenizer's end token is {end}: that is well where the model's generation_config.json names "
+            f"{mark}, too, as Gemma's does"
+        )
         mend = (
             f"Where not, set eos_token to {mark} (in TRL, SFTConfig(eos_token=...)), or the model does not stop there."
         )

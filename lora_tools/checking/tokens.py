@@ -31,16 +31,16 @@ Example = dict[str, Any]
 SETTINGS = SHOWN_WITH[1]
 # TRL 1.16, trainer/sft_trainer.py: of prompt and completion it warns, of messages it says nothing
 TRAINED_ELSEWHERE = (
-    "This course leaves the line out, since it would learn the answer behind another text than the model is asked with; TRL and Unsloth train "
-    "on what the template writes."
+    "This course leaves the line out, since it would learn the answer behind another text than the model is asked "
+    "with; TRL and Unsloth train on what the template writes."
 )
 
 
 class LineSizes(NamedTuple):
     """Tokens of a conversation: of what is given, and of what is learned, ends included; and how many answers that is.
 
-    `only_last` says why the answers before the last are not learned, where nobody asked for that (see `chat_text`). Of a
-    preference, these are the sizes of the chosen answer's conversation, and `rejected` those of the other.
+    `only_last` says why the answers before the last are not learned, where nobody asked for that (see `chat_text`). Of
+    a preference, these are the sizes of the chosen answer's conversation, and `rejected` those of the other.
     """
 
     given: int
@@ -110,21 +110,23 @@ def _sizes(tokenizer: Any, text: ChatText, encoded: Encoded, limit: int | None, 
 
 # What a template makes of an answer, by the line.
 REMARKS = {
-    # seen by others: hiyouga/LlamaFactory#9092 (2025-09-08); in templates of TRL's own, huggingface/trl#6361 (2026-07-12)
-    "empty_think_block": "the template begins its answer with an empty think block, which is learned, so the model learns to answer "
-    "without thinking, also where it is asked to think (LlamaFactory#9092, trl#6361). {}.",
+    # seen by others: hiyouga/LlamaFactory#9092 (2025-09-08); in templates of TRL's own,
+    # huggingface/trl#6361 (2026-07-12)
+    "empty_think_block": "the template begins its answer with an empty think block, which is learned, so the model "
+    "learns to answer without thinking, also where it is asked to think (LlamaFactory#9092, trl#6361). {}.",
     # huggingface/transformers#44301 (2026-02-26); since then transformers hands the three names on to a template as one
-    "thinking_left_out": "the template does not write the thinking that stands in a field of its answer, so it is not learned "
-    "(transformers#44301): {}.",
+    "thinking_left_out": "the template does not write the thinking that stands in a field of its answer, so it is not "
+    "learned (transformers#44301): {}.",
     # verl-project/verl#6854 (2026-06-26), huggingface/trl#6766 (2026-08-15)
-    "earlier_thinking_left_out": "the template leaves the thinking of an earlier answer out, and keeps the last one's alone (verl#6854): write a "
-    "line for each answer, so that each thinks where it is the last.",
-    "thinking_cut_out": "the template cuts what stands between <think> and </think> out of the answer, so the thinking is not learned (trl#6766): "
-    "use a template that keeps it.",
-    "think_left_open": "the template opens a think block where it asks, and the answer does not close it, so the model learns to answer inside "
-    "its thinking: write the thinking and </think> before the answer, or ask for none in the way that this template knows.",
-    "arguments_as_text": "the arguments of a tool call are text, which this template quotes once more: for this template, give an object "
-    "in their place.",
+    "earlier_thinking_left_out": "the template leaves the thinking of an earlier answer out, and keeps the last one's "
+    "alone (verl#6854): write a line for each answer, so that each thinks where it is the last.",
+    "thinking_cut_out": "the template cuts what stands between <think> and </think> out of the answer, so the "
+    "thinking is not learned (trl#6766): use a template that keeps it.",
+    "think_left_open": "the template opens a think block where it asks, and the answer does not close it, so the "
+    "model learns to answer inside its thinking: write the thinking and </think> before the answer, "
+    "or ask for none in the way that this template knows.",
+    "arguments_as_text": "the arguments of a tool call are text, which this template quotes once more: for this "
+    "template, give an object in their place.",
 }
 # What a template passes over without a word, by whose it is, and what to do.
 _PASSED_OVER = {
@@ -138,7 +140,9 @@ _PASSED_OVER = {
     ),
 }
 REMARKS |= {
-    f"{whose}_left_out": f"the template does not write what its {what}, so nobody reads it: {todo}, or use another base."
+    f"{whose}_left_out": (
+        f"the template does not write what its {what}, so nobody reads it: {todo}, or use another base."
+    )
     for whose, (what, todo) in _PASSED_OVER.items()
 }
 AT_ONCE = 'add "chat_template_kwargs": {"enable_thinking": false} to the line, and ask it with that, too'
@@ -175,7 +179,10 @@ def where_it_stays(tokenizer: Any, example: Example) -> str:
         {},
     )
     last = "use a template that writes it, such as a newer one of this model"
-    return f"take it out, or {next((todo for todo, way in ways.items() if word in _answer(tokenizer, example, *way)), last)}"
+    return (
+        "take it out, or "
+        f"{next((todo for todo, way in ways.items() if word in _answer(tokenizer, example, *way)), last)}"
+    )
 
 
 def _answer(tokenizer: Any, example: Example, fields: Example, settings: Example) -> str:
@@ -214,7 +221,8 @@ def _remarks(tokenizer: Any, text: ChatText, example: Example) -> Iterator[str]:
 
 
 def _passes_over_calls(tokenizer: Any, example: Example) -> bool:
-    """Whether the template writes the same without the calls of earlier turns, whose words may stand in tools and questions."""
+    """Whether the template writes the same without the calls of earlier turns,
+    whose words may stand in tools and questions."""
     *before, last = example["messages"]
     bare = [{name: value for name, value in one.items() if name != "tool_calls"} for one in before]
     try:
@@ -225,13 +233,15 @@ def _passes_over_calls(tokenizer: Any, example: Example) -> bool:
 
 
 def _is_missing(text: str, whole: str) -> bool:
-    """Whether half of the words of `text` or more stand nowhere in `whole`: others may share some, and a template may take out a few."""
+    """Whether half of the words of `text` or more stand nowhere in `whole`: others may share some,
+    and a template may take out a few."""
     words = set(re.findall(r"\w{4,}", text)) or {longest_word(text)}
     return text.strip() not in whole and 2 * sum(word not in whole for word in words) >= len(words)
 
 
 def _of_thinking(whole: str, messages: list[dict[str, Any]], rewrites: bool) -> Iterator[str]:
-    """The codes of thinking that stands in an answer and not in `whole`; a template that `rewrites` keeps what follows the last question."""
+    """The codes of thinking that stands in an answer and not in `whole`;
+    a template that `rewrites` keeps what follows the last question."""
     asked = max((n for n, message in enumerate(messages) if message["role"] == "user"), default=0)
     for n in answers_in(messages):
         field = next((str(messages[n][name]) for name in THOUGHTS if messages[n].get(name)), "")
@@ -285,7 +295,8 @@ def _batches(
 
 
 def _text(tokenizer: Any, example: Example, limit: int | None, last_only: bool) -> ChatText:
-    """`chat_text`; of a long chat that does not fit, only the first answer is looked for, since it says all that is asked."""
+    """`chat_text`; of a long chat that does not fit, only the first answer is looked for,
+    since it says all that is asked."""
     if limit is not None and not last_only and len(example["messages"]) > LONG_CHAT:
         text = chat_text(tokenizer, example, earlier=1)
         if isinstance(_sizes(tokenizer, text, next(tokenized(tokenizer, [text])), limit, example), Fault):

@@ -13,15 +13,18 @@ Remark = tuple[str, str]
 # Forms of prompts that a template of today would be put around: Alpaca's, Llama 2's, Vicuna's and Anthropic's.
 OLD_FORM = re.compile(r"^### (?:Instruction|Human|Assistant):|<<SYS>>|^(?:USER|ASSISTANT|Human|Assistant): ", re.M)
 SPEAKERS = (("USER", "ASSISTANT"), ("Human", "Assistant"))
-# A line end that was escaped twice, between two words or marks: none that is spoken of, and none of LaTeX's names or of a path.
+# A line end that was escaped twice, between two words or marks: none that is spoken of,
+# and none of LaTeX's names or of a path.
 ESCAPED = re.compile(
-    r"(?<![\s'(\[,/\\])\\n(?![\s')\],/]|u\b|abla|eq?\b|ot|ewline|ewcommand|i\b|mid|leq|geq|orm|atural|exists|parallel|umber|oindent)"
+    r"(?<![\s'(\[,/\\])\\n(?![\s')\],/]|u\b|abla|eq?\b|ot|ewline|ewcommand|i\b|mid|leq|geq|"
+    r"orm|atural|exists|parallel|umber|oindent)"
 )
 PATH = re.compile(r"\b[A-Za-z]:\\|\\\\\w")
-# Signs that show nothing or that only one font had: control signs, soft hyphens, private use, what has no width (but joiners, which some
-# scripts and emoji need, and where scripts without spaces part their words).
+# Signs that show nothing or that only one font had: control signs, soft hyphens, private use, what has no width (but
+# joiners, which some scripts and emoji need, and where scripts without spaces part their words).
 UNSEEN = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\xad\u2060\ufeff\ue000-\uf8ff]|(?<![\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\u200b"
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\xad\u2060\ufeff\ue000-\uf8ff]|"
+    r"(?<![\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\u200b"
 )
 # What only a program writes for ' and ", and for an & before them
 ENTITIES = re.compile(r"&#0?39;|&#x27;|&quot;|&amp;(?:lt|gt|quot|#\d+);", re.I)
@@ -31,17 +34,21 @@ TAGS = re.compile(r"</(?:p|div|li|ul|span|td|h\d)>|<br ?/?>|&nbsp;", re.I)
 ABOUT_TAGS = re.compile(r"`|html|\btags?\b|css|\bweb|^\s*\|", re.I | re.M)
 # What is left where an answer was copied out of an app: its references, and the word on a button beside code.
 COPIED = re.compile(
-    r"【\d+[†:]|oaicite|\bturn\d+(?:search|view|news|image)\d+|\[cite(?:_start|: ?\d+)|utm_source=chatgpt|^(?:\w+)?Copy code$",
+    (
+        r"【\d+[†:]|oaicite|\bturn\d+(?:search|view|news|image)\d+|\[cite(?:_start|: "
+        r"?\d+)|utm_source=chatgpt|^(?:\w+)?Copy code$"
+    ),
     re.M,
 )
 # A field's name in braces, as where a form was never filled in.
 UNFILLED = re.compile(
     r"(?<![{$'\"])\{(?:input|instruction|question|context|prompt|query|text|user_input|user_message)\}(?![}'\"])"
 )
-# So many sentences or lines of at least so many words in a row say the same where a text was made by a model that ran in circles.
+# So many sentences or lines of at least so many words in a row say the same where a text was made by
+# a model that ran in circles.
 IN_A_ROW, WORDS = 4, 3
-# UTF-8 that was read as cp1252 and saved, and characters that were lost on the way: of the Latin letters that are frequent a single
-# one tells, of all other scripts two in a row.
+# UTF-8 that was read as cp1252 and saved, and characters that were lost on the way: of the Latin letters that are
+# frequent a single one tells, of all other scripts two in a row.
 _BEHIND = r"[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
 GARBLED = re.compile(
     rf"Ã{_BEHIND}|â€[™œ\x9d“”˜¦\x94]|\ufffd|(?:[Â-ß]{_BEHIND}|[à-ï]{_BEHIND}{{2}}|[ð-ô]{_BEHIND}{{3}}){{2}}"

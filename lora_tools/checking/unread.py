@@ -7,8 +7,8 @@ from typing import Any
 
 from lora_lessons.tasks.jsonl import said
 
-# Fields that often belong to the conversation, and that no layout reads. They are those of the trainers' own pages on data (axolotl,
-# LLaMA-Factory, ms-swift, TRL, verl, OpenAI; read in November 2026) and of well-known data sets.
+# Fields that often belong to the conversation, and that no layout reads. They are those of the trainers' own pages on
+# data (axolotl, LLaMA-Factory, ms-swift, TRL, verl, OpenAI; read in November 2026) and of well-known data sets.
 SAID = {
     *("history", "context", "input", "query", "question", "instruction", "system", "system_prompt"),
     *("systeminstruction", "functions", "documents", "passage", "passages", "reasoning", "reasoning_content"),
@@ -24,8 +24,8 @@ MASKS = {
 }
 # Fields that hold what is seen or heard beside a conversation, or where it lies.
 SEEN_OR_HEARD = ("image", "images", "video", "videos", "audio", "audios")
-# How trainers mark an answer that is not to be learned, each in its own files: axolotl, slime and ms-swift, verl (2026).
-# What says so where it is off, and where it is on; and what marks a part of an answer, or how much it counts.
+# How trainers mark an answer that is not to be learned, each in its own files: axolotl, slime and ms-swift, verl
+# (2026). What says so where it is off, and where it is on; and what marks a part of an answer, or how much it counts.
 TAUGHT_UNLESS_OFF, TAUGHT_UNLESS_ON = ("train", "training", "trainable", "loss", "loss_mask"), ("mask", "masked")
 IN_PART, BY_WEIGHT = ("train_detail", "training_detail", "spans"), ("loss_scale", "weight")
 
@@ -40,7 +40,8 @@ def verdict(example: Mapping[str, Any]) -> tuple[str, bool] | None:
 
 
 def unread_fields(example: Mapping[str, Any], read: Collection[str] = ()) -> Iterator[str]:
-    """A sentence for each field beside the messages that may belong to them and is not read; `read` are those that are."""
+    """A sentence for each field beside the messages that may belong to them and is not read;
+    `read` are those that are."""
     text = "\n".join(said(message) for message in example["messages"])
     for name, value in example.items():
         known = name.lower()
@@ -58,7 +59,9 @@ def unread_fields(example: Mapping[str, Any], read: Collection[str] = ()) -> Ite
         todo = "take out what should not be learned" if judges else "put it into the messages, or take it out"
         if known.startswith(("rejected", "negative")):
             todo = "for a preference, as ms-swift learns it, write prompt, chosen and rejected"
-        yield f"what its field {name[:40]} says is read neither here nor by TRL's SFT: {todo}, unless it is only a note."
+        yield (
+            f"what its field {name[:40]} says is read neither here nor by TRL's SFT: {todo}, unless it is only a note."
+        )
 
 
 def unlearned(messages: Sequence[Mapping[str, Any]]) -> str:
@@ -66,14 +69,16 @@ def unlearned(messages: Sequence[Mapping[str, Any]]) -> str:
     if not any(message["role"] == "assistant" and message.get("weight") == 0 for message in messages):
         return ""
     return (
-        'an answer of "weight": 0 is read and not learned here, as in OpenAI\'s fine-tuning; TRL does not look at weight, '
-        "so it learns that answer, too. For TRL, write a line of prompt and completion for each answer to learn, since of "
-        "these it learns the completion alone."
+        'an answer of "weight": 0 is read and not learned here, as in OpenAI\'s fine-tuning; '
+        "TRL does not look at weight, "
+        "so it learns that answer, too. For TRL, write a line of prompt and completion for each answer to learn, since "
+        "of these it learns the completion alone."
     )
 
 
 def unread_mask(messages: Sequence[Mapping[str, Any]]) -> str:
-    """What another trainer's field keeps from being learned in one of the answers, in a sentence; "" where none does."""
+    """What another trainer's field keeps from being learned in one of the answers, in a sentence;
+    "" where none does."""
     for message in messages:
         if message["role"] != "assistant":
             continue

@@ -9,7 +9,8 @@ from . import EXIT_FAILED, main
 
 
 def program() -> None:
-    """Run the command and end with its exit status. A mistake of ours shows its traceback, and is never taken for a "no"."""
+    """Run the command and end with its exit status. A mistake of ours shows its traceback,
+    and is never taken for a "no"."""
     try:
         status = main()
     except Exception:

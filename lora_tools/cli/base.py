@@ -37,8 +37,8 @@ def base(
 ) -> int:
     """List, fetch or remove the bases that have a name.
 
-    Nothing but the embedded one is fetched unless you name it, here or as the model of another command. A fetch that was
-    cut off goes on where it was.
+    Nothing but the embedded one is fetched unless you name it, here or as the model of another command. A fetch that
+    was cut off goes on where it was.
     """
     from lora_lessons import models
     from lora_lessons.models.embedded import remove_made
@@ -60,7 +60,8 @@ def base(
         _show([_called(name)], as_json)
     else:
         print(
-            f"{one.title} is in {place}, checked against its SHA-256. Name it as {one.name} wherever a base is asked for."
+            f"{one.title} is in {place}, checked against its SHA-256. "
+            f"Name it as {one.name} wherever a base is asked for."
         )
     return EXIT_OK
 

@@ -20,8 +20,8 @@ from .options import EXIT_NO, EXIT_OK, absolute_path, check_page, in_switches, p
 from .terminal import print_coloured, say
 
 DATA = (
-    "JSON lines or a JSON list (chat messages, ShareGPT, prompt and completion, Alpaca; preferences as prompt, chosen and "
-    "rejected), or CSV with those columns."
+    "JSON lines or a JSON list (chat messages, ShareGPT, prompt and completion, Alpaca; preferences as prompt, chosen "
+    "and rejected), or CSV with those columns."
 )
 
 
@@ -32,7 +32,10 @@ def check(
         typer.Option(
             parser=path_or_name,
             metavar="MODEL",
-            help="A name that `lora-lessons base` lists, a folder, a .gguf or a hub id: also count its tokens and look at its chat template; no weights are read.",
+            help=(
+                "A name that `lora-lessons base` lists, a folder, a .gguf or a hub id: also count its tokens and look "
+                "at its chat template; no weights are read."
+            ),
         ),
     ] = None,
     held_out: Annotated[
@@ -180,8 +183,8 @@ def symptom(
 ) -> int:
     """Say what may be behind a symptom.
 
-    Looks your words up in the bug museum of lesson 14 and names up to three suspects: the mistake that it would be,
-    how to test that, the exhibit or lesson, and the thread in which others met it. It says so where none of them fits well.
+    Looks your words up in the bug museum of lesson 14 and names up to three suspects: the mistake that it would be, how
+    to test that, the exhibit or lesson, and the thread in which others met it. It says so where none of them fits well.
     """
     from lora_lessons.exhibits import Exhibit, place, suspects
 

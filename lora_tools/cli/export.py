@@ -31,7 +31,10 @@ Base = Annotated[
     typer.Option(
         parser=path_or_name,
         metavar="BASE",
-        help="A name that `lora-lessons base` lists, a folder, or a hub id; without it, what the adapter names, if that is on this machine.",
+        help=(
+            "A name that `lora-lessons base` lists, a folder, or a hub id; without it, what the adapter names, "
+            "if that is on this machine."
+        ),
     ),
 ]
 
@@ -56,8 +59,8 @@ def gguf(
 ) -> int:
     """Write GGUF files for llama.cpp.
 
-    These are the adapter, its base and, if you ask, the merged model. Its base must be a llama, mistral, qwen2 or qwen3;
-    llama.cpp's own converter knows more, such as Gemma. No file is replaced unless you say so.
+    These are the adapter, its base and, if you ask, the merged model. Its base must be a llama, mistral, qwen2 or
+    qwen3; llama.cpp's own converter knows more, such as Gemma. No file is replaced unless you say so.
     """
     from ..exporting import gguf as llama
 
@@ -193,8 +196,8 @@ def rank(
 ) -> int:
     """Cut an adapter to a smaller rank.
 
-    Of each update ΔW = scale·B·A, the N strongest directions are left (SVD), in PEFT's format and with the same scale. The
-    table says how much of ‖ΔW‖² that is, for each kind of matrix. The adapter itself stays as it is.
+    Of each update ΔW = scale·B·A, the N strongest directions are left (SVD), in PEFT's format and with the same scale.
+    The table says how much of ‖ΔW‖² that is, for each kind of matrix. The adapter itself stays as it is.
     """
     from ..exporting import rank as smaller
 
@@ -210,7 +213,8 @@ def rank(
 
 
 def adapter_folder(name: str) -> Path:
-    """A path, or the name of something that a lesson kept for the learner, or in the report of a run from this folder."""
+    """A path, or the name of something that a lesson kept for the learner,
+    or in the report of a run from this folder."""
     from lora_lessons.course import newest_folder
 
     from .run import REPORT

@@ -41,7 +41,8 @@ def absolute_path(text: str | Path) -> Path:
 
 
 def path_or_name(text: str) -> str:
-    """A file or a folder that is here, as an absolute path; any other text as it stands: embedded, a hub id, a shape's name."""
+    """A file or a folder that is here, as an absolute path; any other text as it stands: embedded, a hub id,
+    a shape's name."""
     return str(absolute_path(text)) if absolute_path(text).exists() and not _means_a_model(text) else text
 
 
@@ -81,7 +82,8 @@ def shown(path: Path) -> Path:
 
 
 def make_variables_absolute() -> None:
-    """A relative path in one of VARIABLES means the folder that the command was started in, for its processes as well."""
+    """A relative path in one of VARIABLES means the folder that the command was started in,
+    for its processes as well."""
     for name in VARIABLES:
         if given := os.environ.get(name):
             os.environ[name] = str(absolute_path(given))
@@ -100,7 +102,8 @@ def names(text: str) -> list[str]:
 
 
 def numbers(option: str, text: str, kind: type[int] | type[float] = float) -> list[Any]:
-    """The numbers of "4e-3,1e-3", or the whole ones of "1,2,4". Raises ValueError naming the option when a part is none."""
+    """The numbers of "4e-3,1e-3", or the whole ones of "1,2,4".
+    Raises ValueError naming the option when a part is none."""
     try:
         return [kind(part) for part in names(text)]
     except ValueError:
@@ -133,6 +136,6 @@ def exit_status(verb: str) -> str:
     yes, no = ANSWERS.get(verb, ("done", ""))
     answers = f"0 {yes}; 1 {no}" if no else f"0 {yes}"
     return (
-        f"Exit status: {answers}; {EXIT_USER} what was given cannot be; {EXIT_FAILED} it could not be done here, or not all of "
-        f"it; {EXIT_INTERRUPTED} it was stopped."
+        f"Exit status: {answers}; {EXIT_USER} what was given cannot be; {EXIT_FAILED} it could not be done here, or "
+        f"not all of it; {EXIT_INTERRUPTED} it was stopped."
     )

@@ -1,4 +1,5 @@
-"""`plan` and `cluster`: what training takes before anything is trained, and the files for a training on several cards."""
+"""`plan` and `cluster`: what training takes before anything is trained,
+and the files for a training on several cards."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ from .as_json import AsJson, written
 from .options import EXIT_NO, EXIT_OK, absolute_path, exit_status, in_switches, names, path_or_name, shown
 
 MODEL = (
-    "A model that is known by name, such as Llama-3.1-8B, Qwen3-8B, Gemma-3-4B or gpt-oss-20b (docs/commands.md has all), a name "
-    "that `lora-lessons base` lists, a folder with config.json, a .gguf file, or a hub id."
+    "A model that is known by name, such as Llama-3.1-8B, Qwen3-8B, Gemma-3-4B or gpt-oss-20b (docs/commands.md has "
+    "all), a name that `lora-lessons base` lists, a folder with config.json, a .gguf file, or a hub id."
 )
 # The code that gives the answer, beside the ledger's own: an answer is kept until one of these files changes.
 ANSWERED_BY = (
@@ -30,8 +31,8 @@ ANSWERED_BY = (
 )
 RECIPE = "course; hf: what PEFT, Trainer and most guides do, which takes more; trl: SFTTrainer of TRL 1.16; or unsloth."
 LOSS = (
-    "whole, shifted (transformers before 4.49), chunked (torchtune), fused (SFTTrainer since TRL 1.7), or liger (fused, with Liger's "
-    "norms and SwiGLU); with the last two, --recipe is trl unless you say otherwise."
+    "whole, shifted (transformers before 4.49), chunked (torchtune), fused (SFTTrainer since TRL 1.7), or liger "
+    "(fused, with Liger's norms and SwiGLU); with the last two, --recipe is trl unless you say otherwise."
 )
 OPTIMIZER = "adamw, adamw_fused, adamw_8bit, paged_adamw or paged_adamw_8bit."
 
@@ -178,8 +179,8 @@ def _not_exported(shape: Any) -> str:
 
 
 EMULATED = (
-    "These cards have no bf16, and `lora-lessons cluster` computes in it on any card: PyTorch emulates it there, slowly or "
-    "not at all. Newer cards (RTX 30, A100, L4) have it."
+    "These cards have no bf16, and `lora-lessons cluster` computes in it on any card: PyTorch emulates it there, "
+    "slowly or not at all. Newer cards (RTX 30, A100, L4) have it."
 )
 
 
@@ -271,7 +272,10 @@ def config(
         (True, launch.memory_in_words(machines, sizes)),
         (
             model in models.PUBLISHED,
-            f"{model} is a shape without weights: write a folder or a hub id as base in {launcher.JOB} before you start.",
+            (
+                f"{model} is a shape without weights: write a folder or a hub id as base in "
+                f"{launcher.JOB} before you start."
+            ),
         ),
         (nodes > 1, launch.BETWEEN_MACHINES),
     )

@@ -71,7 +71,8 @@ def run(
 ) -> int:
     """Run lessons and write a report.
 
-    Without a LESSON, all lessons run, and then all side trips. With --json the report.json that is written is printed, too.
+    Without a LESSON, all lessons run, and then all side trips. With --json the report.json that is written is printed,
+    too.
     """
     from lora_lessons.run import runner, side_by_side
 

@@ -116,9 +116,9 @@ def bench(
         Literal["train", "memory"],
         typer.Argument(
             metavar="train|memory",
-            help="train: transformers' Trainer and TRL's with PEFT, and this course's loop, the same steps in turn, and the "
-            "machine's limit (about a quarter of an hour), with --model Trainer and ours on a base of yours; memory: predicted, "
-            "measured and error of each setting.",
+            help="train: transformers' Trainer and TRL's with PEFT, and this course's loop, the same steps in turn, "
+            "and the machine's limit (about a quarter of an hour), with --model Trainer and ours on a base of yours; "
+            "memory: predicted, measured and error of each setting.",
         ),
     ],
     model: Annotated[
@@ -126,7 +126,10 @@ def bench(
         typer.Option(
             parser=path_or_name,
             metavar="MODEL",
-            help="For train: a folder, GGUF or hub id. For memory: without it, Qwen2.5-7B on a card, SmolLM2-135M's shape elsewhere.",
+            help=(
+                "For train: a folder, GGUF or hub id. For memory: without it, Qwen2.5-7B on a card, "
+                "SmolLM2-135M's shape elsewhere."
+            ),
         ),
     ] = None,
     precision: Annotated[

@@ -78,8 +78,8 @@ class ShardedRank(Alone):
         dist.all_reduce(extremes, dist.ReduceOp.MAX)
         if extremes[0] != -extremes[1]:
             raise TrainingStopped(
-                f"one rank found a run of {-extremes[1]} steps on its disk and another one of {extremes[0]}: the folder must be "
-                "one that every machine sees, such as a network disk."
+                f"one rank found a run of {-extremes[1]} steps on its disk and another one of {extremes[0]}: the "
+                "folder must be one that every machine sees, such as a network disk."
             )
 
 
@@ -149,8 +149,8 @@ def sharded_bytes(model: nn.Module) -> int:
 class Traffic:
     """Bytes that this rank has sent: the least that any algorithm must, without what the network adds.
 
-    In an all-gather each of N ranks sends its shard to N − 1 others; in a reduce-scatter, N − 1 of the N parts of what it
-    holds.
+    In an all-gather each of N ranks sends its shard to N − 1 others; in a reduce-scatter,
+    N − 1 of the N parts of what it holds.
     """
 
     def __init__(self, ranks: int) -> None:

@@ -1,4 +1,5 @@
-"""Train in several processes here, and say what came of it; or write what accelerate needs for cards that are elsewhere."""
+"""Train in several processes here, and say what came of it;
+or write what accelerate needs for cards that are elsewhere."""
 
 from __future__ import annotations
 
@@ -95,7 +96,8 @@ def run(
 
 
 def _launch(processes: int, out: Path) -> None:
-    """Start accelerate's launcher and wait; whatever happens, no process is left. What the ranks print goes to a file."""
+    """Start accelerate's launcher and wait; whatever happens, no process is left.
+    What the ranks print goes to a file."""
     command = [
         *(sys.executable, "-m", "lora_tools.cluster.launcher", "--config_file", str(out / ACCELERATE)),
         *(*IN_A_FILE, "-m", "lora_tools.cluster.worker", str(out)),
@@ -206,18 +208,18 @@ def check(cluster: Machines, method: str, sizes: Sizes | None) -> None:
         ),
         (
             method == "qlora" and cluster.storage == "uint8",
-            "--storage uint8: FSDP divides floating-point parameters, so packed 4-bit weights would stay whole on each card, "
-            "or, in accelerate before 1.15, train nothing (loss 0 or NaN, accelerate#3874): keep them as bf16.",
+            "--storage uint8: FSDP divides floating-point parameters, so packed 4-bit weights would stay whole on each "
+            "card, or, in accelerate before 1.15, train nothing (loss 0 or NaN, accelerate#3874): keep them as bf16.",
         ),
         (
             method == "qlora" and cluster.storage != "bf16",
-            f"--storage {cluster.storage}: the course computes in bf16 on cards, and 4-bit codes must be kept as the dtype that "
-            "is computed in, or FSDP casts them and they are codes no more: use bf16.",
+            f"--storage {cluster.storage}: the course computes in bf16 on cards, and 4-bit codes must be kept as the "
+            "dtype that is computed in, or FSDP casts them and they are codes no more: use bf16.",
         ),
         (
             cluster.fsdp != 2,
-            f"--fsdp {cluster.fsdp}: FSDP1 makes one flat parameter of each block, which needs one dtype, and the course's "
-            "adapters are fp32 beside a bf16 base (PEFT must cast them, too): use 2.",
+            f"--fsdp {cluster.fsdp}: FSDP1 makes one flat parameter of each block, which needs one dtype, and the "
+            "course's adapters are fp32 beside a bf16 base (PEFT must cast them, too): use 2.",
         ),
     )
     if sizes:
@@ -233,20 +235,21 @@ def _check_memory(cluster: Machines, sizes: Sizes) -> None:
     refuse(
         (
             sizes.unit > room or fewest > MOST_CARDS,
-            f"a card of {cluster.card_gb:g} GB cannot hold the driver's {CONTEXT_BYTES / 1e9:.1f} GB and the largest part that is "
-            f"gathered at once, {sizes.unit / 1e9:.1f} GB: more cards do not help; larger ones do.",
+            f"a card of {cluster.card_gb:g} GB cannot hold the driver's {CONTEXT_BYTES / 1e9:.1f} GB and the largest "
+            f"part that is gathered at once, {sizes.unit / 1e9:.1f} GB: more cards do not help; larger ones do.",
         ),
         (
             fewest > cluster.ranks,
-            f"each card would hold {shards / 1e9:.1f} GB of shards and gather {sizes.unit / 1e9:.1f} GB beside them, and has "
-            f"{cluster.card_gb:g}: use at least {fewest:,} cards, qlora in place of lora, or --offload.",
+            f"each card would hold {shards / 1e9:.1f} GB of shards and gather {sizes.unit / 1e9:.1f} GB beside them, "
+            f"and has {cluster.card_gb:g}: use at least {fewest:,} cards, qlora in place of lora, or --offload.",
         ),
     )
     loading = cluster.cards * sizes.base
     if cluster.host_ram_gb is not None and loading > cluster.host_ram_gb * GIB:
         raise ValueError(
-            f"each of {cluster.cards} ranks of a machine reads the whole base before it is cut, {loading / 1e9:.0f} GB in all, and "
-            f"the machine has {cluster.host_ram_gb:g}: it needs more memory, or fewer cards in each machine."
+            f"each of {cluster.cards} ranks of a machine reads the whole base before it is cut, {loading / 1e9:.0f} GB "
+            f"in all, and the machine has {cluster.host_ram_gb:g}: it needs more memory, "
+            "or fewer cards in each machine."
         )
 
 
@@ -287,8 +290,8 @@ def memory_in_words(cluster: Machines, sizes: Sizes | None) -> str:
         return "The model's shape could not be had here, so whether it fits was not checked."
     where = "the machine's memory" if cluster.offload else "each card"
     return (
-        f"Shards of {sizes.base / cluster.ranks / 1e9:.2f} GB in {where}, and {sizes.unit / 1e9:.2f} GB gathered at once; "
-        "activations come on top."
+        f"Shards of {sizes.base / cluster.ranks / 1e9:.2f} GB in {where}, and {sizes.unit / 1e9:.2f} GB gathered at "
+        "once; activations come on top."
     )
 
 
@@ -308,7 +311,8 @@ def write_launch_files(folder: Path, cluster: Machines, job: ClusterJob, *, over
 
 
 def launch_lines(folder: Path, cluster: Machines) -> list[str]:
-    """One line for each machine: the same file, and which machine it is. On several, `folder` must be one they all see."""
+    """One line for each machine: the same file, and which machine it is. On several,
+    `folder` must be one they all see."""
     start = f"accelerate launch --config_file {shlex.quote(str(folder / ACCELERATE))}"
     what = f"-m lora_tools.cluster.worker {shlex.quote(str(folder))}"
     if cluster.nodes == 1:

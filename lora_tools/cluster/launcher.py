@@ -117,7 +117,10 @@ class ClusterJob(NamedTuple):
             ),
             (
                 self.settings.optimizer not in OPTIMIZERS,
-                f"optimizer {self.settings.optimizer!r} cannot be divided among ranks: choose {' or '.join(OPTIMIZERS)}.",
+                (
+                    f"optimizer {self.settings.optimizer!r} cannot be divided among ranks: choose "
+                    f"{' or '.join(OPTIMIZERS)}."
+                ),
             ),
         )
         if (folder / JOB).is_file() and read_job(folder) != self:

@@ -236,7 +236,8 @@ class Referee:
         return self.steps
 
     def _goes_on(self, name: str, group: Any, rung: int, loss: float) -> bool:
-        """Whether the run goes on from `rung`: ASHA lets it where it is in the better half of those that came before it."""
+        """Whether the run goes on from `rung`: ASHA lets it where it is in the better half of
+        those that came before it."""
         came = self._came.setdefault((group, rung), {})
         came.setdefault(name, loss)
         before = itertools.takewhile(lambda other: other != name, came)

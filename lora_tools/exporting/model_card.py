@@ -52,7 +52,8 @@ class AboutAdapter(NamedTuple):
 
 
 class NamedBase(NamedTuple):
-    """A base as a card names it: a hub id or a name, which copy of it was used ("" where it is that one), and it as Python."""
+    """A base as a card names it: a hub id or a name, which copy of it was used ("" where it is that one),
+    and it as Python."""
 
     name: str
     copy: str
@@ -100,7 +101,8 @@ def model_card(about: AboutAdapter) -> str:
 
 
 def as_card(base: str, loads: str, parts: Sequence[str]) -> str:
-    """Paragraphs of Markdown as a card: YAML for the hub before them, how to ask the adapter and what to fill in after them."""
+    """Paragraphs of Markdown as a card: YAML for the hub before them,
+    how to ask the adapter and what to fill in after them."""
     data = ModelCardData(
         base_model=base or None,
         base_model_relation="adapter",
@@ -113,14 +115,15 @@ def as_card(base: str, loads: str, parts: Sequence[str]) -> str:
         f"Run this in the adapter's folder:\n\n~~~python\n{how_to_ask(loads)}\n~~~",
         "If your file begins its conversations with a system message, put it before the question.",
         "## To fill in",
-        "- What it is meant for, and what not.\n- Where the data came from, and whether you may publish what was learned from it.\n"
-        "- A licence: the base's licence holds for the adapter, too.",
+        "- What it is meant for, and what not.\n- Where the data came from, and whether you may publish what was "
+        "learned from it.\n- A licence: the base's licence holds for the adapter, too.",
     ]
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join([*parts, *end]) + "\n"))
 
 
 def how_to_ask(loads: str) -> str:
-    """Python that asks an adapter whose base `loads`: its folder is the working folder, so that no path stands in a card."""
+    """Python that asks an adapter whose base `loads`: its folder is the working folder,
+    so that no path stands in a card."""
     imported = "from lora_lessons import models\n" * loads.startswith("models.")
     return imported + _HOW_TO_ASK.replace("BASE", loads)
 

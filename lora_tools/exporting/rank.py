@@ -31,7 +31,8 @@ class KindOfMatrix(NamedTuple):
 
 
 class CutAdapter(NamedTuple):
-    """What `export` wrote: the folder, its matrices by kind and together, and the bytes of the weights before and after."""
+    """What `export` wrote: the folder, its matrices by kind and together,
+    and the bytes of the weights before and after."""
 
     folder: Path
     kinds: list[KindOfMatrix]
@@ -40,10 +41,12 @@ class CutAdapter(NamedTuple):
 
 
 def export(adapter: Path | str, r: int, out: Path | str, *, overwrite: bool = False) -> CutAdapter:
-    """Write the adapter in the folder `adapter`, cut to rank `r`, to the folder `out`: PEFT's two files and a model card.
+    """Write the adapter in the folder `adapter`, cut to rank `r`, to the folder `out`:
+    PEFT's two files and a model card.
 
-    All of it appears, or nothing. The numbers are kept in as many bits as before. Raises ValueError where there is nothing
-    to cut or the adapter is more than scale·B·A (DoRA, PiSSA and so on), FileExistsError where `out` may not be replaced.
+    All of it appears, or nothing. The numbers are kept in as many bits as before. Raises ValueError where there is
+    nothing to cut or the adapter is more than scale·B·A (DoRA, PiSSA and so on),
+    FileExistsError where `out` may not be replaced.
     """
     folder, out = Path(adapter), Path(out)
     whole = read_adapter(folder)
@@ -106,8 +109,8 @@ def in_words(written: CutAdapter) -> str:
 
 
 NOT_SCORED = (
-    "Energy is the share of ‖ΔW‖² that is left. It does not say how much of what was learned is left: ask the adapter, or "
-    "score it, before you use it."
+    "Energy is the share of ‖ΔW‖² that is left. It does not say how much of what was learned is left: ask the adapter, "
+    "or score it, before you use it."
 )
 
 
@@ -117,9 +120,9 @@ def _card(name: str, whole: Adapter, r: int, kinds: list[KindOfMatrix], weights:
     base = base_in_card(whole.base_name)
     parts = [
         f"# {plain(name)}",
-        f"A LoRA adapter for {in_code(base.name) if base.name else 'a base that it does not name'}, cut from one of rank "
-        f"{' to '.join(map(str, dict.fromkeys((ranks[0], ranks[-1]))))} to rank {r}. Of each ΔW, the {r} strongest directions "
-        "are left: the best that this rank can do in the Frobenius norm (Eckart and Young, 1936).",
+        f"A LoRA adapter for {in_code(base.name) if base.name else 'a base that it does not name'}, cut from one of "
+        f"rank {' to '.join(map(str, dict.fromkeys((ranks[0], ranks[-1]))))} to rank {r}. Of each ΔW, the {r} "
+        "strongest directions are left: the best that this rank can do in the Frobenius norm (Eckart and Young, 1936).",
         "## What it was cut from",
         listed({"adapter": whole.name, f"sha256 of its {ADAPTER_WEIGHTS}": sha256(weights)}),
         "## What is left",

@@ -24,12 +24,13 @@ __all__ = ["AdaptedMatrix", "Finding", "Runtime", "Xray", "as_json", "in_words",
 def inspect(
     adapter: Path | str, base: str | None = None, *, before: Path | str | None = None, forgetting: bool = False
 ) -> Xray:
-    """What an adapter contains, and what will go wrong with it: a folder, or a hub id. It is only read, one matrix at a time.
+    """What an adapter contains, and what will go wrong with it: a folder, or a hub id. It is only read,
+    one matrix at a time.
 
     With `base` (as `models.load` takes it) its update is held against the weights that it changes; with `forgetting`
-    the base is loaded too and reads general text, with the adapter and without. `before` is the adapter that its training
-    went on from: what is still the same is named. Raises FileNotFoundError, ValueError or ModelError with what to do where
-    something cannot be read; a pickle is refused.
+    the base is loaded too and reads general text, with the adapter and without. `before` is the adapter that its
+    training went on from: what is still the same is named. Raises FileNotFoundError, ValueError or ModelError with what
+    to do where something cannot be read; a pickle is refused.
     """
     opened = open_adapter(adapter)
     started_from = open_adapter(before) if before is not None else None

@@ -1,4 +1,5 @@
-"""What programs make of an adapter by its base's architecture and by what its keys name: the rules of architectures.toml.
+"""What programs make of an adapter by its base's architecture and by what its keys name:
+the rules of architectures.toml.
 
 An adapter that is right can be applied to nothing: a server that keeps the language model as one part of a larger model
 looks for the layers under other names, and says nothing where it finds none.
@@ -50,7 +51,8 @@ class Family(NamedTuple):
 
 
 class Architecture(NamedTuple):
-    """What is known of a base: its family, whether its language model is one part of it, and whether its config says so."""
+    """What is known of a base: its family, whether its language model is one part of it,
+    and whether its config says so."""
 
     family: Family | None
     wraps: bool
@@ -83,7 +85,8 @@ def gravest(
 def refused_by_peft(
     opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None
 ) -> Iterator[tuple[Loads, str, str]]:
-    """Why PEFT loads the adapter into nothing, by the base's architecture, so that it cannot merge it either; nothing where it does."""
+    """Why PEFT loads the adapter into nothing, by the base's architecture, so that it cannot merge it either;
+    nothing where it does."""
     rule = gravest("PEFT", opened, matrices, against)
     if rule is not None and rule.loads == "no":
         yield from by_architecture("PEFT", opened, matrices, against)
@@ -128,7 +131,8 @@ def architecture_of(opened: AdapterFolder, against: AgainstBase | None = None) -
 
 
 def config_of(opened: AdapterFolder, against: AgainstBase | None) -> dict[str, Any] | None:
-    """The config of the base that was given, or of the folder that the adapter names; None where neither can be read."""
+    """The config of the base that was given, or of the folder that the adapter names;
+    None where neither can be read."""
     try:
         if against is not None:
             return read_config(against.place)
@@ -144,7 +148,8 @@ def base_in_name(opened: AdapterFolder) -> str:
 
 
 def packed_by(config: dict[str, Any]) -> str:
-    """The quant_method of a base's config, such as bitsandbytes or gptq; "mlx", which MLX leaves out; "" where it is not packed."""
+    """The quant_method of a base's config, such as bitsandbytes or gptq; "mlx", which MLX leaves out;
+    "" where it is not packed."""
     quantization = config.get("quantization_config")
     if not isinstance(quantization, dict):
         return ""
@@ -187,11 +192,13 @@ def kinds_of_keys(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> t
 
 
 def _stacks(matrices: Sequence[AdaptedMatrix]) -> dict[str, bool]:
-    """Whether experts in one parameter are adapted, one of two such parameters alone, and A and B the other way round."""
+    """Whether experts in one parameter are adapted, one of two such parameters alone,
+    and A and B the other way round."""
     stacks = {one.module: one for one in matrices if one.experts > 1}
     pairs = [(stacks.get(f"{name}.base_layer"), one) for name, one in stacks.items() if not name.endswith("base_layer")]
     both = [(inner, outer) for inner, outer in pairs if inner is not None]
-    # gate_up_proj reads what down_proj gives; turned around, it gives what the other reads, as the weights of Llama 4 themselves do
+    # gate_up_proj reads what down_proj gives; turned around, it gives what the other reads,
+    # as the weights of Llama 4 themselves do
     turned = [inner for inner, outer in both if inner.k != outer.d and inner.d == outer.k]
     turned = [one for one in turned if ".feed_forward." not in one.module]
     return {"turned": bool(turned), "one_stack": len(both) < len(pairs), "stacked": bool(stacks)}

@@ -27,7 +27,8 @@ Naming = Callable[[str], str]
 
 
 class Fitting(NamedTuple):
-    """A model without weights, None where transformers builds none of the base; what builds it; its name of each module."""
+    """A model without weights, None where transformers builds none of the base; what builds it;
+    its name of each module."""
 
     net: nn.Module | None
     # "" where there is no other model that an adapter could be of
@@ -70,7 +71,8 @@ def _ways(net: nn.Module, built_by: str, modules: Sequence[str]) -> Iterator[tup
 
 
 def _renamed(net: nn.Module, modules: Sequence[str]) -> Naming:
-    """As PEFT renames what it loads: by transformers' table for older checkpoints, where it applies that to adapters."""
+    """As PEFT renames what it loads: by transformers' table for older checkpoints,
+    where it applies that to adapters."""
     from peft import LoraConfig
     from peft.utils.transformers_weight_conversion import convert_peft_adapter_state_dict_for_transformers as convert
 
@@ -107,7 +109,8 @@ def _around(shape: memory.Shape) -> nn.Module | None:
 
 
 def _own(shape: memory.Shape, named: str) -> nn.Module | None:
-    """The model of the class `named`, which may have an encoder before its language model; None where transformers has none."""
+    """The model of the class `named`, which may have an encoder before its language model;
+    None where transformers has none."""
     import transformers
 
     kind = getattr(transformers, named, None) if named else None

@@ -1,4 +1,5 @@
-"""An adapter as a heat map, layers × matrices, in a notebook (`heat_map`, `summary`) and as a page of its own (`page`)."""
+"""An adapter as a heat map, layers × matrices, in a notebook (`heat_map`, `summary`)
+and as a page of its own (`page`)."""
 
 from __future__ import annotations
 
@@ -88,7 +89,10 @@ def summary(xray: Xray) -> str:
         (same, f"It is {most.value:.3g} in all of them."),
         (
             not same,
-            f"It is largest in {name_of(most)} ({most.value:.3g}) and smallest in {name_of(least)} ({least.value:.3g}).",
+            (
+                f"It is largest in {name_of(most)} ({most.value:.3g}) "
+                f"and smallest in {name_of(least)} ({least.value:.3g})."
+            ),
         ),
         (
             kinds[first] != kinds[last],
@@ -108,7 +112,8 @@ def page(xray: Xray) -> str:
         "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
         "pre{white-space:pre-wrap}img{max-width:100%}td,th{padding:.1rem .6rem;text-align:left}</style>"
         f"<h1>{name}</h1>{picture}<pre>{report}</pre>"
-        f"<details><summary>All {len(xray.matrices)} matrices</summary><table>{''.join(_rows(xray))}</table></details></html>\n"
+        f"<details><summary>All {len(xray.matrices)} "
+        f"matrices</summary><table>{''.join(_rows(xray))}</table></details></html>\n"
     )
 
 

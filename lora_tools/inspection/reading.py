@@ -1,4 +1,5 @@
-"""An adapter's folder, whatever PEFT put into it: the configuration, and what tensor lies where. No number is read yet."""
+"""An adapter's folder, whatever PEFT put into it: the configuration, and what tensor lies where.
+No number is read yet."""
 
 from __future__ import annotations
 
@@ -25,14 +26,16 @@ from lora_lessons.sums import SUMS, damaged
 from .settings import AdapterSettings, read_settings
 
 PREFIX = "base_model.model."
-# What mlx-lm calls its weights, and how its names of A and B end: both lie the other way round there (ml-explore/mlx-lm#1119).
+# What mlx-lm calls its weights, and how its names of A and B end:
+# both lie the other way round there (ml-explore/mlx-lm#1119).
 MLX_WEIGHTS, MLX_ENDS = "adapters.safetensors", (".lora_a", ".lora_b")
 PICKLES = ("adapter_model.bin", "adapter_model.pt", "pytorch_model.bin")
 # What Tinker calls a head, and experts (thinking-machines-lab/tinker-cookbook#193, #548): no base of transformers does.
 TINKERS = re.compile(r"\.(unembed_tokens|experts\.w[123])\.lora_[AB]\b")
 # Parts of LoRA by other programs' names: NeMo Automodel's experts (NVIDIA-NeMo/Automodel#1814), kohya's and diffusers'.
 OTHERS_LORA = re.compile(r"(^|[._])lora[._](?!embedding_|magnitude_|diag)|\.(hada|lokr)_\w+$")
-# How files are called that are no part of an adapter: its own in other formats, a whole model's, and what a trainer resumes from.
+# How files are called that are no part of an adapter: its own in other formats, a whole model's,
+# and what a trainer resumes from.
 NO_PART = (
     *(
         "adapter_model",
@@ -52,8 +55,9 @@ OF_PICTURES = ("transformer.", "unet.", "text_encoder", "lora_unet_", "lora_te",
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 # Why a file may hold names alone, or nothing (trl#4416 of 2026-07-07, peft#2450).
 OF_ZERO_3 = (
-    "DeepSpeed's ZeRO-3, for one, leaves such a file where the numbers were not gathered before they were saved: transformers 5 gathers them, and "
-    "before it stage3_gather_16bit_weights_on_model_save: true in DeepSpeed's configuration does."
+    "DeepSpeed's ZeRO-3, for one, leaves such a file where the numbers were not gathered before they were saved: "
+    "transformers 5 gathers them, and before it stage3_gather_16bit_weights_on_model_save: "
+    "true in DeepSpeed's configuration does."
 )
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 # What A and B are read from here; llama.cpp and PEFT take these, too.
@@ -77,7 +81,8 @@ class Stored(NamedTuple):
     """One tensor of the file: its key, what it is for, and what it takes."""
 
     key: str
-    # "A", "B", "magnitude", "bias", "diagonal" (of KaSA), "tokens", "embedding" (one saved whole) or "whole" (any other)
+    # "A", "B", "magnitude", "bias", "diagonal" (of KaSA), "tokens", "embedding" (one saved whole)
+    # or "whole" (any other)
     role: str
     # The module that it belongs to, without PEFT's prefix.
     module: str
@@ -143,7 +148,8 @@ class AdapterFolder:
             raise _damaged(self.file, error) from error
 
     def factors(self, module: str, A: Stored, B: Stored) -> tuple[Tensor, Tensor]:
-        """A and B of a module as they are multiplied: BD-LoRA's blocks on their diagonal, KaSA's scale of each row in A.
+        """A and B of a module as they are multiplied: BD-LoRA's blocks on their diagonal,
+        KaSA's scale of each row in A.
 
         Raises ValueError where the file is damaged.
         """
@@ -204,14 +210,18 @@ def _place(adapter: Path | str) -> Path:
 
 
 def _where_else(place: Path) -> str:
-    """What to give in place of a folder that holds no adapter: one within it, such as a trainer's checkpoint, where there is one."""
+    """What to give in place of a folder that holds no adapter: one within it, such as a trainer's checkpoint,
+    where there is one."""
     within = sorted((one.parent.name for one in place.glob(f"*/{ADAPTER_CONFIG}")), key=lambda one: (len(one), one))
     if within:
         return f"give a folder within it that has one ({', '.join(within[-5:])})"
     if other := next(filter(None, map(_of_pictures, sorted(place.glob("*.safetensors")))), ""):
         return other
     if (place / ADAPTER_WEIGHTS).is_file() and not (place / "config.json").is_file():
-        return f"{ADAPTER_WEIGHTS} is there without it, and lora_alpha stands in it alone: copy it from where the adapter was trained"
+        return (
+            f"{ADAPTER_WEIGHTS} is there without it, and lora_alpha stands in it alone: "
+            "copy it from where the adapter was trained"
+        )
     whole = " (this one is a whole model's)" if (place / "config.json").is_file() else ""
     return f"give the folder that PEFT's save_pretrained wrote{whole}, or a hub id such as 'owner/name'"
 
@@ -234,8 +244,9 @@ def _names(file: Path) -> Sequence[str]:
 def _without_weights(place: Path) -> str:
     if pickles := [name for name in PICKLES if (place / name).is_file()]:
         return (
-            f"{place} has its weights in {pickles[0]}, a pickle: opening one can run any program that its maker put into it, "
-            "so it is not read. If you must have them, write them anew where such a program could do no harm, with "
+            f"{place} has its weights in {pickles[0]}, a pickle: opening one can run any program that its maker put "
+            "into it, so it is not read. If you must have them, write them anew where such a program could do no harm, "
+            "with "
             f'safetensors.torch.save_file(torch.load("{pickles[0]}", weights_only=True), "{ADAPTER_WEIGHTS}"): '
             "weights_only=True takes numbers and nothing else."
         )
@@ -246,22 +257,26 @@ def _of_mlx(file: Path) -> str:
     ends = {f".{name.rpartition('.')[2]}" for name in _names(file)}
     if ends and ends.isdisjoint(MLX_ENDS):
         return (
-            f"{file} was trained in MLX, and not as mlx-lm's LoRA: nothing in it is called lora_a or lora_b. Load it with the program that "
-            "wrote it, such as mlx-vlm. PEFT, llama.cpp and vLLM read PEFT's layout alone."
+            f"{file} was trained in MLX, and not as mlx-lm's LoRA: nothing in it is called lora_a or lora_b. Load it "
+            "with the program that wrote it, such as mlx-vlm. PEFT, llama.cpp and vLLM read PEFT's layout alone."
         )
-    fuse = f"PEFT, llama.cpp and vLLM read PEFT's layout alone. {_mlx_fuses(file)}mlx_lm.fuse puts it into the base's weights."
+    fuse = (
+        "PEFT, llama.cpp and vLLM read PEFT's layout alone. "
+        f"{_mlx_fuses(file)}mlx_lm.fuse puts it into the base's weights."
+    )
     if ".m" in ends:
         return f"{file} is a DoRA adapter of mlx-lm, with magnitudes (m) beside lora_a and lora_b. {fuse}"
     return (
-        f"{file} is an adapter of mlx-lm: its lora_a is A turned around (k×r), its lora_b is B turned around (r×d), and its scale "
-        f"is what PEFT calls lora_alpha / r. {fuse} Or write PEFT's two files: transpose both, call them "
+        f"{file} is an adapter of mlx-lm: its lora_a is A turned around (k×r), its lora_b is B turned around (r×d), "
+        f"and its scale is what PEFT calls lora_alpha / r. {fuse} Or write PEFT's two files: transpose both, call them "
         f"{PREFIX}….lora_A.weight and {PREFIX}….lora_B.weight in {ADAPTER_WEIGHTS}, and set r = rank and "
         f"lora_alpha = scale × rank in {ADAPTER_CONFIG}."
     )
 
 
 def _mlx_fuses(file: Path) -> str:
-    """How the sentence on mlx_lm.fuse begins: where the configuration's keys leave layers of the file out, with what to do first."""
+    """How the sentence on mlx_lm.fuse begins: where the configuration's keys leave layers of the file out,
+    with what to do first."""
     try:
         meant = json.loads((file.parent / ADAPTER_CONFIG).read_text(encoding="utf-8"))["lora_parameters"]["keys"]
         names = _names(file) if meant is not None else []
@@ -274,8 +289,8 @@ def _mlx_fuses(file: Path) -> str:
     if not left_out:
         return "On the machine that trained it, "
     return (
-        f"The keys in its {ADAPTER_CONFIG} name no layer such as {min(left_out)}, so mlx-lm stops there, or, in older releases, leaves it out "
-        f"without a word: set keys to {json.dumps(sorted({*within.values()}))} first, and "
+        f"The keys in its {ADAPTER_CONFIG} name no layer such as {min(left_out)}, so mlx-lm stops there, or, in older "
+        f"releases, leaves it out without a word: set keys to {json.dumps(sorted({*within.values()}))} first, and "
     )
 
 
@@ -296,7 +311,8 @@ def _stored(file: Path) -> tuple[Stored, ...]:
 
 
 def odd_keys(opened: AdapterFolder) -> str:
-    """What keeps PEFT from finding A and B under the file's keys, which it passes over with a warning; "" where nothing does."""
+    """What keeps PEFT from finding A and B under the file's keys, which it passes over with a warning;
+    "" where nothing does."""
     keys = [one.key for one in opened.tensors if one.role in ("A", "B")]
     if doubled := [key for key in keys if key.startswith(2 * PREFIX)]:
         return f"{len(doubled)} keys begin with {PREFIX} twice, as when a PeftModel is wrapped in another"
@@ -314,24 +330,28 @@ def odd_keys(opened: AdapterFolder) -> str:
 
 
 def adapter_name(opened: AdapterFolder) -> str:
-    """The adapter's name that the keys hold, as those of a state_dict do and PEFT's files do not; "" where they hold none."""
+    """The adapter's name that the keys hold, as those of a state_dict do and PEFT's files do not;
+    "" where they hold none."""
     return next((one.named for one in opened.tensors if one.named), "")
 
 
 def besides(opened: AdapterFolder) -> list[Stored]:
-    """Tensors that are neither A nor B, nor what llama.cpp's converter passes over or keeps: the base's own W, and norms."""
+    """Tensors that are neither A nor B, nor what llama.cpp's converter passes over or keeps: the base's own W,
+    and norms."""
     others = (one for one in opened.tensors if one.role not in ("A", "B"))
     return [one for one in others if ".base_layer.weight" not in one.key and not is_norm(one)]
 
 
 def weights_beside(opened: AdapterFolder) -> list[str]:
-    """Files of weights beside the adapter's own, which neither PEFT nor a server opens; a whole model's and a trainer's are none."""
+    """Files of weights beside the adapter's own, which neither PEFT nor a server opens;
+    a whole model's and a trainer's are none."""
     files = (one.name for kind in ("*.safetensors", "*.bin", "*.pt", "*.pth") for one in opened.place.glob(kind))
     return sorted(name for name in files if not name.startswith(NO_PART) and name != ADAPTER_WEIGHTS)
 
 
 def nowhere(opened: AdapterFolder) -> list[Stored]:
-    """What other programs call parts of LoRA and PEFT does not: it finds no place for them, and loads the rest without a word."""
+    """What other programs call parts of LoRA and PEFT does not: it finds no place for them,
+    and loads the rest without a word."""
     if not opened.settings.is_lora or {"monteclora_config", "velora_config"} & opened.settings.others.keys():
         return []
     return [one for one in opened.tensors if one.role == "whole" and OTHERS_LORA.search(one.key)]

@@ -77,7 +77,8 @@ VARIANTS = (
     *("use_bdlora", "use_qalora", "ensure_weight_tying"),
 )
 
-# What PEFT adapts in no model that has Mamba's layers, and the models that it knows to have them (peft.tuners.tuners_utils).
+# What PEFT adapts in no model that has Mamba's layers, and the models that it knows to have them
+# (peft.tuners.tuners_utils).
 MAMBA_LEAVES = {"out_proj", "conv1d"}
 MAMBAS = {f"{name}ForCausalLM" for name in ("FalconH1", "Mamba", "Mamba2", "FalconMamba", "NemotronH")}
 
@@ -266,7 +267,8 @@ def _of_program(
 
 
 def _packed(opened: AdapterFolder, against: AgainstBase | None) -> str:
-    """How the base is packed, by its config, or by its name where there is none here (unsloth/…-bnb-4bit); "" where it is not.
+    """How the base is packed, by its config, or by its name where there is none here (unsloth/…-bnb-4bit);
+    "" where it is not.
 
     gpt-oss, which its makers packed (mxfp4), is unpacked to be trained.
     """
@@ -281,7 +283,8 @@ def _packed(opened: AdapterFolder, against: AgainstBase | None) -> str:
 def _our_exporters(
     opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None
 ) -> tuple[bool, str]:
-    """Whether the course's own exporters take it (A, B, r and α, and nothing else), and of which bases where none is known."""
+    """Whether the course's own exporters take it (A, B, r and α, and nothing else),
+    and of which bases where none is known."""
     try:
         read_config(opened.place / ADAPTER_CONFIG)
     except ValueError:
@@ -323,7 +326,8 @@ def _is_ours(base: str) -> bool:
 
 
 def _halved(opened: AdapterFolder) -> str:
-    """Why SGLang, which joins a layer's projections into one, stops at a layer that adapts a part of them; "" where it does not."""
+    """Why SGLang, which joins a layer's projections into one, stops at a layer that adapts a part of them;
+    "" where it does not."""
     adapted: dict[str, set[str]] = {}
     for module, _, _ in opened.pairs():
         part, _, leaf = module.rpartition(".")
@@ -335,7 +339,10 @@ def _halved(opened: AdapterFolder) -> str:
         if not joins or latent or {"q_proj", "v_proj"} <= leaves or TOWERS & set(part.split(".")):
             continue
         does, lacks = ("stops", "v_proj") if "q_proj" in leaves else ("stops or leaves them out", "q_proj")
-        return f"it joins q_proj, k_proj and v_proj, and {does} where one layer adapts {', '.join(sorted(joins))} and no {lacks}"
+        return (
+            f"it joins q_proj, k_proj and v_proj, and {does} where one layer adapts "
+            f"{', '.join(sorted(joins))} and no {lacks}"
+        )
     return ""
 
 

@@ -1,4 +1,5 @@
-"""Which architectures servers know at all: served.toml, asked with a base's config, or with its name where there is none here."""
+"""Which architectures servers know at all: served.toml, asked with a base's config,
+or with its name where there is none here."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ from .xray import AgainstBase, Answer, Loads
 DIFFUSION = "a diffusion model"
 # What each does with a base that is not among those it names.
 _OTHERS = {
-    "vLLM": "which it may serve by way of transformers: compare an answer with and without the adapter, or merge it first",
+    "vLLM": (
+        "which it may serve by way of transformers: compare an answer with and without the adapter, or merge it first"
+    ),
     "llama.cpp": "and stops, merged or not: use another program",
 }
 
@@ -33,7 +36,8 @@ def _read() -> dict[str, Any]:
 
 
 def layers(known: str) -> frozenset[str]:
-    """The last names of layers that SGLang's adapters know ("sglang"), or of all that transformers' families have ("usual")."""
+    """The last names of layers that SGLang's adapters know ("sglang"),
+    or of all that transformers' families have ("usual")."""
     said = _read()["layers"]
     names: frozenset[str] = said["sglang"] if known == "sglang" else said["sglang"] | said["usual"]
     return names

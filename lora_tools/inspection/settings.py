@@ -67,7 +67,8 @@ class AdapterSettings(NamedTuple):
 
     @property
     def to_plain(self) -> str:
-        """What makes it one for the plain W: PEFT converts all but LoftQ's (`LoraModel._convert_state_dict_for_initial_model`)."""
+        """What makes it one for the plain W: PEFT converts all but LoftQ's
+        (`LoraModel._convert_state_dict_for_initial_model`)."""
         return "merge it with PEFT" if self.starts("loftq") else "convert it with PEFT first"
 
     def starts(self, *ways: str) -> bool:
@@ -89,7 +90,8 @@ class AdapterSettings(NamedTuple):
     def reaches(self, module: str) -> bool:
         """Whether PEFT puts A and B on `module`: a pattern means the whole name, a name in a list its end.
 
-        And neither exclude_modules nor layers_to_transform leaves it out. True where the configuration leaves the choice to PEFT.
+        And neither exclude_modules nor layers_to_transform leaves it out.
+        True where the configuration leaves the choice to PEFT.
         """
         named = self.target_modules
         if means(self.others.get("exclude_modules"), module):
@@ -117,7 +119,8 @@ class AdapterSettings(NamedTuple):
         return blocks if blocks > 1 and any(isinstance(one, str) and one in leaf for one in named) else 1
 
     def in_base(self, module: str) -> str:
-        """The module of the base that PEFT copied `module` from, where layer_replication stacks layers anew; else itself."""
+        """The module of the base that PEFT copied `module` from, where layer_replication stacks layers anew;
+        else itself."""
         return copied_from(self.others.get("layer_replication"), module)
 
 
@@ -221,12 +224,14 @@ def _start(value: Any) -> str:
 
 
 def matching(patterns: dict[str, Any], module: str) -> str:
-    """The pattern that means `module`, or "": PEFT's own rule (peft.utils.get_pattern_key), the first in the file's order."""
+    """The pattern that means `module`, or "": PEFT's own rule (peft.utils.get_pattern_key),
+    the first in the file's order."""
     return next(all_matching(patterns, module), "")
 
 
 def all_matching(patterns: dict[str, Any], module: str) -> Iterator[str]:
-    """Every pattern that means `module`. PEFT's save_pretrained sorts them, so the first need not be the first of the training."""
+    """Every pattern that means `module`. PEFT's save_pretrained sorts them,
+    so the first need not be the first of the training."""
     return (one for one in patterns if re.match(rf"(.*\.)?({one})$", module))
 
 
@@ -239,7 +244,8 @@ def may_match(pattern: str, module: str) -> bool:
 
 
 def means(named: Any, module: str) -> bool:
-    """Whether `named`, a pattern or names as in exclude_modules, surely means `module`; what is not searched means none."""
+    """Whether `named`, a pattern or names as in exclude_modules, surely means `module`;
+    what is not searched means none."""
     if isinstance(named, str):
         return not pattern_fault(named) and bool(re.fullmatch(named, module))
     return isinstance(named, list | tuple) and any(isinstance(name, str) and is_end(name, module) for name in named)
@@ -261,7 +267,8 @@ def in_layers(module: str, said: dict[str, Any]) -> bool:
 
 
 def copied_from(replication: Any, module: str) -> str:
-    """The base's module behind `module`, where `replication`, as PEFT's layer_replication, stacks [first, behind) ranges of layers."""
+    """The base's module behind `module`, where `replication`, as PEFT's layer_replication, stacks [first, behind)
+    ranges of layers."""
     layer = re.search(r"\.(\d{1,9})\.", module)
     if not isinstance(replication, list) or layer is None:
         return module

@@ -1,4 +1,5 @@
-"""How a folder talks: its chat template, whether an answer ends, and the tokens that were added, as far as its files say."""
+"""How a folder talks: its chat template, whether an answer ends, and the tokens that were added,
+as far as its files say."""
 
 from __future__ import annotations
 
@@ -22,14 +23,16 @@ class Talk(NamedTuple):
     eos: str
     # the tokens that were added, by their number
     added: dict[int, str]
-    # the token of its own that the template ends an answer with, whether a configuration names those that stop, and a whole talk
+    # the token of its own that the template ends an answer with, whether a configuration names those that stop,
+    # and a whole talk
     ending: str = ""
     stops_said: bool = False
     text: str = ""
 
 
 def talk_of(place: Path, base: Path | None = None) -> Talk:
-    """What the tokenizer's files in `place` say, and those of its `base` on what stops; a folder without any says nothing.
+    """What the tokenizer's files in `place` say, and those of its `base` on what stops;
+    a folder without any says nothing.
 
     Raises no error: unreadable is unsaid.
     """

@@ -41,8 +41,8 @@ class OpenedBase(NamedTuple):
     config: dict[str, Any]
     # tensor → its file and its shape
     shapes: dict[str, tuple[Path, tuple[int, ...]]]
-    # The model that the adapter was made for (see `fitting`), and what it calls a module of the adapter, which layer_replication
-    # may have copied too.
+    # The model that the adapter was made for (see `fitting`), and what it calls a module of the adapter, which
+    # layer_replication may have copied too.
     net: nn.Module | None
     built_by: str = ""
     own_name: Naming = str
@@ -152,7 +152,8 @@ def _unfilled(base: OpenedBase, adapted: set[str], settings: AdapterSettings) ->
 
 
 def open_base(base: str, modules: Sequence[str] = (), task_type: str = "") -> OpenedBase:
-    """Open a base's folder, and build what has `modules` of an adapter of `task_type`. Raises ModelError with what to do where it cannot be had."""
+    """Open a base's folder, and build what has `modules` of an adapter of `task_type`. Raises ModelError with what to
+    do where it cannot be had."""
     meant = models.which(base, weights=False)
     place = meant.place if meant.kind == "folder" and meant.place else models.folder(base)
     config = read_config(place)
@@ -167,7 +168,8 @@ def open_base(base: str, modules: Sequence[str] = (), task_type: str = "") -> Op
 
 
 def _of_part(name: str) -> str:
-    """A weight's name without what holds the language model: files name it as the larger model does, or as it once did."""
+    """A weight's name without what holds the language model: files name it as the larger model does,
+    or as it once did."""
     return name.replace("language_model.", "").removeprefix("model.")
 
 
@@ -278,7 +280,8 @@ def _perplexities(opened: AdapterFolder, base: str) -> tuple[float, float]:
             worn = peft.PeftModel.from_pretrained(loaded.model, str(opened.place)).eval()
     except Exception as error:  # whatever PEFT says of an adapter that does not fit
         raise ValueError(
-            f"PEFT could not put the adapter on {loaded.name} ({first_line(error)}): leave out --forgetting to inspect the rest."
+            f"PEFT could not put the adapter on {loaded.name} ({first_line(error)}): "
+            "leave out --forgetting to inspect the rest."
         ) from error
     return before, _perplexity(loaded._replace(model=worn), text)
 

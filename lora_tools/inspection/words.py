@@ -104,7 +104,10 @@ def _base(xray: Xray) -> Iterator[str]:
         return
     if xray.settings.is_lora:
         left = ", ".join(f"{name} ({count})" for name, count in base.not_adapted.items())
-        yield f"against {base.name}: {f'Linear layers without an adapter: {left}' if left else 'every Linear layer is adapted'}"
+        yield (
+            f"against {base.name}: "
+            f"{f'Linear layers without an adapter: {left}' if left else 'every Linear layer is adapted'}"
+        )
     if base.intruders:
         new, seen = base.intruders
         yield f"Of the {seen} strongest directions of W + ΔW that we checked, W lacks {new or 'none'}."
@@ -120,7 +123,8 @@ def _runtimes(xray: Xray) -> Iterator[str]:
 
 
 def as_json(xray: Xray) -> dict[str, Any]:
-    """The X-ray as plain data. Its keys stay: adapter, place, settings, size, features, matrices, findings, runtimes, base.
+    """The X-ray as plain data. Its keys stay: adapter, place, settings, size, features, matrices, findings, runtimes,
+    base.
 
     A matrix has the fields of `AdaptedMatrix`, a finding those of `Finding`, and so on; what is not known is null.
     """

@@ -19,7 +19,8 @@ from .settings import AdapterSettings
 
 # wrong: the adapter does not do what it was made for. look: it may be meant so. note: worth knowing before it is used.
 Severity = Literal["wrong", "look", "note"]
-# care: it loads, and computes something else unless you do what the reason says. depends: on the base, of which only the name is known.
+# care: it loads, and computes something else unless you do what the reason says. depends: on the base,
+# of which only the name is known.
 Loads = Literal["yes", "care", "no", "depends", "unknown"]
 # Whether a program loads an adapter, why, and where that was read.
 Answer = tuple[Loads, str, str]
@@ -65,7 +66,8 @@ class AgainstBase(NamedTuple):
     # ‖ΔW‖/‖W‖ of the matrix in the middle, and the largest.
     ratio: float | None
     largest_ratio: float | None
-    # Modules of the adapter that the base lacks, and modules whose ΔW, or what is saved whole, has another shape than W.
+    # Modules of the adapter that the base lacks, and modules whose ΔW, or what is saved whole,
+    # has another shape than W.
     lacking: tuple[str, ...]
     other_shapes: tuple[str, ...]
     # Linear layers of the base that carry no A and B, by their last name: how many.
@@ -84,9 +86,11 @@ class AgainstBase(NamedTuple):
     without_bias: tuple[str, ...] = ()
     # Whether its weights are packed by bitsandbytes.
     in_bitsandbytes: bool = False
-    # Whether it has modules that the adapter's targets mean and its file has nothing for: PEFT warns of those, and of no others.
+    # Whether it has modules that the adapter's targets mean and its file has nothing for: PEFT warns of those,
+    # and of no others.
     unfilled: bool = True
-    # What builds the model that has the adapter's modules, where a base has two: the language model, and the larger one around it.
+    # What builds the model that has the adapter's modules, where a base has two: the language model,
+    # and the larger one around it.
     built_by: str = ""
 
 
@@ -168,8 +172,8 @@ def measure(
     A, B = A.flatten(1).double(), B.flatten(1).double()
     if A.shape[0] != B.shape[1]:
         raise ValueError(
-            f"{module}: A is {A.shape[0]}×{A.shape[1]} and B {B.shape[0]}×{B.shape[1]}, which cannot be multiplied: the "
-            "file is damaged or put together from two adapters; copy it again."
+            f"{module}: A is {A.shape[0]}×{A.shape[1]} and B {B.shape[0]}×{B.shape[1]}, which cannot be multiplied: "
+            "the file is damaged or put together from two adapters; copy it again."
         )
     k, r = A.shape[1], A.shape[0] // experts
     finite = bool(A.isfinite().all() and B.isfinite().all())
@@ -231,7 +235,8 @@ def _middle(values: list[float]) -> float:
 
 
 def dropped(opened: AdapterFolder) -> list[str]:
-    """The modules whose A and B are in the file and that the configuration leaves out: PEFT loads the adapter without them."""
+    """The modules whose A and B are in the file and that the configuration leaves out:
+    PEFT loads the adapter without them."""
     if not opened.settings.is_lora or odd_keys(opened):
         return []
     return [module for module, _, _ in opened.pairs() if not opened.settings.reaches(module)]
@@ -253,7 +258,8 @@ def not_in_file(opened: AdapterFolder) -> str:
 
 
 def _tokens(opened: AdapterFolder) -> Iterator[tuple[str, Any, int | None]]:
-    """Of each embedding in LoRA's trainable_token_indices: its name ("" for the model's own), its tokens, and the file's rows."""
+    """Of each embedding in LoRA's trainable_token_indices: its name ("" for the model's own), its tokens,
+    and the file's rows."""
     trained = opened.settings.others.get("trainable_token_indices") if opened.settings.is_lora else None
     rows = {f".{one.module}": one.shape[0] for one in opened.tensors if one.role == "tokens" and one.shape}
     for name, numbers in (
@@ -288,5 +294,6 @@ def other_ranks(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> lis
 
 
 def biased_by(opened: AdapterFolder) -> list[str]:
-    """The modules that the adapter adds a bias to: LoRA with lora_bias, and BEFT. PEFT merges it into the base's own bias."""
+    """The modules that the adapter adds a bias to: LoRA with lora_bias, and BEFT.
+    PEFT merges it into the base's own bias."""
     return [one.module for one in opened.tensors if one.key.endswith((".lora_B.bias", ".beft_bias"))]

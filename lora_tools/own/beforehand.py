@@ -54,7 +54,8 @@ def bill(base: models.Base, how: Settings, texts: Sequence[Encoded | Preference]
 
 
 class Times(NamedTuple):
-    """Seconds that this machine takes for a step, for one look at all held-out lines, and at most for all answers once."""
+    """Seconds that this machine takes for a step, for one look at all held-out lines,
+    and at most for all answers once."""
 
     step: float
     look: float
@@ -121,11 +122,15 @@ def plan(how: Settings, examples: int, bill: float, where: Place, here: Times) -
     trains, looks, answers = (how.steps * here.step / 60, (LOOKS + 1) * here.look / 60, 2 * here.answers / 60)
     return Beforehand(
         [
-            f"{how.steps} steps of {how.examples_per_step} lines{at_once}: each line is seen {passes:.1f} times, at a learning rate of {how.learning_rate:g}.",
-            f"By the memory ledger (lesson 07), a training step needs at most {bill / memory.GB:.1f} GB, besides Python and its "
-            f"libraries; {where.words} has {where.room / memory.GB:.1f} GB free for it: it {fits}.",
-            f"It takes about {trains + looks + answers:.1f} minutes on {machine()}: {trains:.1f} to train ({here.step:.1f} s a step), "
-            f"{looks:.1f} to look at the held-out lines, and at most {answers:.1f} to answer. The export comes on top.",
+            (
+                f"{how.steps} steps of {how.examples_per_step} lines{at_once}: each line is seen {passes:.1f} times, "
+                f"at a learning rate of {how.learning_rate:g}."
+            ),
+            f"By the memory ledger (lesson 07), a training step needs at most {bill / memory.GB:.1f} GB, besides "
+            f"Python and its libraries; {where.words} has {where.room / memory.GB:.1f} GB free for it: it {fits}.",
+            f"It takes about {trains + looks + answers:.1f} minutes on {machine()}: {trains:.1f} to train "
+            f"({here.step:.1f} s a step), {looks:.1f} to look at the held-out lines, and at most {answers:.1f} to "
+            "answer. The export comes on top.",
         ]
     )
 

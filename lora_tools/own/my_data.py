@@ -1,4 +1,5 @@
-"""The learner's file on its way to training: read line by line, drawn at random where it is long, split, made into tokens.
+"""The learner's file on its way to training: read line by line, drawn at random where it is long, split,
+made into tokens.
 
 And how to train on a file of this size, before anything is trained.
 """
@@ -164,7 +165,8 @@ def settings(
 
 
 def place(base: models.Base | None = None) -> Place:
-    """What training may hold of this machine's card, or of its memory where it has none: what is free, and `base`'s part."""
+    """What training may hold of this machine's card, or of its memory where it has none: what is free,
+    and `base`'s part."""
     if torch.cuda.is_available():  # PyTorch holds the base there, and the bill counts CUDA's context once more
         own = torch.cuda.memory_reserved() + memory.CONTEXT_BYTES
         return Place(torch.cuda.mem_get_info()[0] + own, torch.cuda.get_device_name())
@@ -180,7 +182,8 @@ class MyData(NamedTuple):
 
     name: str
     path: Path
-    # good examples in the file, and those of the drawn that have more tokens than `longest`, or that the template refuses
+    # good examples in the file, and those of the drawn that have more tokens than `longest`,
+    # or that the template refuses
     of: int
     left_out: int
     split: Split
@@ -213,7 +216,8 @@ class MyData(NamedTuple):
 
     @property
     def adapter_place(self) -> str | Path:
-        """For `my_folder`: beside the learner's file where that can be; for the course's own, with the learner's progress."""
+        """For `my_folder`: beside the learner's file where that can be; for the course's own,
+        with the learner's progress."""
         if self.is_ours or not os.access(self.path.parent, os.W_OK):
             return f"adapters/{self.adapter_name}"
         return self.path.with_name(f"{self.adapter_name}-adapter")
@@ -232,7 +236,8 @@ def find(path: str) -> Path:
         file = ours / file.name
     if not file.is_file():
         raise FileNotFoundError(
-            f"there is no file {file.absolute()}: write the whole path, as a file manager shows it, or {' or '.join(STARTERS)}."
+            f"there is no file {file.absolute()}: write the whole path, as a file manager shows it, or "
+            f"{' or '.join(STARTERS)}."
         )
     return file.absolute()
 
@@ -247,8 +252,8 @@ def read(file: Path, tokenizer: Any, most: int, seed: int = 0, chosen: Choices =
     drawn = draw((one for _, one in checking.conversations(file)), most, seed)
     if 0 < (count := sum(map(is_pair, drawn.examples))) < len(drawn.examples):
         raise ValueError(
-            f"{in_line(file.name)}: {count} of {len(drawn.examples)} lines are preferences, and the others have one answer. "
-            "One training takes one kind: put them into two files."
+            f"{in_line(file.name)}: {count} of {len(drawn.examples)} lines are preferences, and the others have one "
+            "answer. One training takes one kind: put them into two files."
         )
     made = {id(one): encoded(tokenizer, one, chosen) for one in drawn.examples}
     tokens = {key: one for key, one in made.items() if one and lengths([one])[0] <= longest}
@@ -262,7 +267,8 @@ def read(file: Path, tokenizer: Any, most: int, seed: int = 0, chosen: Choices =
         )
         too_long = f"{long} are longer than {longest} tokens: {mend}. " if long else ""
         raise ValueError(
-            f"{in_line(file.name)}: {error} {too_long}`lora-lessons check {in_line(quote(file.name))}` names the lines that are not used."
+            f"{in_line(file.name)}: {error} {too_long}`lora-lessons check {in_line(quote(file.name))}` names the "
+            "lines that are not used."
         ) from error
     train, held_out = ([tokens[id(one)] for one in part] for part in (parts.train, parts.held_out))
     return MyData(file.stem, file, drawn.of, len(drawn.examples) - len(usable), parts, train, held_out, longest)

@@ -26,7 +26,8 @@ def mixed_in(data: MyData, base: models.Base, chosen: Choices, seed: int = 0) ->
     """`data` with the ordinary lines that `chosen` asks for; they train, and are never held out. Says how many.
 
     They are so many that they make up `ordinary_share` of the lines that train, or as many as there are. With
-    `ordinary_path` and no share it is all of that file. Raises ValueError for preferences, or a file without good lines.
+    `ordinary_path` and no share it is all of that file. Raises ValueError for preferences,
+    or a file without good lines.
     """
     if not chosen.ordinary_share and not chosen.ordinary_path:
         return data
@@ -92,13 +93,14 @@ def picture(tasks: Mapping[str, Sequence[ordinary_answers.Mixture]]) -> tuple[Fi
         ax.set_title(f"The {task}'s form\n{'went, asked for or not' if lost else 'stayed where it should'}")
     panels[0].set(ylabel="% of answers in the form", xlabel="ordinary lines, of all")
     finding = " ".join(
-        f"Ordinary lines {_each(arms, 'share')} beside the {task}'s: everyday answers in its form {_each(arms, 'drift')}, held-out "
-        f"ones {_each(arms, 'form')}."
+        f"Ordinary lines {_each(arms, 'share')} beside the {task}'s: everyday answers in its form "
+        f"{_each(arms, 'drift')}, held-out ones {_each(arms, 'form')}."
         for task, arms in tasks.items()
     )
     numbers = "Everyday questions are the course's and those of lesson 17's held-out pairs, together." + "".join(
-        f" The {task}: held-out answers that keep every rule {_each(arms, 'kept')}; held-out loss {_each(arms, 'loss')} nats per "
-        f"token; perplexity on general text {_each(arms, 'perplexity')}; seeds {_each(arms, 'seeds')}."
+        f" The {task}: held-out answers that keep every rule {_each(arms, 'kept')}; held-out loss "
+        f"{_each(arms, 'loss')} nats per token; perplexity on general text {_each(arms, 'perplexity')}; "
+        f"seeds {_each(arms, 'seeds')}."
         for task, arms in tasks.items()
     )
     return figure, finding, numbers

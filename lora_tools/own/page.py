@@ -1,4 +1,5 @@
-"""The page to send to a colleague: what it answers, before and after; folded, the data, the scores, the cost, the limits.
+"""The page to send to a colleague: what it answers, before and after; folded, the data, the scores, the cost,
+the limits.
 
 One HTML file that loads nothing, for a phone as well. It lies beside the adapter's folder and not in it, because it
 quotes held-out questions, with personal data masked as far as it is known: a hub should not get them by accident.
@@ -59,7 +60,9 @@ def as_html(about: AboutAdapter, curve: LossesAndLooks, pairs: Sequence[Pair], c
     """
     first, *rest = map(in_html, about.summary)
     folded = {
-        "The data": "<p><code>lora-lessons check</code> read every line before training. The held-out lines never trained.</p>"
+        "The data": (
+            "<p><code>lora-lessons check</code> read every line before training. The held-out lines never trained.</p>"
+        )
         + _facts(about.data),
         "How it was trained": _facts(about.settings) + figure_html(curve.picture(), curve.words(), dpi=110),
         "The scores in numbers": _table(("measured", "before", "after", "how to read it"), about.scores)
@@ -73,8 +76,8 @@ def as_html(about: AboutAdapter, curve: LossesAndLooks, pairs: Sequence[Pair], c
         f"<p class=answer><b>{first}</b></p>",
         *map(_answers, pairs[:SHOWN]),
         f"<h2>In words</h2><p>{' '.join(rest)}</p>",
-        f"<p>This is a LoRA adapter for <code>{in_html(about.base)}</code>, a small file that is loaded beside that model. It was "
-        f"trained on {in_html(about.data['file'])}. {in_html(about.base_note)}</p>",
+        f"<p>This is a LoRA adapter for <code>{in_html(about.base)}</code>, a small file that is loaded beside that "
+        f"model. It was trained on {in_html(about.data['file'])}. {in_html(about.base_note)}</p>",
         *(f"<details><summary>{title}</summary>{body}</details>" for title, body in folded.items()),
     ]
     return _PAGE.format(title=in_attribute(about.name), body="\n".join(parts))
@@ -100,12 +103,17 @@ def _answers(pair: Pair) -> str:
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>{title}</title><style>
-:root{{color-scheme:light dark}} body{{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:1.5rem auto;padding:0 1rem;overflow-wrap:break-word}}
-.answer{{font-size:1.15rem}} img{{max-width:100%;height:auto;background:#fff}} .wide{{overflow-x:auto}} h2{{margin-top:2rem}}
+:root{{color-scheme:light dark}}
+body{{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:1.5rem auto;padding:0 1rem;overflow-wrap:break-word}}
+.answer{{font-size:1.15rem}} img{{max-width:100%;height:auto;background:#fff}} .wide{{overflow-x:auto}}
+h2{{margin-top:2rem}}
 summary{{font-weight:600;margin:.6rem 0;cursor:pointer}}
-table{{border-collapse:collapse}} td,th{{padding:.3rem .8rem .3rem 0;text-align:left;vertical-align:top;border-bottom:1px solid #8884}}
-dt{{font-weight:600}} dd{{margin:0 0 .4rem}} .pair{{display:grid;grid-template-columns:1fr 1fr;gap:1rem}} .pair p{{white-space:pre-wrap;margin:.2rem 0}}
-pre{{white-space:pre-wrap;padding:.8rem;border:1px solid #8884}} @media (max-width:40rem){{.pair{{grid-template-columns:1fr}}}}
+table{{border-collapse:collapse}}
+td,th{{padding:.3rem .8rem .3rem 0;text-align:left;vertical-align:top;border-bottom:1px solid #8884}}
+dt{{font-weight:600}} dd{{margin:0 0 .4rem}} .pair{{display:grid;grid-template-columns:1fr 1fr;gap:1rem}}
+.pair p{{white-space:pre-wrap;margin:.2rem 0}}
+pre{{white-space:pre-wrap;padding:.8rem;border:1px solid #8884}}
+@media (max-width:40rem){{.pair{{grid-template-columns:1fr}}}}
 </style></head><body>
 {body}
 </body></html>

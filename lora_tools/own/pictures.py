@@ -1,4 +1,5 @@
-"""Pictures of lesson 15, and what it says in sentences: the file at a glance, the loss along the way, the gain on each line."""
+"""Pictures of lesson 15, and what it says in sentences: the file at a glance, the loss along the way,
+the gain on each line."""
 
 from __future__ import annotations
 
@@ -140,8 +141,9 @@ def held_out_in_words(looks: Mapping[int, float], kept: int, unit: str = TOKEN) 
     if min(looks.values()) >= looks[0]:
         return f"The held-out loss never fell below the {looks[0]:.2f} {unit} that it began at: nothing was gained."
     return (
-        f"The held-out loss {'fell' if looks[kept] < looks[0] else 'rose'} from {looks[0]:.2f} {unit} to {looks[kept]:.2f} after step {kept}, "
-        f"{'the last' if kept == max(looks) else 'not the last'}. The A and B of that step are kept."
+        f"The held-out loss {'fell' if looks[kept] < looks[0] else 'rose'} from {looks[0]:.2f} {unit} to "
+        f"{looks[kept]:.2f} after step {kept}, {'the last' if kept == max(looks) else 'not the last'}. "
+        "The A and B of that step are kept."
         + " The loss was lower at another look, where fewer different answers stood in the frame that your lines share."
         * (looks[kept] > min(looks.values()))
     )
@@ -207,7 +209,10 @@ def parts(data: MyData) -> str:
     by = {
         "topic": f"the topics {in_line(masked(', '.join(split.topics)))}, whole",
         "group": "drawn line by line, near copies together",
-        "copy": "drawn line by line; all are so alike that only equal questions were kept together, so the scores will flatter",
+        "copy": (
+            "drawn line by line; all are so alike that only equal questions were kept together, "
+            "so the scores will flatter"
+        ),
     }[split.by]
     moved = f" {split.moved} held-out lines said nearly what a training line says, and went over to training."
     return f"{len(data.train)} lines train, {len(data.held_out)} are held out ({by}).{moved * bool(split.moved)}"
@@ -219,12 +224,15 @@ def can_tell(answers: int) -> str:
     half = round(answers / 2)
     between = evaluation.interval(half / answers, answers)
     sentence = (
-        f"If all {answers} held-out answers were good, the true share of good ones could still be as low as {low:.0%}; at "
-        f"{half} of {answers} it could be anything from {between[0]:.0%} to {between[1]:.0%}."
+        f"If all {answers} held-out answers were good, the true share of good ones could still be as low as {low:.0%}; "
+        f"at {half} of {answers} it could be anything from {between[0]:.0%} to {between[1]:.0%}."
     )
     if answers < 10:
         return f"{sentence} So few show whether it learned the form at all, and nothing finer. Read every answer."
-    return f"{sentence} Intervals that do not overlap settle a difference; where they overlap, compare question by question."
+    return (
+        f"{sentence} Intervals that do not overlap settle a difference; where they overlap, "
+        "compare question by question."
+    )
 
 
 def condition(data: MyData) -> str:
@@ -287,12 +295,16 @@ def _percent(share: float, of: int) -> str:
 
 
 def in_words(found: SideBySide, asked: int) -> list[str]:
-    """The scores in sentences, for those who know no nats: first whether the answers differ, then what was gained and lost."""
+    """The scores in sentences, for those who know no nats: first whether the answers differ,
+    then what was gained and lost."""
     one, fell, times = found.answers, "fell" if found.fall > 0 else "rose", found.general[1] / found.general[0]
     kept, drift = (shares and round(shares[1] * of) for shares, of in ((found.kept, asked), (found.drift, EVERYDAY)))
     return [
         *([one.headline or f"It gave {one.adapter} different answers to {asked} unseen questions."] if one else []),
-        f"The loss on the file's own answers to them {fell} by {abs(found.fall):.0%}: the lower, the better it expects them.",
+        (
+            f"The loss on the file's own answers to them {fell} by {abs(found.fall):.0%}: the lower, "
+            "the better it expects them."
+        ),
         *([] if kept is None else [f"{kept} of {asked} answers keep the rule."]),
         *(
             []

@@ -64,7 +64,10 @@ def about(
     told = judged.decided + judged.same
     limits = (
         _BEGAN if start else "",
-        f"Its loss was measured on {len(data.held_out)} held-out lines of the same file. It answered {asked} of them. {pictures.can_tell(asked)}",
+        (
+            f"Its loss was measured on {len(data.held_out)} held-out lines of the same file. It answered {asked} of "
+            f"them. {pictures.can_tell(asked)}"
+        ),
         _LEARNED if pairs else "",
         "The point at which training stopped was chosen by the same held-out lines, so the scores flatter a little.",
         "It was trained once, with one seed. Another seed was not tried.",
@@ -114,10 +117,13 @@ def _filled(facts: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in facts.items() if value}
 
 
-_BEGAN = "Training went on from another adapter, named above. Where a score or a judgement names the base, that adapter is meant."
+_BEGAN = (
+    "Training went on from another adapter, named above. Where a score or a judgement names the base, "
+    "that adapter is meant."
+)
 _LEARNED = (
-    "A pair was learned when its chosen answer became likelier against the rejected one. What the model says when it is asked "
-    "may be neither of the two: read its answers."
+    "A pair was learned when its chosen answer became likelier against the rejected one. What the model says when it "
+    "is asked may be neither of the two: read its answers."
 )
 _HELD_OUT = {
     "topic": "whole topics",
@@ -140,7 +146,8 @@ def keep(base: models.Base, place: Path, about: AboutAdapter) -> Path:
 
 
 def where(folder: Path, data: MyData) -> str:
-    """Where an adapter was kept: the whole path for a file of the learner's; of the course's own, its last two names."""
+    """Where an adapter was kept: the whole path for a file of the learner's; of the course's own,
+    its last two names."""
     return in_line("/".join(folder.parts[-2:]) if data.is_ours else str(folder))
 
 
@@ -170,7 +177,10 @@ def handover(
     lines = (
         found.answers.headline if found.answers else "",
         f"Your adapter: {place}",
-        f"On {len(data.held_out)} held-out lines the loss went from {found.loss[0]:.2f} to {found.loss[1]:.2f} {found.unit}.",
+        (
+            f"On {len(data.held_out)} held-out lines the loss went from {found.loss[0]:.2f} to "
+            f"{found.loss[1]:.2f} {found.unit}."
+        ),
         f'Ask it: lora-lessons ask {name} "Your question?"{base}',
         f"Its model card: {place}/{CARD}",
         f"A page to send to a colleague: {where(page, data)} (it quotes held-out questions: read it first)"
@@ -183,7 +193,8 @@ def handover(
 
 
 def out_folder(export_path: str, scratch: str) -> Path:
-    """Where the export goes: a new folder of the learner's where one is asked for, else `scratch`, which is temporary."""
+    """Where the export goes: a new folder of the learner's where one is asked for, else `scratch`,
+    which is temporary."""
     return my_folder(expanded(export_path).absolute()) if export_path else Path(scratch)
 
 

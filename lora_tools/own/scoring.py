@@ -1,8 +1,8 @@
 """Is it any good? The held-out loss line by line, the rule, what was forgotten, and what turned up where nobody asked.
 
 Against overfitting, the held-out lines are looked at while it trains, and the adapter of the best look is kept: that of
-the lowest loss. Where all answers share a frame, that loss is lowest when the frame alone is learned, and the answers may
-be one sentence; so there the answers are heard and counted first (see `KeepBest`).
+the lowest loss. Where all answers share a frame, that loss is lowest when the frame alone is learned, and the answers
+may be one sentence; so there the answers are heard and counted first (see `KeepBest`).
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def folder_of(model: Any, train: Sequence[Encoded], held_out: Sequence[Encoded],
 class KeepBest:
     """Hand it to `training.train` as `on_step`; `look` gives the held-out loss of each line, of the model as it is now.
 
-    It looks LOOKS times, the last time at the end. Afterwards `restore` puts the best A and B back. With a `frame`, `hear`
-    gives the answers at each look, and the best is the one with the most different answers in that frame, then the one
-    with the lowest loss. Without, the last look alone is heard, and only where it is not the best.
+    It looks LOOKS times, the last time at the end. Afterwards `restore` puts the best A and B back. With a `frame`,
+    `hear` gives the answers at each look, and the best is the one with the most different answers in that frame, then
+    the one with the lowest loss. Without, the last look alone is heard, and only where it is not the best.
     """
 
     def __init__(
@@ -129,7 +129,8 @@ class KeepBest:
 
 
 def hearing(base: models.Base, data: MyData) -> tuple[Callable[[], list[str]], Frame | None]:
-    """For `KeepBest`: how to hear the answers at a look, and the frame, where it is a good part of the training answers."""
+    """For `KeepBest`: how to hear the answers at a look, and the frame,
+    where it is a good part of the training answers."""
     mine = [said(one["messages"][-1]) for one in data.split.train]
     weighs = sum(map((frame := frame_of(mine)).holds, mine)) * frame.size() >= FRAMED * sum(map(len, mine))
     return partial(answers, base, asked(data), LONGEST), frame if weighs else None
@@ -181,8 +182,9 @@ class Different(NamedTuple):
             return ""
         same = f"{self.commonest} of {self.asked} answers are the same sentence"
         return (
-            f"{same if one else f'{self.asked} questions got only {self.adapter} different answers'}, so the adapter has learned how the "
-            "answers sound, and not what they say. Give it more lines, try a larger base, and read what the last look answered."
+            f"{same if one else f'{self.asked} questions got only {self.adapter} different answers'}, so the adapter "
+            "has learned how the answers sound, and not what they say. Give it more lines, try a larger base, "
+            "and read what the last look answered."
         )
 
 
@@ -262,7 +264,8 @@ def measure(base: models.Base, data: MyData, heard: Sequence[str] = ()) -> Heard
 
 
 def answers(base: models.Base, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
-    """A greedy answer to the last question of each conversation, after the turns before it; those that share them together.
+    """A greedy answer to the last question of each conversation, after the turns before it;
+    those that share them together.
 
     The template is shown what it was shown in training (see `tasks.templates`).
     """
@@ -332,7 +335,8 @@ def _share(rule: Rule, replies: Sequence[str]) -> float:
 
 
 def pairs(data: MyData, base: Heard, tuned: Heard) -> list[Pair]:
-    """What is shown: the same questions, answered without the adapter and with it, personal data masked as far as it is known."""
+    """What is shown: the same questions, answered without the adapter and with it,
+    personal data masked as far as it is known."""
     three = zip(map(prompt_of, asked(data)), base.answers, tuned.answers, strict=True)
     return [Pair(*(visible(masked(text)) for text in one)) for one in three]
 

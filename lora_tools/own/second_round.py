@@ -1,7 +1,7 @@
 """A second round: training goes on from an adapter that is there already. Its folder stays as it is.
 
-The same batches lead to the same numbers as PEFT's `PeftModel.from_pretrained(base, folder, is_trainable=True)`. Without
-that word nothing trains (exhibit 14.29); `lora-lessons inspect NEW --before OLD` says whether anything did.
+The same batches lead to the same numbers as PEFT's `PeftModel.from_pretrained(base, folder, is_trainable=True)`.
+Without that word nothing trains (exhibit 14.29); `lora-lessons inspect NEW --before OLD` says whether anything did.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from .my_data import COURSES, Choices
 
 
 def read(path: str, base: models.Base, chosen: Choices) -> tuple[Adapter | None, Choices]:
-    """The adapter to go on from, and `chosen` with its rank and α; None, and `chosen`, where no path is given. Says which.
+    """The adapter to go on from, and `chosen` with its rank and α; None, and `chosen`, where no path is given.
+    Says which.
 
     Raises ValueError for an adapter of another base, or where the parameters ask for another rank or α than it has;
     FileNotFoundError or ValueError as `read_adapter`.
@@ -36,15 +37,15 @@ def read(path: str, base: models.Base, chosen: Choices) -> tuple[Adapter | None,
     )
     if adapter.base_name and _last(its) != _last(here):
         raise ValueError(
-            f"{name} was trained on {its}, and the base here is {here}: say -p model {its}. If both have the same weights, "
-            "name the base here as base_model_name_or_path in the adapter's adapter_config.json."
+            f"{name} was trained on {its}, and the base here is {here}: say -p model {its}. If both have the same "
+            "weights, name the base here as base_model_name_or_path in the adapter's adapter_config.json."
         )
     for field in ("r", "lora_alpha"):
         asked, has = getattr(chosen, field), getattr(adapter, field)
         if asked not in (has, getattr(COURSES, field)):
             raise ValueError(
-                f"{field} = {asked:g}, and {name} has {has:g}: a second round keeps an adapter's rank and alpha, so leave {field} "
-                "out. `lora-lessons export rank` cuts an adapter to a smaller rank."
+                f"{field} = {asked:g}, and {name} has {has:g}: a second round keeps an adapter's rank and alpha, so "
+                f"leave {field} out. `lora-lessons export rank` cuts an adapter to a smaller rank."
             )
     print(
         f"Training goes on from {name}: r = {adapter.r}, lora_alpha = {adapter.lora_alpha:g}, {len(adapter.A)} layers."
@@ -58,7 +59,8 @@ def _last(name: str) -> str:
 
 @contextmanager
 def as_it_began(model: Any, start: Adapter | None) -> Iterator[None]:
-    """While the block runs, the model is what training began with: without an adapter, or with the one of a second round."""
+    """While the block runs, the model is what training began with: without an adapter,
+    or with the one of a second round."""
     with torch.no_grad():
         if start is None:
             with preferences.adapter_off(model):

@@ -96,7 +96,8 @@ def keep_row(
 
 
 def kept_row(folder: Path) -> dict[str, Any] | None:
-    """The row that a run left in its folder, with its `versions`; None where there is none, or a damaged one, as is said."""
+    """The row that a run left in its folder, with its `versions`; None where there is none, or a damaged one,
+    as is said."""
     try:
         kept = json.loads((folder / RESULT).read_text(encoding="utf-8"))
         row = kept["row"] | {"versions": kept["versions"]}

@@ -48,7 +48,8 @@ def train_at_once(
     how: Ray,
     show: Callable[[str], object],
 ) -> Generator[dict[str, Any], None, None]:
-    """Train each of `todo`, and yield its row when it ends; `done` are the rows of runs before, which count at the rungs.
+    """Train each of `todo`, and yield its row when it ends; `done` are the rows of runs before,
+    which count at the rungs.
 
     `show` hears which runs are at work. Raises ValueError where `how.address` has no room for a run.
     """
@@ -124,14 +125,18 @@ def _killed(trial: Trial, out: Path) -> dict[str, Any]:
 
 
 def saved(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What stopping early saved: which of a sweep's runs ended when, the steps not trained, and the best of the others."""
+    """What stopping early saved: which of a sweep's runs ended when, the steps not trained,
+    and the best of the others."""
     stopped = sorted((len(row["train_losses"].split()), row["name"]) for row in rows if row["status"] == STOPPED)
     of = sum(row["steps"] for row in rows)
     untrained = sum(row["steps"] - len(row["train_losses"].split()) for row in rows if row["status"] == STOPPED)
     best = min((row for row in rows if row["status"] == runner.OK), key=lambda row: row["loss_held_out"], default=None)
     lines = [
         *(f"Stopped after step {step}: {name}" for step, name in stopped),
-        f"{len(stopped)} of {len(rows)} runs were stopped early: {untrained:,} of {of:,} steps ({untrained / of:.0%}) were not trained.",
+        (
+            f"{len(stopped)} of {len(rows)} runs were stopped early: {untrained:,} of {of:,} steps "
+            f"({untrained / of:.0%}) were not trained."
+        ),
         f"The best run, trained to its end: {best['name']}, {best['loss_held_out']:.4f} nats on held-out topics."
         if best
         else "",

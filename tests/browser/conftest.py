@@ -46,7 +46,8 @@ _kept: list[Path] = []
 
 
 def chromiums() -> Iterator[str]:
-    """Paths of a Chromium to try: named, Playwright's own, the system's; then fetched by Playwright or, as root, by apt."""
+    """Paths of a Chromium to try: named, Playwright's own, the system's; then fetched by Playwright or, as root,
+    by apt."""
     if os.environ.get(WITHOUT):
         return
     from playwright.sync_api import sync_playwright
@@ -170,7 +171,8 @@ class Lab:
             "--LabApp.expose_app_in_browser=True",
         ]
         if os.name == "posix" and len(f"{jupyter_runtime_dir()}/kernel-{uuid.uuid4()}-ipc-5") <= zmq.IPC_PATH_MAX_LEN:
-            # On TCP the other worker, or the browser, now and then takes one of the five ports that a kernel was promised.
+            # On TCP the other worker, or the browser, now and then takes one of the five
+            # ports that a kernel was promised.
             command.append("--KernelManager.transport=ipc")
         self.log = open(self.folder / "lab.log", "w")
         environment = os.environ | {"JUPYTER_TOKEN": TOKEN, "LORA_LESSONS_PROGRESS": str(self.folder / "progress.json")}
@@ -395,7 +397,10 @@ class Stage:
 
     def marks(self, tag: str) -> list[dict[str, str]]:
         """The attributes and the text of every mark of that kind in the picture."""
-        script = "all => all.map(e => ({text: e.textContent, ...Object.fromEntries([...e.attributes].map(a => [a.name, a.value]))}))"
+        script = (
+            "all => all.map(e => ({text: e.textContent, ...Object.fromEntries([...e.attributes].map(a => [a.name, "
+            "a.value]))}))"
+        )
         return self.root.locator(f"svg {tag}").evaluate_all(script)
 
 

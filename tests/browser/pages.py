@@ -1,4 +1,5 @@
-"""What a page of the site costs its reader: bytes, seconds until it is there, and until its first widget moves (`make bench`).
+"""What a page of the site costs its reader: bytes, seconds until it is there,
+and until its first widget moves (`make bench`).
 
 Every page is opened in Chromium on a desktop and on a phone, each time with nothing cached and with no network but this
 machine's own server, which compresses as GitHub Pages does. A budget that is exceeded is marked; it fails nothing.
@@ -120,7 +121,8 @@ def table(rows: list[Opened]) -> str:
     over = sum(row.over for row in rows)
     lines.append(
         f"{over} of {len(rows)} over {MOST_BYTES / 1e6} MB or {MOST_MS / 1e3:.0f} s; medians: "
-        f"{statistics.median(row.bytes for row in rows) / 1e3:.0f} kB, {statistics.median(row.ms for row in rows):.0f} ms."
+        f"{statistics.median(row.bytes for row in rows) / 1e3:.0f} kB, "
+        f"{statistics.median(row.ms for row in rows):.0f} ms."
     )
     return "\n".join(lines)
 

@@ -1,4 +1,5 @@
-"""The blind judge in a real JupyterLab: by mouse and by keyboard, taken back, kept over a restart, unheard without a kernel."""
+"""The blind judge in a real JupyterLab: by mouse and by keyboard, taken back, kept over a restart,
+unheard without a kernel."""
 
 from __future__ import annotations
 

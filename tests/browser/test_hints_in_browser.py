@@ -1,16 +1,20 @@
-"""The site's hints and its filter of symptoms in a real browser, on small pages with the site's own scripts and sheets."""
+"""The site's hints and its filter of symptoms in a real browser,
+on small pages with the site's own scripts and sheets."""
 
 import pytest
 from playwright.sync_api import expect
 
 from workshop.site.settings import THEME
 
-LINKS = """<p style="margin-top:6rem">The share is <a class="bound" href="#record" data-hint="share: 0.28&#10;&lt;b&gt;Seeds&lt;/b&gt; 0, 1">2.8%</a>
+LINKS = """<p style="margin-top:6rem">The share is <a class="bound" href="#record" 
+ data-hint="share: 0.28&#10;&lt;b&gt;Seeds&lt;/b&gt; 0, 1">2.8%</a>
 of <a class="term" href="#rank" data-hint="How many directions.">rank</a> and <code>code</code>.</p>
 <p style="text-align:right"><a class="bound" href="#edge" data-hint="{long}">9</a></p><h2 id="record">The record</h2>"""
-TABLES = """<section><h2>Loss</h2><div class="symptoms" data-alike="flat stuck no-change,large big huge"><table><tbody><tr><td>loss is nan</td><td>14.15 No token</td></tr>
+TABLES = """<section><h2>Loss</h2><div class="symptoms" data-alike="flat stuck no-change,large big huge">
+<table><tbody><tr><td>loss is nan</td><td>14.15 No token</td></tr>
 <tr><td>the loss is flat</td><td>14.3 Both start at zero</td></tr></tbody></table></div></section>
-<section><h2>Files</h2><div class="symptoms"><table><tbody><tr><td>the file is huge</td><td>14.9 Head saved</td></tr></tbody></table></div></section>"""
+<section><h2>Files</h2><div class="symptoms"><table><tbody>
+<tr><td>the file is huge</td><td>14.9 Head saved</td></tr></tbody></table></div></section>"""
 
 
 @pytest.fixture

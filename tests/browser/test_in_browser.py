@@ -1,4 +1,5 @@
-"""The widgets in a real JupyterLab: every control moved as a learner moves it, and the right words and picture after it.
+"""The widgets in a real JupyterLab: every control moved as a learner moves it,
+and the right words and picture after it.
 
 What is right is worked out here, from lora_lessons; the page's own numbers are only what is looked at.
 """
@@ -723,7 +724,10 @@ def test_two_copies_on_a_page_are_two_and_two_views_of_one_are_one(page, photo):
 
 
 def test_the_dark_theme_leaves_everything_readable(page, screenshots):
-    change = "t => { window.ended = ''; jupyterapp.commands.execute('apputils:change-theme', {theme: t}).then(() => window.ended = 'well'); }"
+    change = (
+        "t => { window.ended = ''; jupyterapp.commands.execute('apputils:change-theme', {theme: t}).then(() => "
+        "window.ended = 'well'); }"
+    )
     try:
         page.page.evaluate(change, "JupyterLab Dark")
         page.ended("dark theme", 60)
@@ -813,8 +817,8 @@ def test_a_widget_whose_kernel_is_gone_says_so_and_how_to_wake_it(lab, open_less
     box.press("Enter")
     stage.root.locator(".said:not(:empty)").wait_for(timeout=60_000)
     assert stage.said == (
-        "Python has not answered yet. If no cell is running, the kernel has stopped: run this lesson's cells again to wake "
-        "the widget."
+        "Python has not answered yet. If no cell is running, the kernel has stopped: run this lesson's cells again to "
+        "wake the widget."
     )
 
 
@@ -850,7 +854,8 @@ def test_on_a_phone_every_control_fits_and_the_widget_is_a_named_group(page, scr
         stage.root.evaluate("e => { e.style.width = '300px'; }")
         try:
             edges = stage.root.evaluate(
-                "e => [e.getBoundingClientRect().right, ...[...e.querySelectorAll('input, select, .picture')].map(c => c.getBoundingClientRect().right)]"
+                "e => [e.getBoundingClientRect().right, ...[...e.querySelectorAll('input, select, .picture')].map(c => "
+                "c.getBoundingClientRect().right)]"
             )
             assert max(edges[1:]) <= edges[0] + 0.5
             widths = stage.root.locator("[type=range]").evaluate_all(

@@ -29,7 +29,8 @@ from workshop.site.build import write_site
 # How many elements of each kind an element holds. A <span> is what parts a text that might be a formula.
 ELEMENTS = """root => {
     const count = {};
-    for (const one of root.querySelectorAll("*")) if (one.localName !== "span") count[one.localName] = (count[one.localName] ?? 0) + 1;
+    for (const one of root.querySelectorAll("*")) if (one.localName !== "span")
+      count[one.localName] = (count[one.localName] ?? 0) + 1;
     return count;
 }"""
 SETUP = f"""import warnings
@@ -112,7 +113,8 @@ def opened(browser: Any, page: Path, root: str = "html") -> tuple[dict[str, int]
 
 @pytest.fixture(scope="module")
 def notebook(browser: Any, lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A notebook that has shown every field, first hostile and then harmless; its page is looked at before it closes."""
+    """A notebook that has shown every field, first hostile and then harmless;
+    its page is looked at before it closes."""
     from browser.conftest import Lesson
 
     folders = [adapter(tmp_path_factory.mktemp("a") / "adapter", text) for text in (HOSTILE, HARMLESS)]
@@ -125,7 +127,10 @@ def notebook(browser: Any, lab: Any, tmp_path_factory: pytest.TempPathFactory) -
     with Lesson(browser, lab, "outside") as lesson:
         asked: list[str] = []
         lesson.page.on("request", lambda request: asked.append(request.url))
-        whole = "() => { const n = jupyterapp.shell.currentWidget.content; n.notebookConfig = {...n.notebookConfig, windowingMode: 'none'}; }"
+        whole = (
+            "() => { const n = jupyterapp.shell.currentWidget.content; n.notebookConfig = {...n.notebookConfig, "
+            "windowingMode: 'none'}; }"
+        )
         lesson.page.evaluate(whole)
         lesson.run_all()
         lesson.page.wait_for_selector("mjx-container")

@@ -39,7 +39,10 @@ def page(request: Any, browser: Any, kept: Any, tmp_path_factory: pytest.TempPat
     for name in ("widgets.js", "widgets.css"):
         shutil.copy(THEME / name, folder)
     body = "".join(f'<section id="{name}">{html}</section>' for name, (html, _) in kept.items())
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><link rel="stylesheet" href="widgets.css">'
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><link '
+        'rel="stylesheet" href="widgets.css">'
+    )
     (folder / "index.html").write_text(
         f'<!doctype html>{head}{body}<script src="widgets.js"></script>', encoding="utf-8"
     )

@@ -32,7 +32,10 @@ MAIN = "from lora_tools.cli import main; main"
     ids=["import", "help", "symptom", "check"],
 )
 def test_a_verb_imports_nothing_heavy_that_it_does_not_need(code, loaded):
-    look = f"import sys\ntry:\n {code}\nexcept SystemExit: pass\nprint('LOADED', *(m for m in {HEAVY} if m in sys.modules))"
+    look = (
+        f"import sys\ntry:\n {code}\nexcept SystemExit: pass\nprint('LOADED', "
+        f"*(m for m in {HEAVY} if m in sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1].split() == ["LOADED", *loaded]
 

@@ -1,4 +1,5 @@
-"""`lora-lessons inspect`: findings first, JSON for programs, a page that is whole or not there, one sentence for what cannot be read."""
+"""`lora-lessons inspect`: findings first, JSON for programs, a page that is whole or not there,
+one sentence for what cannot be read."""
 
 from __future__ import annotations
 

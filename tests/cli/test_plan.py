@@ -52,16 +52,24 @@ def test_a_plan_that_cannot_be_is_one_sentence(refused, words, sentence):
 
 
 ABSURD = {
-    '{"model_type": "llama", "num_hidden_layers": 1000000000}': "num_hidden_layers = 1,000,000,000, and no model has more",
+    '{"model_type": "llama", "num_hidden_layers": 1000000000}': (
+        "num_hidden_layers = 1,000,000,000, and no model has more"
+    ),
     '{"model_type": "mixtral", "num_local_experts": 100000000}': "num_local_experts = 100,000,000",
-    '{"model_type": "llama", "hidden_size": 1000000000000000000000000}': "hidden_size = a number of more than 18 digits",
+    '{"model_type": "llama", "hidden_size": 1000000000000000000000000}': (
+        "hidden_size = a number of more than 18 digits"
+    ),
     '{"model_type": "llama", "vocab_size": -99999999999}': "vocab_size = -99,999,999,999",
-    '{"model_type": "llama", "num_hidden_layers": 0}': "num_hidden_layers = 0, and that is a whole number of at least 1",
+    '{"model_type": "llama", "num_hidden_layers": 0}': (
+        "num_hidden_layers = 0, and that is a whole number of at least 1"
+    ),
     '{"model_type": "llama", "hidden_size": -64}': "hidden_size = -64, and that is a whole number",
     '{"model_type": "llama", "num_key_value_heads": 2.5}': "num_key_value_heads = 2.5, and",
     '{"model_type": "llama", "intermediate_size": Infinity}': "intermediate_size = inf, and",
     '{"model_type": "llama", "head_dim": true}': "head_dim = True, and",
-    '{"model_type": "llama", "num_attention_heads": 2, "num_key_value_heads": 7}': "num_key_value_heads = 7 of num_attention_heads = 2",
+    '{"model_type": "llama", "num_attention_heads": 2, "num_key_value_heads": 7}': (
+        "num_key_value_heads = 7 of num_attention_heads = 2"
+    ),
     '{"model_type": "llama", "head_dim": 10000000}': "head_dim = 10,000,000, and no model has more than 65,536",
     '{"model_type": "mistral", "sliding_window": -1}': "sliding_window = -1, and that is a whole number of at least 0",
     '{"model_type": "llama", "rope_parameters": {"rope_theta": NaN}}': "rope_theta = NaN, which is no number",
@@ -167,7 +175,8 @@ def test_what_a_card_without_bf16_computes_in_is_said(capsys):
 
 
 def test_six_texts_of_a_1b_at_once_do_not_fit_a_t4_safely(capsys):
-    """They ran out of memory there (fitcheck, 21 September 2026, row f430f117558f): a process has 14.56 of its 15 GiB."""
+    """They ran out of memory there (fitcheck, 21 September 2026, row f430f117558f):
+    a process has 14.56 of its 15 GiB."""
     words = ["--method", "qlora", "--targets", "q_proj,k_proj,v_proj,o_proj", "--batch-size", "6", "--recipe", "hf"]
     assert cli.main(["plan", "Llama-3.2-1B", "--gpu", "T4", *words]) == cli.EXIT_NO
     said = capsys.readouterr().out

@@ -51,7 +51,8 @@ def asked(capsys):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with what the commands below are given: training files, a base of config and tokenizer, an adapter that never moved."""
+    """A folder with what the commands below are given: training files, a base of config and tokenizer,
+    an adapter that never moved."""
     monkeypatch.chdir(tmp_path)
     for name, text in {
         "good": GOOD * 4,

@@ -52,7 +52,10 @@ def test_a_sweep_with_a_failed_run_says_so_and_exits_with_3(make_lesson, course,
     from lora_lessons.experiments import sweep as swept
 
     (course / "notebooks" / "experiments").mkdir()
-    cheap = "record('scale', lora_alpha / r)\nrecord('trainable', r)\nrecord('train.losses', '5.0')\nrecord('train.seconds', 1)"
+    cheap = (
+        "record('scale', lora_alpha / r)\nrecord('trainable', r)\nrecord('train.losses', "
+        "'5.0')\nrecord('train.seconds', 1)"
+    )
     make_lesson(
         "experiments/train_adapter",
         RECORD + cheap + "\nrecord('loss.held_out', 3)\nrecord('update.relative', 0.1)",

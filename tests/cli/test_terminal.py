@@ -1,4 +1,5 @@
-"""No command sends a terminal what others wrote but as text: no colour, no title, no mark of direction, nothing unseen."""
+"""No command sends a terminal what others wrote but as text: no colour, no title, no mark of direction,
+nothing unseen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The blind comparison without a browser: nothing on the page tells the sides apart, every judgement counts and is kept."""
+"""The blind comparison without a browser: nothing on the page tells the sides apart,
+every judgement counts and is kept."""
 
 import json
 from itertools import pairwise, product

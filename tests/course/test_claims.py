@@ -168,9 +168,9 @@ def test_a_verdict_that_fails_says_so_instead_of_pretending(monkeypatch):
     cards = shown_cards(monkeypatch, (one, lambda r: None), (one, lambda r: claims.HOLDS))
     for card, why in zip(cards, ("says otherwise", "says “holds”"), strict=True):
         assert (
-            "<details open><summary><b>Verdict: not what we saw here.</b> What we saw</summary>The course expected “corrected”, but what"
-            in card
-        )
+            "<details open><summary><b>Verdict: not what we saw here.</b> What we saw</summary>The course "
+            "expected “corrected”, but what"
+        ) in card
         assert why in card and card.endswith("Look.</details></div>")
 
 

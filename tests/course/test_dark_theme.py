@@ -1,4 +1,5 @@
-"""What a lesson shows can be read on a dark page, too: a picture brings its own ground, and a text no colour without one."""
+"""What a lesson shows can be read on a dark page, too: a picture brings its own ground,
+and a text no colour without one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The learner's progress file, in every state that a disk can leave it in: the lesson goes on, and nothing is overwritten."""
+"""The learner's progress file, in every state that a disk can leave it in: the lesson goes on,
+and nothing is overwritten."""
 
 import json
 from unittest.mock import Mock

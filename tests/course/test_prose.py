@@ -40,7 +40,8 @@ def sentence(claim):
 
 
 def readme():
-    """What README and docs say themselves: what `python -m workshop readme` makes is held against its sources by tests of its own."""
+    """What README and docs say themselves: what `python -m workshop readme` makes is held against its
+    sources by tests of its own."""
     own = re.sub(r"<!-- `python -m workshop readme` makes.*?<!-- end of [^>]*-->", "", README, flags=re.S)
     return re.sub(r"!\[.*?\]\(", "(", own)  # what a picture shows is said by whoever draws it
 
@@ -53,7 +54,8 @@ def test_prose_quotes_only_what_its_sources_support(lesson):
 def besides_its_outputs(lesson, notebook):
     """What is wrong with prose that is held against the lesson's stored outputs instead of its baseline.
 
-    A stored output may lie anywhere in its record's band, but a reader sees it beside the sentence: it must round to the same.
+    A stored output may lie anywhere in its record's band, but a reader sees it beside the sentence:
+    it must round to the same.
     """
     return problems(lesson, notebook, {name: record.value for name, record in records_of(notebook).items()})
 
@@ -76,7 +78,8 @@ def test_an_output_of_another_run_is_noticed():
 
 
 def passed_off_as_true_everywhere(text, names):
-    """The numbers of a text that are records of `names`, which depend on the machine, in sentences that do not say so."""
+    """The numbers of a text that are records of `names`, which depend on the machine,
+    in sentences that do not say so."""
     for sentence in re.split(r"(?<=[.?!])\s+(?=[A-Z*(])|\n\n", text):
         for quoted in prose.quoted_numbers(sentence):
             if names & set(re.findall(r"[\w.:]+", quoted.what)) and not re.search(r"\bour run\b", sentence):
@@ -195,8 +198,9 @@ def test_quoted_numbers_are_compared_at_their_own_digits_and_published_ones_as_t
     values = {"a": 8.449, "share": 0.4512, "ratio": 2.17, "n": 19_988_480}
     values |= {"published:a.share": 20, "published:a.range": [90, 99], "published:a.loss": 0.870}
     good = (
-        "8.4<!--record a--> 8.45<!--record a--> 45%<!--record share--> 45.1%<!--record share--> 2.2×<!--record ratio--> 19,988,480<!--record n-->"
-        "20%<!--published a.share--> 90–99%<!--published a.range--> 0.870<!--published a.loss-->"
+        "8.4<!--record a--> 8.45<!--record a--> 45%<!--record share--> 45.1%<!--record share--> 2.2×<!--record "
+        "ratio--> 19,988,480<!--record n-->20%<!--published a.share--> 90–99%<!--published a.range--> "
+        "0.870<!--published a.loss-->"
     )
     assert prose_problems(good, values) == []
     for bad in (

@@ -1,4 +1,5 @@
-"""A run that waits at rungs: it takes the steps that it is allowed, learns what it would have learned, and stops at 0."""
+"""A run that waits at rungs: it takes the steps that it is allowed, learns what it would have learned,
+and stops at 0."""
 
 import threading
 import time

@@ -1,4 +1,5 @@
-"""The control base: its grids are llama.cpp's, its weights come back, its task is drawn by the seed, its recording is whole."""
+"""The control base: its grids are llama.cpp's, its weights come back, its task is drawn by the seed,
+its recording is whole."""
 
 import gguf
 import numpy as np

@@ -39,7 +39,8 @@ def spilled(share):
 
 
 def recorded(**changed):
-    """A made-up recording of all arms in which every claim of the first kind is seen; `changed` are fields of arms, by name."""
+    """A made-up recording of all arms in which every claim of the first kind is seen; `changed` are fields of arms,
+    by name."""
     runs = {recording.BASE: {"loss": 5.0, "general": 40.0}}
     losses = {"full": 3.0, "LoRA": 3.1, "attention": 3.4, "MLP": 3.1, "mask": 2.9, "TinyLoRA": 4.5}
     losses |= {"LoRA, 48 steps": 3.0, "LoRA, 6 steps of 32": 3.6, "full, 48 steps": 3.0, "full, 6 steps of 32": 3.2}

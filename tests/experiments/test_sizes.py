@@ -87,8 +87,8 @@ def test_a_verdict_is_told_of_every_size_and_denied_by_one(monkeypatch):
     monkeypatch.setattr(recordings, "recorded", lambda name: record)
     asked = sizes.at_sizes("W bears no cut")
     assert asked() == (
-        "Cut to as many numbers as it has, every W makes the perplexity at least twice as high: seen at 135M; not measured "
-        "yet at 0.5B and 1.5B. Every W cut to as many numbers, times the perplexity: 135M 2.5. "
+        "Cut to as many numbers as it has, every W makes the perplexity at least twice as high: seen at 135M; not "
+        "measured yet at 0.5B and 1.5B. Every W cut to as many numbers, times the perplexity: 135M 2.5. "
         "Recorded on a laptop, 2026-11-29.",
         False,
     )

@@ -28,7 +28,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sen
 ROOT = Path(__file__).resolve().parents[2]
 TOO_BUSY = "NOT TESTED HERE: Ray gives its own processes half a minute to start, and this machine is too busy for that"
 
-# It waits or breaks where a file says so. Runs of 16 steps train the reliability tests' tiny model, others only make numbers.
+# It waits or breaks where a file says so. Runs of 16 steps train the reliability tests' tiny model,
+# others only make numbers.
 CONTROL = """import os, time
 from pathlib import Path
 with open("calls", "a") as calls:
@@ -39,7 +40,8 @@ if Path(f"break-{r}").exists():
     raise MemoryError("too large")
 """
 CHEAP = """from lora_lessons.course.records import record
-for name, value in {"scale": lora_alpha / r, "trainable": 10 * r, "loss.held_out": 3 + r / 7, "update.relative": r / 90}.items():
+measured = {"scale": lora_alpha / r, "trainable": 10 * r, "loss.held_out": 3 + r / 7, "update.relative": r / 90}
+for name, value in measured.items():
     record(name, value)
 record("train.losses", f"5.0 {4 + r / 3!r}")
 record("train.seconds", 0.5, "s", volatile=True)
@@ -52,7 +54,8 @@ STAND_IN = f"{CONTROL}if steps == 16:\n{indent(TRAINS, '    ')}\nelse:\n{indent(
 
 @pytest.fixture(scope="module")
 def experiments(tmp_path_factory):
-    """The folder of the stand-in, in a course of its own that this process and all that it starts take for the real one."""
+    """The folder of the stand-in, in a course of its own that this process and all that it
+    starts take for the real one."""
     root = tmp_path_factory.mktemp("course")
     folder = root / "notebooks" / "experiments"
     folder.mkdir(parents=True)
@@ -226,7 +229,8 @@ def command(course, out, *words):
 
 
 def told_by(processes, what):
-    """What each process says of itself: Ray ends a worker that has nothing to do at any time, and then it says nothing."""
+    """What each process says of itself: Ray ends a worker that has nothing to do at any time,
+    and then it says nothing."""
     found = {}
     for process in processes:
         with suppress(psutil.Error):

@@ -1,4 +1,5 @@
-"""A base in 4 bits on a processor: the fast path multiplies by slices of W, and gives the plain way's loss and gradients."""
+"""A base in 4 bits on a processor: the fast path multiplies by slices of W,
+and gives the plain way's loss and gradients."""
 
 import pytest
 import torch

@@ -1,4 +1,5 @@
-"""The fast path gives the loss and every gradient of the plain one; what it does not know goes the plain way, and says so."""
+"""The fast path gives the loss and every gradient of the plain one; what it does not know goes the plain way,
+and says so."""
 
 import pytest
 import torch
@@ -166,7 +167,10 @@ def noise(module, args, out):
     (lambda: adapted(targets=["lm_head", "q_proj"], tie_word_embeddings=False), "its head is adapted"),
     (lambda: changed(lambda m: setattr(m.model.layers[1].mlp, "act_fn", nn.GELU())), "a GELU"),
     (lambda: changed(lambda m: setattr(m.model.layers[1].self_attn, "scaling", 0.5)), "a scale of its own"),
-    (lambda: changed(lambda m: setattr(m.lm_head, "bias", nn.Parameter(torch.ones(len(m.lm_head.weight)), False))), "bias"),
+    (
+        lambda: changed(lambda m: setattr(m.lm_head, "bias", nn.Parameter(torch.ones(len(m.lm_head.weight)), False))),
+        "bias",
+    ),
     (lambda: changed(lambda m: setattr(m.model.layers[0].mlp, "up_proj", Other(m))), "a Other"),
     (lambda: adapted("mistral", sliding_window=8), "window"),
     (lambda: adapted("mistral", sliding_window=4, use_sliding_window=False), "window"),

@@ -60,7 +60,8 @@ def test_a_token_sees_the_prefix_and_its_own_past():
 
 
 def test_a_prefix_ends_before_anything_is_taught_and_at_the_first_difference():
-    """The token before an answer predicts its first token, so it stays with its conversation; a single chat shares none.
+    """The token before an answer predicts its first token, so it stays with its conversation;
+    a single chat shares none.
 
     What is equal again behind a difference is no longer the same past.
     """

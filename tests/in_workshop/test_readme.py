@@ -1,4 +1,5 @@
-"""README, CONTRIBUTING and the page of evidence: their tables are made, and a table that is no longer true is noticed."""
+"""README, CONTRIBUTING and the page of evidence: their tables are made,
+and a table that is no longer true is noticed."""
 
 import json
 import re
@@ -69,7 +70,10 @@ def test_write_changes_what_differs_and_says_so(course, make_lesson):
 
 
 def test_without_a_recording_nothing_is_said_of_times(course):
-    marked = "<!-- `python -m workshop readme` makes the table of training speed -->\nold\n<!-- end of the table of training speed -->"
+    marked = (
+        "<!-- `python -m workshop readme` makes the table of training speed -->\nold\n<!-- end of the "
+        "table of training speed -->"
+    )
     assert readme.made(marked) == marked.replace("old", "")
 
 

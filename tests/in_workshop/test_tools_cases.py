@@ -1,4 +1,5 @@
-"""The cases that README and the site show: our tools say what is quoted, PEFT and TRL's template do what is said of them."""
+"""The cases that README and the site show: our tools say what is quoted,
+PEFT and TRL's template do what is said of them."""
 
 import json
 from pathlib import Path

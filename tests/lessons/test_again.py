@@ -1,4 +1,5 @@
-"""A learner runs cells again: each cell twice in a row, and then the whole lesson once more, give the recorded results."""
+"""A learner runs cells again: each cell twice in a row, and then the whole lesson once more,
+give the recorded results."""
 
 import nbformat
 import pytest

@@ -28,7 +28,8 @@ def out(tmp_path_factory):
 
 
 def in_turn():
-    """The lessons as parameters: first those that hand on an adapter (03 to 04 and 10), then the others, longest first."""
+    """The lessons as parameters: first those that hand on an adapter (03 to 04 and 10), then the others,
+    longest first."""
 
     def seconds(lesson):
         return (read_baseline(lesson.stem, "quick") or {"seconds": 0})["seconds"]

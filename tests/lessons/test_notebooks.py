@@ -172,7 +172,8 @@ def test_set_up_and_parameters_are_folded_away(notebook):
 
 
 def what_the_web_hides(cell):
-    """MyST's tag for a cell that a reader of the web need not see: gone, folded, or its source folded. None for any other."""
+    """MyST's tag for a cell that a reader of the web need not see: gone, folded, or its source folded.
+    None for any other."""
     if {"setup", "parameters"} & set(cell.metadata.get("tags", [])):
         return "remove-cell"
     if re.search(r"^begin\(", cell.source, re.M):
@@ -195,7 +196,8 @@ def test_what_a_reader_of_the_web_need_not_see_is_tagged_as_myst_reads_it(notebo
 
 
 def problems_of_a_side_trip(notebook, stem):
-    """What a side trip must have and has not. Its rules are fewer: a prediction, exercises and minutes are not asked for."""
+    """What a side trip must have and has not. Its rules are fewer: a prediction,
+    exercises and minutes are not asked for."""
     sources = [c.source for c in notebook.cells]
     whole = "\n".join(sources)
     order = [

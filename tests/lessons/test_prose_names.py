@@ -58,7 +58,10 @@ def test_what_the_prose_names_is_there(path):
 
 
 def test_a_name_that_is_gone_is_noticed():
-    wrong = "`lora_lessons/training.py` `lora_lessons/lora.py` `plan/x.py` `memory.predict` `memory.forget` `quant.quantize()`"
+    wrong = (
+        "`lora_lessons/training.py` `lora_lessons/lora.py` `plan/x.py` `memory.predict` "
+        "`memory.forget` `quant.quantize()`"
+    )
     assert list(gone(wrong)) == ["lora_lessons/training.py", "plan/x.py", "memory.forget"]
 
 
@@ -97,5 +100,8 @@ def test_what_the_code_asks_of_the_package_is_there(path):
 
 
 def test_an_attribute_that_is_gone_is_noticed():
-    code = "from lora_lessons import lora, nothing\nfrom lora_lessons.experiments import sweep\nlora.attach, sweep.FORGOTTEN"
+    code = (
+        "from lora_lessons import lora, nothing\nfrom lora_lessons.experiments import sweep\nlora.attach, "
+        "sweep.FORGOTTEN"
+    )
     assert list(missing(code)) == ["lora_lessons.nothing", "lora_lessons.experiments.sweep.FORGOTTEN"]

@@ -45,7 +45,8 @@ def test_a_room_registers_itself_and_brings_no_other(room):
 
 
 def test_what_is_registered_is_in_its_own_room():
-    """The room's module is where an exercise or a claim is defined, so a stranger finds it under the notebook's name."""
+    """The room's module is where an exercise or a claim is defined,
+    so a stranger finds it under the notebook's name."""
     for one in lessons.all_exercises().values():
         assert one.check.__module__.split(".")[2][1:3] == one.id[:2], one.id
     deeper = {path.stem for path in side_trips()}

@@ -63,7 +63,8 @@ def problems(lesson, notebook):
         if volatile & shown_records(cell) and IGNORE not in tags(cell):
             yield f"cell {n} shows {volatile & shown_records(cell)}, which are volatile: exempt it"
         because = {
-            # without a precision the base is loaded in the fastest one, and in 16 bits each processor rounds its own way
+            # without a precision the base is loaded in the fastest one,
+            # and in 16 bits each processor rounds its own way
             "varies-machine": shown_records(cell) & vary
             or ROUNDED_OR_TIMED.search(text(cell))
             or "models.load()" in cell.source,

@@ -1,4 +1,5 @@
-"""What a forward pass keeps: neither what went in nor what the model holds anyway counts, and its output is handed on."""
+"""What a forward pass keeps: neither what went in nor what the model holds anyway counts,
+and its output is handed on."""
 
 import pytest
 import torch

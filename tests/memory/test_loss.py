@@ -96,7 +96,8 @@ def test_a_fused_loss_grows_with_what_the_head_reads_and_not_with_the_words():
 
 
 def test_the_whole_loss_is_twice_what_ligers_kernel_held_on_a_card():
-    """halo (whitecircle/halo, agent-docs/optimization/liger-kernels.md, September 2026): Qwen3-8B, 16,384 tokens, 78.6 GiB without Liger.
+    """halo (whitecircle/halo, agent-docs/optimization/liger-kernels.md, September 2026): Qwen3-8B, 16,384 tokens,
+    78.6 GiB without Liger.
 
     With Liger's cross-entropy, whose gradient takes the logits' place, 64.6: so 6 of the 12 bytes of each logit went.
     """

@@ -36,7 +36,8 @@ def test_the_few_blocks_end_as_all_do():
 
 
 def test_experts_are_base_weights_in_16_bits_and_no_adapter_reaches_them():
-    """Mixtral's experts are stacked in two weights a block: bitsandbytes packs Linear layers alone, LoRA adapts them alone."""
+    """Mixtral's experts are stacked in two weights a block: bitsandbytes packs Linear layers alone,
+    LoRA adapts them alone."""
     shape = memory.shape_of(small("mixtral", num_local_experts=4, intermediate_size=64))
     numbers = 5 * 4 * (2 * 64 * 96 + 96 * 64)
     ledger = memory.predict(shape, Job("qlora", r=4, seq=64))
@@ -58,7 +59,8 @@ def test_experts_are_base_weights_in_16_bits_and_no_adapter_reaches_them():
     [("mixtral", ("mlp.experts", "mlp.gate"), 0), ("deepseek_v3", ("mlp.experts", "mlp.gate"), 6), ("gpt_oss", (), 0)],
 )
 def test_what_peft_adapts_of_a_mixture_is_counted_for_who_trains_with_it(kind, adds, skips):
-    """Counted on the adapters that PEFT attaches: of gpt-oss it leaves the experts out, of DeepSeek-V3 the dense MLPs as well."""
+    """Counted on the adapters that PEFT attaches: of gpt-oss it leaves the experts out,
+    of DeepSeek-V3 the dense MLPs as well."""
     import peft
     import torch
     from transformers import AutoModelForCausalLM

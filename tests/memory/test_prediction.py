@@ -140,7 +140,8 @@ def loss_of(model, batch, path):
 def profiled(run):
     """Bytes that PyTorch's allocator gave out while `run` ran: at most at a time, and still out at its end."""
     gc.collect()  # what earlier tests left in circles is not to be freed meanwhile
-    # oneDNN, which packs weights for a processor's AMX into memory of its own, is left out: no card has that, and no plan
+    # oneDNN, which packs weights for a processor's AMX into memory of its own, is left out: no card has that,
+    # and no plan
     without = torch.backends.mkldnn.flags(enabled=False)
     with without, profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         kept = run()

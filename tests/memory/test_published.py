@@ -1,4 +1,5 @@
-"""The plan beside what others measured on their cards (lesson 08 shows the rows): within 15%, or the reason stands here."""
+"""The plan beside what others measured on their cards (lesson 08 shows the rows): within 15%,
+or the reason stands here."""
 
 from dataclasses import replace
 

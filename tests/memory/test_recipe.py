@@ -39,7 +39,8 @@ def test_its_adamw_is_the_fused_one_and_its_layers_are_pefts():
 
 
 def test_trls_trainer_prepares_nothing_and_takes_a_fused_loss():
-    """SFTTrainer of TRL 1.16, read: QLoRA's adapters become bf16, LoRA's stay fp32, and the base stays as it is loaded."""
+    """SFTTrainer of TRL 1.16, read: QLoRA's adapters become bf16, LoRA's stay fp32,
+    and the base stays as it is loaded."""
     qlora, lora = (Job(method, recipe="trl") for method in ("qlora", "lora"))
     assert (qlora.adapter_dtype, lora.adapter_dtype, qlora.loss, qlora.layer) == ("bf16", "fp32", "fused", "peft")
     trl, course, hf = (memory.predict("Qwen3-8B", Job(seq=4096, recipe=r)).bill for r in ("trl", "course", "hf"))
@@ -48,7 +49,8 @@ def test_trls_trainer_prepares_nothing_and_takes_a_fused_loss():
 
 
 def test_a_long_text_on_a_card_with_a_fused_loss():
-    """halo (whitecircle/halo, agent-docs/optimization/peft.md, September 2026): Qwen3-8B, QLoRA, r = 32, 32,768 tokens, 20.9 GiB.
+    """halo (whitecircle/halo, agent-docs/optimization/peft.md, September 2026): Qwen3-8B, QLoRA, r = 32, 32,768 tokens,
+    20.9 GiB.
 
     Liger's other kernels, which keep less of a block, were on as well.
     """
@@ -61,7 +63,8 @@ def test_a_long_text_on_a_card_with_a_fused_loss():
 
 @pytest.mark.parametrize(("gib", "tokens"), [(8, 2972), (12, 21_848), (24, 78_475), (80, 342_733)])
 def test_the_longest_contexts_of_unsloth_are_met(gib, tokens):
-    """Unsloth's README, Llama-3.1-8B, QLoRA, r = 32, with its checkpointing: what fills a card is planned 5 to 12 percent too low."""
+    """Unsloth's README, Llama-3.1-8B, QLoRA, r = 32, with its checkpointing:
+    what fills a card is planned 5 to 12 percent too low."""
     job = Job(r=32, seq=tokens, optimizer="adamw_8bit", recipe="unsloth")
     assert 0.87 < memory.predict("Llama-3.1-8B", job).bill.total / (gib * 2**30) < 0.95
     kept = replace(job, recipe="trl", loss="liger")

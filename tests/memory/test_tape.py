@@ -49,7 +49,8 @@ def test_births_and_deaths_by_hand():
 
 
 def test_the_four_bit_product_still_has_the_name_that_the_tape_looks_for():
-    """Its dequantized weight lives inside the kernel: under another name it would be missing from every bill, silently."""
+    """Its dequantized weight lives inside the kernel: under another name it would be missing from every bill,
+    silently."""
     layer = bnb.nn.Linear4bit(192, 320, bias=False, compute_dtype=torch.float32, quant_type="nf4")
     layer.weight = bnb.nn.Params4bit(torch.randn(320, 192), requires_grad=False, quant_type="nf4").to("cpu")
     layer.support_avx512bf16_for_cpu = False

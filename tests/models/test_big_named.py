@@ -1,4 +1,5 @@
-"""The bases that are fetched by name, whole (`pytest -m big`: 1.6 GB to fetch where they are not here, some minutes)."""
+"""The bases that are fetched by name, whole (`pytest -m big`: 1.6 GB to fetch where they are not here,
+some minutes)."""
 
 import pytest
 

@@ -16,7 +16,9 @@ LOOPS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% en
 UNFIT = {
     "{{ 'a' * 3000000000 }}": "fills the memory",
     "{% set n = 3000000000 %}{{ [n] * n }}": "fills the memory",
-    "{% for a in range(99999) %}twelve words{% endfor %}": "makes more than 1,000,000 characters of a short conversation",
+    "{% for a in range(99999) %}twelve words{% endfor %}": (
+        "makes more than 1,000,000 characters of a short conversation"
+    ),
     "{% include 'other' %}": "includes another file",
     "{% extends 'other' %}": "includes another file",
     "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}": "cannot be rendered .RecursionError",

@@ -87,7 +87,8 @@ def test_a_disk_that_fills_up_midway_leaves_no_broken_cache(empty_cache, tmp_pat
 
 @pytest.fixture
 def made(tmp_path, capsys, monkeypatch):
-    """A small base that is made once: its folder, a function that asks for it in a new process, and how often it was made."""
+    """A small base that is made once: its folder, a function that asks for it in a new process,
+    and how often it was made."""
     folder, times = tmp_path / "base" / "small", []
     monkeypatch.setattr(files, "_sync", lambda _: None)  # a hundred times, that would take long
 

@@ -16,7 +16,8 @@ SIZES = {"a.safetensors": 5_000, "b.safetensors": 3_000, "model.safetensors": 7_
 
 @pytest.fixture
 def a_hub(monkeypatch, tmp_path):
-    """A function: a hub that answers or not, and holds one model, in one file or by an index; `cached` are here already."""
+    """A function: a hub that answers or not, and holds one model, in one file or by an index;
+    `cached` are here already."""
     index = tmp_path / hub.INDEX
     index.write_text('{"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}')
 

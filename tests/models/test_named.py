@@ -1,4 +1,5 @@
-"""Bases that are fetched by name: whole and byte for byte, resumed part by part, and one sentence for whatever differs."""
+"""Bases that are fetched by name: whole and byte for byte, resumed part by part,
+and one sentence for whatever differs."""
 
 import hashlib
 import json

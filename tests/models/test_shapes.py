@@ -1,4 +1,5 @@
-"""Models that are known by name: their sizes give the published counts, and every way to write a name means the same model."""
+"""Models that are known by name: their sizes give the published counts,
+and every way to write a name means the same model."""
 
 import warnings
 
@@ -76,14 +77,16 @@ def test_what_a_config_says_is_null_is_not_the_default_of_transformers():
     "name", ["Qwen3-30B-A3B", "gpt-oss-20b", "DeepSeek-V2-Lite", "Mixtral-8x7B", "Gemma-4-26B-A4B"]
 )
 def test_the_experts_of_a_mixture_stay_in_16_bits_in_its_plan(name):
-    """More than nine in ten numbers of these are experts, but for Gemma's: QLoRA of them takes more than half of 16 bits."""
+    """More than nine in ten numbers of these are experts, but for Gemma's:
+    QLoRA of them takes more than half of 16 bits."""
     ledger, whole = memory.predict(name, Job("qlora", r=8, seq=512)), models.PUBLISHED[name].parameters
     assert ledger.experts > 0.8 * 2 * whole and ledger.bill.base > ledger.experts
     assert ledger.bill.weights < ledger.loading < 1.001 * 2 * whole
 
 
 def test_a_model_whose_first_blocks_are_none_by_themselves_is_counted_whole():
-    """Gemma 4's small ones: the last 18 of 42 blocks use the keys and values of earlier ones, which one block has not."""
+    """Gemma 4's small ones: the last 18 of 42 blocks use the keys and values of earlier ones,
+    which one block has not."""
     config = memory.shape_of("google/gemma-4-E4B-it").config().to_dict() | {
         "vocab_size": 256,
         "vocab_size_per_layer_input": 256,

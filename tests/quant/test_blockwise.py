@@ -37,7 +37,8 @@ def test_collect_sums_up_what_each_layer_reads(tiny_model):
 
 
 def test_later_blocks_are_calibrated_on_rounded_earlier_ones(tiny_model):
-    """Block 1's weights are what GPTQ makes of what block 1 reads once block 0 is rounded, and not of what it read before."""
+    """Block 1's weights are what GPTQ makes of what block 1 reads once block 0 is rounded,
+    and not of what it read before."""
     name = NAMES[4]
     intact = {n: tiny_model.get_submodule(n).weight.detach().clone() for n in NAMES}
     before = blockwise.collect(tiny_model, [name], batches())[name].H

@@ -8,7 +8,8 @@ from lora_lessons.quant.gptq import gptq, output_error, read, round_to_nearest
 
 
 def optimal_brain(W, H, bits, group, symmetric, damp):
-    """Optimal brain quantization (Frantar & Alistarh 2022) in the order left to right, row by row, H⁻¹ updated by Gauss."""
+    """Optimal brain quantization (Frantar & Alistarh 2022) in the order left to right, row by row,
+    H⁻¹ updated by Gauss."""
     d, k = W.shape
     W = W.double().clone()
     H = H.double() + damp * H.double().diagonal().mean() * torch.eye(k, dtype=torch.float64)

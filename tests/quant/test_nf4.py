@@ -110,8 +110,8 @@ def same(W, codebook, blocksize, double):
         if (state.state2.absmax > 1e-37).all():  # else all scales are one number, and their codes say nothing
             assert torch.equal(ours.absmax.absmax, state.state2.absmax), setting
             assert torch.equal(ours.absmax.codes, state.absmax), setting
-    # Its CPU kernel takes a wrong scale where a row is no whole number of blocks (rows of 32, 96 or 160 in blocks of 64,
-    # 0.50.2 with AVX-512), so it is asked for one long row.
+    # Its CPU kernel takes a wrong scale where a row is no whole number of blocks (rows of 32, 96 or 160 in blocks of
+    # 64, 0.50.2 with AVX-512), so it is asked for one long row.
     state.shape = torch.Size((1, W.numel()))
     theirs = functional.dequantize_4bit(packed, state)
     assert torch.equal(quant.dequantize(ours), theirs.view(W.shape)), setting

@@ -107,7 +107,10 @@ class Tally:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
             lines.append(f"{kind} ({where} …): {said}\n    {place.relative_to(ROOT)}")
-        more = f"{self.reader}, seed {self.seed}: {dict(self.counted)}. Mended, a case belongs into tests/reliability/corpus/."
+        more = (
+            f"{self.reader}, seed {self.seed}: {dict(self.counted)}. Mended, a case belongs into "
+            "tests/reliability/corpus/."
+        )
         return "\n".join([more, *lines]) if lines else ""
 
 
@@ -141,7 +144,8 @@ def cases() -> list[tuple[str, Path]]:
 
 
 def killed(zygote: Zygote, name: str, kills: int, seed: int) -> dict[str, Any]:
-    """Kill a command at random moments until `kills` have met it at work; the row of the record, and what went wrong."""
+    """Kill a command at random moments until `kills` have met it at work; the row of the record,
+    and what went wrong."""
     drawn = random.Random(f"{seed} {name}")
     row: dict[str, Any] = {"what": name, "kills": 0, "resumed": 0, "lost": 0, "wrong": []}
     zygote.ask("whole", name=name)

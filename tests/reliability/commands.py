@@ -1,4 +1,5 @@
-"""The table of what is killed: how each command begins, what it does, and what must be the same in the end, bit for bit."""
+"""The table of what is killed: how each command begins, what it does, and what must be the same in the end,
+bit for bit."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 RIGHT, SENTENCE = "right", "sentence"
-# An error of another type than documented, or one that is no sentence; too long; another result without a word; too large.
+# An error of another type than documented, or one that is no sentence; too long; another result without a word;
+# too large.
 TRACEBACK, HANG, SILENT, MEMORY = "traceback", "hang", "silent", "memory"
 KINDS = (RIGHT, SENTENCE, TRACEBACK, HANG, SILENT, MEMORY)
 BAD = (TRACEBACK, HANG, SILENT, MEMORY)
@@ -30,14 +31,19 @@ class Outcome(NamedTuple):
 # What Python and libraries say to programmers; in brackets a reader may quote a library, but never these.
 _NEVER = re.compile(r"Traceback|File \"|<class |object at 0x|\bpydantic\b|huggingface\.co", re.I)
 _INNER = re.compile(
-    r"NoneType|has no attribute|not subscriptable|not iterable|indices must be|unhashable|positional argument|object is not"
-    r"|unexpected keyword|unsupported operand|invalid literal|could not convert|Expecting |Extra data|not supported between"
+    r"NoneType|has no attribute|not subscriptable|not iterable|indices must "
+    r"be|unhashable|positional argument|object is not"
+    r"|unexpected keyword|unsupported operand|invalid literal|could not convert|Expecting |Extra "
+    r"data|not supported between"
     r"|\b\w+(?:Error|Exception)\b|\[Errno"
 )
 _ADVICE = re.compile(
-    r"\b(give|choose|copy|fetch|save|load|restore|write|make|run|delete|set|use|convert|mend|check|correct|train|say|name"
-    r"|take|leave|put|rename|pass|free|log in|connect|try|export|split|add|remove|close|install|type|unset|start|merge|move"
-    r"|lower|shorten|re-?create|repair|replace|open|pick|read|ask|is kept as|ignored|set aside|anew|must|needs?|expected"
+    r"\b(give|choose|copy|fetch|save|load|restore|write|make|run|delete|set|"
+    r"use|convert|mend|check|correct|train|say|name"
+    r"|take|leave|put|rename|pass|free|log "
+    r"in|connect|try|export|split|add|remove|close|install|type|unset|start|merge|move"
+    r"|lower|shorten|re-?create|repair|replace|open|pick|read|ask|is kept as|ignored|set "
+    r"aside|anew|must|needs?|expected"
     r"|there are|lessons are|such as|what is possible|Did you mean)\b",
     re.I,
 )

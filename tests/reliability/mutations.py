@@ -1,7 +1,7 @@
 """Valid files made wrong, by what they are made of: values in JSON, headers, fields of a GGUF, cells, words, bytes.
 
-Every strategy starts from the bytes of a valid file, so that most of what comes out is nearly right: that is what readers
-stumble over. hypothesis draws, and the same seed draws the same.
+Every strategy starts from the bytes of a valid file, so that most of what comes out is nearly right: that is what
+readers stumble over. hypothesis draws, and the same seed draws the same.
 """
 
 from __future__ import annotations
@@ -129,7 +129,8 @@ def _instead_of(value: Any) -> SearchStrategy[Any]:
 
 
 def as_json(tree: Any, **how: Any) -> bytes:
-    """`tree` as JSON, with what Python's own writer allows: NaN, half characters, and DEEP as a hundred thousand lists."""
+    """`tree` as JSON, with what Python's own writer allows: NaN, half characters,
+    and DEEP as a hundred thousand lists."""
     text = json.dumps(tree, default=str, **how)
     deep = "[" * 100_000 + "]" * 100_000
     return text.replace(json.dumps(DEEP), deep, 1).encode("utf-8", "surrogatepass")
@@ -172,7 +173,8 @@ def notebook_file(draw: DrawFn, valid: bytes) -> bytes:
 @mostly
 @st.composite
 def jsonl_file(draw: DrawFn, valid: bytes) -> bytes:
-    """Lines of JSON: a line edited, doubled, taken out, moved, very long, or in another encoding; other ends of lines."""
+    """Lines of JSON: a line edited, doubled, taken out, moved, very long, or in another encoding;
+    other ends of lines."""
     lines = valid.split(b"\n")
     at = draw(st.integers(0, len(lines) - 1))
     how = draw(st.sampled_from(["edit"] * 6 + ["again", "out", "cp1252", "u2028", "blank", "long", "half", "object"]))
@@ -405,7 +407,8 @@ RECIPE = (
 
 
 def text_file(pieces: tuple[str, ...], cut: str) -> Callable[[bytes], SearchStrategy[bytes]]:
-    """Texts whose parts, which the pattern `cut` finds, are moved, doubled, taken out, edited, or set among `pieces`."""
+    """Texts whose parts, which the pattern `cut` finds, are moved, doubled, taken out, edited,
+    or set among `pieces`."""
 
     @mostly
     @st.composite

@@ -1,4 +1,5 @@
-"""What the reliability tests counted: shown at the end of a run, and kept as the record that the table in docs/evidence.md is made of.
+"""What the reliability tests counted: shown at the end of a run, and kept as the record that the table in
+docs/evidence.md is made of.
 
 The counts travel as properties of the tests' reports, so that they also arrive from workers.
 """
@@ -59,11 +60,15 @@ def _record(rows: list[dict[str, Any]], kills: list[dict[str, Any]], seed: int) 
             "Not recorded: this run did not reach every reader and every command. Run pytest -m reliability as a whole."
         )
     recordings.keep("reliability", about | {"rows": rows, "kills": kills})
-    return "Recorded in data/measurements/reliability.json; `python -m workshop readme` makes the table in docs/evidence.md of it."
+    return (
+        "Recorded in data/measurements/reliability.json; "
+        "`python -m workshop readme` makes the table in docs/evidence.md of it."
+    )
 
 
 def _with_earlier(about: dict[str, Any], what: str, name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The new rows, and the recorded ones of what did not run again: on this machine, today, with these versions and seed."""
+    """The new rows, and the recorded ones of what did not run again: on this machine, today,
+    with these versions and seed."""
     from lora_lessons.experiments import recordings
 
     try:

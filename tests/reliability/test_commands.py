@@ -1,4 +1,5 @@
-"""Commands that are killed at random moments, run twice at once, or meet odd circumstances: nothing lost, nothing half."""
+"""Commands that are killed at random moments, run twice at once, or meet odd circumstances: nothing lost,
+nothing half."""
 
 from __future__ import annotations
 

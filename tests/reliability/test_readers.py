@@ -1,4 +1,5 @@
-"""Every loader and parser, given files that are nearly right: the right result, or one sentence that says what to do."""
+"""Every loader and parser, given files that are nearly right: the right result,
+or one sentence that says what to do."""
 
 from __future__ import annotations
 

@@ -332,7 +332,8 @@ def words(box: Path) -> None:
 
 @contextlib.contextmanager
 def nothing_done() -> Iterator[None]:
-    """While the block runs, commands read their words and then do none of the work that takes long or leaves the box."""
+    """While the block runs, commands read their words and then do none of the work that
+    takes long or leaves the box."""
     # in the package's namespace the name of this module is that of the verb
     verb = importlib.import_module("lora_tools.cli.run")
     stubs: list[tuple[Any, str, Any]] = [

@@ -1,7 +1,7 @@
 """A process that has loaded what the readers need, and forks for every input: a fork starts in milliseconds.
 
-In the fork a reader has a box of its own: home, cache, working and temporary folder lie in it. What it writes elsewhere,
-what it unpickles and whom it calls is noticed; so are its memory and its seconds.
+In the fork a reader has a box of its own: home, cache, working and temporary folder lie in it. What it writes
+elsewhere, what it unpickles and whom it calls is noticed; so are its memory and its seconds.
 
 python -m reliability.zygote FOLDER: orders come as lines of JSON on standard input, and each is answered by one.
 """
@@ -39,7 +39,8 @@ SPARE = 400_000_000  # bytes of addresses, for thread stacks and the allocator's
 
 
 class Ended:
-    """How a fork ended: its reply, its wait status, the largest memory it held, and its seconds (None: it was stopped)."""
+    """How a fork ended: its reply, its wait status, the largest memory it held, and its seconds (None:
+    it was stopped)."""
 
     def __init__(self, reply: Any, status: int, peak: int, seconds: float | None) -> None:
         self.reply, self.status, self.peak, self.seconds = reply, status, peak, seconds
@@ -349,7 +350,8 @@ class Commands(Boxes):
         return {"met": met, **self._compared(self._start(name, box).end(120), whole), "files": self._differ(name, box)}
 
     def under(self, name: str, circumstance: str) -> dict[str, Any]:
-        """The command in odd circumstances; where that gave no result, once more in ordinary ones: what came of either."""
+        """The command in odd circumstances; where that gave no result, once more in ordinary ones:
+        what came of either."""
         whole, box = self.whole(name), self._box(name)
         odd = self._compared(self._start(name, box, circumstance).end(120), whole)
         for path in [box, *box.rglob("*")]:
@@ -391,7 +393,8 @@ def _files(box: Path) -> set[str]:
 
 
 def _in_circumstances(name: str, box: Path, circumstance: str) -> dict[str, Any]:
-    """In the fork: the command's result; else the sentence that it ended with, or the traceback that it should not have."""
+    """In the fork: the command's result; else the sentence that it ended with,
+    or the traceback that it should not have."""
     before = set(sys.modules)
     at_home_in(box)
     result = said = error = ""

@@ -21,7 +21,8 @@ REASONS = {
 
 
 def faults(baseline):
-    """What is wrong with a baseline in itself: an entry that `entry` would not have made, a value outside, a loose band."""
+    """What is wrong with a baseline in itself: an entry that `entry` would not have made, a value outside,
+    a loose band."""
     for name, one in baseline["records"].items():
         made = entry(one["seeds"], one["unit"], one.get("tolerance"), one.get("elsewhere", ()))
         # as text: 1, 1.0 and true are three values

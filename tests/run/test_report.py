@@ -90,7 +90,10 @@ def test_it_opens_with_the_verdicts_each_in_its_colour_with_what_decided_it():
     ran = lesson_result("02_lora_layer", notebook=book([{"text/html": card.html()} for card in cards]))
     page = report.as_html([ran], ABOUT)
     rows = re.findall(
-        r'<tr class="(\w+)"><td>G01</td><td><q>small &lt;matrices&gt;</q></td>\n<td class="said"><span class="pill">([^<]+)',
+        (
+            r'<tr class="(\w+)"><td>G01</td><td><q>small &lt;matrices&gt;</q></td>\n<td '
+            r'class="said"><span class="pill">([^<]+)'
+        ),
         page,
     )
     assert rows == [
@@ -170,5 +173,6 @@ def test_the_outcome_is_a_sentence():
     assert report.outcome([good, good]) == "All 2 notebooks measured what was recorded."
     assert report.outcome([lesson_result("00_a")]) == "1 notebook ran to the end."
     assert report.outcome([good, other, lesson_result("02_c", FAILED)]) == (
-        "1 of 3 notebooks ran as they should. 01_b measured something else than was recorded. 02_c stopped with an error."
+        "1 of 3 notebooks ran as they should. 01_b measured something else than was recorded. "
+        "02_c stopped with an error."
     )

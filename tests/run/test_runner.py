@@ -30,7 +30,8 @@ def five(make_lesson, course):
     figure = (
         "from IPython.display import HTML, Image, Markdown, display\nimport base64\n"
         f"display(Image(base64.b64decode('{PNG}')))\ndisplay(Markdown('*In words:* loss falls & stays < 2'))\n"
-        "display(HTML('<b>G01</b> The page says: <i>B &lt; A</i><details><summary><b>Verdict: holds.</b> What we saw</summary>1<script src=\"https://example.org/x.js\"></script></details></div>'))"
+        "display(HTML('<b>G01</b> The page says: <i>B &lt; A</i><details><summary><b>Verdict: holds.</b> What we "
+        'saw</summary>1<script src="https://example.org/x.js"></script></details></div>\'))'
     )
     block = "kept = b'x' * 150_000_000\nimport os, time\ntime.sleep(0.4)\n"
     block += "for _ in range(1200):  # until it was seen\n    if os.path.exists('seen'): break\n    time.sleep(0.05)"

@@ -13,7 +13,8 @@ LESSONS = [Path(f"{name}.ipynb") for name in ("01_a", "12_faster", "02_b", "03_c
 
 @pytest.fixture
 def company(monkeypatch):
-    """A function that runs LESSONS: who was running when each began, the lesson itself included, in the order of beginning."""
+    """A function that runs LESSONS: who was running when each began, the lesson itself included,
+    in the order of beginning."""
     monkeypatch.setattr(side_by_side, "read_baseline", lambda lesson, profile: {"peak_ram_bytes": 3e9})
 
     def of(at_once, free=1e12):

@@ -1,4 +1,5 @@
-"""Side trips in notebooks/deeper/: everything that knows the lessons knows them, and the main path goes on without them."""
+"""Side trips in notebooks/deeper/: everything that knows the lessons knows them,
+and the main path goes on without them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What can go wrong with nobody noticing, one change at a time: the file, the text before and after, the test that sees it.
+"""What can go wrong with nobody noticing, one change at a time: the file, the text before and after,
+the test that sees it.
 
 The sentence says what the sabotage does. The old text must stand in the file once; who changes that line brings the
 sabotage up to date.
@@ -50,9 +51,18 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "A starts at zero and B at random",
-            "nn.Parameter(torch.empty(r, k, device=device))\n        self.lora_B = nn.Parameter(torch.zeros(d, r, device=device))\n        nn.init.kaiming_uniform_(self.lora_A,",
-            "nn.Parameter(torch.zeros(r, k, device=device))\n        self.lora_B = nn.Parameter(torch.empty(d, r, device=device))\n        nn.init.kaiming_uniform_(self.lora_B,",
-            "test_lora.py::test_a_fresh_adapter_changes_nothing test_lora.py::test_only_a_and_b_train_and_at_step_zero_only_b_has_a_gradient",
+            (
+                "nn.Parameter(torch.empty(r, k, device=device))\n        self.lora_B = nn.Parameter(torch.zeros(d, r, "
+                "device=device))\n        nn.init.kaiming_uniform_(self.lora_A,"
+            ),
+            (
+                "nn.Parameter(torch.zeros(r, k, device=device))\n        self.lora_B = nn.Parameter(torch.empty(d, r, "
+                "device=device))\n        nn.init.kaiming_uniform_(self.lora_B,"
+            ),
+            (
+                "test_lora.py::test_a_fresh_adapter_changes_nothing "
+                "test_lora.py::test_only_a_and_b_train_and_at_step_zero_only_b_has_a_gradient"
+            ),
         ),
         (
             "A is drawn from whatever was drawn before",
@@ -320,7 +330,10 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "an answer is learned that the template has rewritten",
-            "answer = _alone(tokenizer, answer, given[len(before) :])\n        if not given.startswith(before + answer):",
+            (
+                "answer = _alone(tokenizer, answer, given[len(before) "
+                ":])\n        if not given.startswith(before + answer):"
+            ),
             "answer = _alone(tokenizer, answer, given[len(before) :])\n        if False:",
             "tasks/test_conversations.py::test_a_template_that_rewrites_earlier_turns_trains_the_last_answer_and_says_so",
         ),
@@ -761,7 +774,10 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "every epoch has the same order",
-            "    order: list[int] = []\n    while len(order) < needed:\n        order += torch.randperm(count, generator=generator).tolist()\n",
+            (
+                "    order: list[int] = []\n    while len(order) < needed:\n        order += torch.randperm(count, "
+                "generator=generator).tolist()\n"
+            ),
             "    order = torch.randperm(count, generator=generator).tolist()\n    order *= -(-needed // count)\n",
             "training/test_loop.py::test_the_batches_cover_each_epoch",
         ),
@@ -996,7 +1012,8 @@ SABOTAGES: list[Sabotage] = [
         (
             "an unpacked weight lives on until the way back",
             "        return frozen.product(x)\n",
-            '        ctx.kept = getattr(frozen, "_packed", None) and frozen.product(torch.eye(x.shape[-1], dtype=x.dtype))\n'
+            '        ctx.kept = getattr(frozen, "_packed", None) and frozen.product(torch.eye(x.shape[-1], '
+            "dtype=x.dtype))\n"
             "        return frozen.product(x)\n",
             "fast/test_four_bits.py::test_nothing_of_an_unpacked_weight_is_kept",
         ),
@@ -1322,7 +1339,10 @@ SABOTAGES: list[Sabotage] = [
             "a number that is no card is read as that many gigabytes",
             "most = 2000 if gb and gb[2] else LARGEST_BARE",
             "most = 2000",
-            "tools/planning/test_cards.py::test_what_is_no_card_is_refused tools/planning/test_cards.py::test_what_is_nearly_a_card_names_those_that_it_may_be",
+            (
+                "tools/planning/test_cards.py::test_what_is_no_card_is_refused "
+                "tools/planning/test_cards.py::test_what_is_nearly_a_card_names_those_that_it_may_be"
+            ),
         ),
         (
             "a name of several sizes means one of them without a word",
@@ -1407,8 +1427,14 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/models/shapes.toml",
         (
             "a size of a model that is known by name is wrong",
-            "num_hidden_layers = 36, num_attention_heads = 32, num_key_value_heads = 8, head_dim = 128, vocab_size = 151936, tie_word_embeddings = false",
-            "num_hidden_layers = 36, num_attention_heads = 32, num_key_value_heads = 4, head_dim = 128, vocab_size = 151936, tie_word_embeddings = false",
+            (
+                "num_hidden_layers = 36, num_attention_heads = 32, num_key_value_heads = 8, head_dim = 128, vocab_size "
+                "= 151936, tie_word_embeddings = false"
+            ),
+            (
+                "num_hidden_layers = 36, num_attention_heads = 32, num_key_value_heads = 4, head_dim = 128, vocab_size "
+                "= 151936, tie_word_embeddings = false"
+            ),
             "models/test_shapes.py::test_what_transformers_builds_of_the_sizes_has_as_many_numbers_as_were_published[Qwen3-8B]",
         ),
     ),
@@ -1448,7 +1474,10 @@ SABOTAGES: list[Sabotage] = [
             "a plan for a processor takes a card's attention",
             'on="cuda" if card else "cpu")',
             'on="cuda")',
-            "memory/test_prediction.py::test_the_fullest_of_real_batches_is_planned_as_it_is memory/test_prediction.py::test_every_line_is_what_a_real_step_holds",
+            (
+                "memory/test_prediction.py::test_the_fullest_of_real_batches_is_planned_as_it_is "
+                "memory/test_prediction.py::test_every_line_is_what_a_real_step_holds"
+            ),
         ),
     ),
     *_in(
@@ -1469,7 +1498,10 @@ SABOTAGES: list[Sabotage] = [
             "the measured ledger forgets the optimizer",
             '                tape.see(tensor, "optimizer")\n',
             "                pass\n",
-            "memory/test_prediction.py::test_foreach_needs_room_for_every_number_and_fused_does_not memory/test_prediction.py::test_paged_moments_are_not_on_the_card",
+            (
+                "memory/test_prediction.py::test_foreach_needs_room_for_every_number_and_fused_does_not "
+                "memory/test_prediction.py::test_paged_moments_are_not_on_the_card"
+            ),
         ),
         (
             "a plan takes padded texts to have no padding",
@@ -1492,7 +1524,10 @@ SABOTAGES: list[Sabotage] = [
         (
             "a text is written in place, and a kill leaves half of it",
             '        temporary.write_text(text, encoding="utf-8")\n',
-            '        Path(path).write_text(text, encoding="utf-8")\n        temporary.write_text(text, encoding="utf-8")\n',
+            (
+                '        Path(path).write_text(text, encoding="utf-8")\n        temporary.write_text(text, '
+                'encoding="utf-8")\n'
+            ),
             "test_files.py::test_a_file_is_replaced_only_when_the_new_one_is_complete",
         ),
         (

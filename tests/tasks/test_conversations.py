@@ -81,7 +81,8 @@ def ending(template, end="<|im_end|>"):
 
 
 def as_transformers(tokenizer):
-    """CHAT as it is encoded, and what transformers makes of it; assert that both have the same tokens up to the last end."""
+    """CHAT as it is encoded, and what transformers makes of it;
+    assert that both have the same tokens up to the last end."""
     one = tasks.encode(tokenizer, {"messages": CHAT})
     theirs = tokenizer.apply_chat_template(CHAT, return_dict=True, return_assistant_tokens_mask=True)
     assert one.input_ids.tolist() == theirs["input_ids"][: len(one.input_ids)]
@@ -147,7 +148,8 @@ def test_a_template_that_leaves_the_answer_out_is_refused():
 
 
 def sentencepiece(kind):
-    """A tokenizer that begins a text, or each of its parts between special tokens, with a space, as those of Llama 2 do."""
+    """A tokenizer that begins a text, or each of its parts between special tokens, with a space,
+    as those of Llama 2 do."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 

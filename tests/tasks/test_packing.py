@@ -36,7 +36,8 @@ def test_packed_rows_hold_everything_in_order_and_no_more_than_they_may():
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_the_loss_of_packed_rows_is_that_of_their_parts(tiny_model, attention):
-    """No token looks into another conversation, padding is not taught, and no first token is predicted from another's end."""
+    """No token looks into another conversation, padding is not taught,
+    and no first token is predicted from another's end."""
     tiny_model.set_attn_implementation(attention)
     tiny_model.config.use_cache = False  # as in training: with a cache transformers does not look at position_ids
     examples = conversations(tiny_model.config.vocab_size, 7, 5, 6, 9)

@@ -75,7 +75,8 @@ def test_steps_are_counted_where_the_kernel_looks_for_them(fused, device):
 
 
 def one_run(model, name):
-    """What a run has at hand when it writes `name`: what it learns, its story, and AdamW after a step (None at the end)."""
+    """What a run has at hand when it writes `name`: what it learns, its story,
+    and AdamW after a step (None at the end)."""
     lora.attach(model, r=4)
     learned = trainable(model)
     optimizer = None

@@ -64,7 +64,8 @@ def test_the_fingerprint_changes_with_each_file_that_a_run_depends_on_and_no_oth
 
 
 def test_what_no_parameter_shows_changes_the_fingerprint(tiny_model, examples):
-    """The scales of weights in 4 bits, whose codes are the same for W and for 2·W; a dropout's share; a norm's ε; α and rsLoRA."""
+    """The scales of weights in 4 bits, whose codes are the same for W and for 2·W; a dropout's share; a norm's ε;
+    α and rsLoRA."""
     from peft import LoraConfig, get_peft_model
 
     def packed(times, double):

@@ -73,7 +73,8 @@ def test_micro_batches_add_up_to_the_one_large_batch(tiny_model, uneven, tmp_pat
 
 @pytest.mark.parametrize("half", [False, True])
 def test_a_long_gradient_is_shortened_and_keeps_its_direction(tiny_model, uneven, tmp_path, half):
-    """All matrices as one vector, and in fp16 once the loss's scale is out again: as torch's clip_grad_norm_ does it."""
+    """All matrices as one vector, and in fp16 once the loss's scale is out again:
+    as torch's clip_grad_norm_ does it."""
     if half:
         tiny_model.half()
     plain = dataclasses.replace(SHORT, steps=1, batch_size=2, gradient_accumulation_steps=2)

@@ -1,7 +1,8 @@
 """`make gpu-check`: on a machine with a CUDA card, is what the course says of cards true?
 
 Equality with bitsandbytes on the card, the ledger against the card's own count, and QLoRA steps on a 7B's shape with
-random weights, by this course and by others: memory and speed are true, quality is not claimed. Ends within nine minutes.
+random weights, by this course and by others: memory and speed are true, quality is not claimed.
+Ends within nine minutes.
 """
 
 from __future__ import annotations

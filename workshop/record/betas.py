@@ -1,7 +1,7 @@
 """DPO on the course's pairs at five values of β: what each preferred, said and forgot.
 
-`python -m workshop record betas` writes data/measurements/lesson_17_betas.json, run by run, and goes on where it was stopped.
-Beside it stands one run with the smallest β at a tenth of the rate, data/measurements/lesson_17_slow.json.
+`python -m workshop record betas` writes data/measurements/lesson_17_betas.json, run by run, and goes on where it was
+stopped. Beside it stands one run with the smallest β at a tenth of the rate, data/measurements/lesson_17_slow.json.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def record() -> dict[str, Any]:
 
 
 def one_run(beta: float, seed: int, rate: float = RATE) -> dict[str, Any]:
-    """DPO with this β: losses, accuracy on held-out pairs, what both answers moved by, and the model before and after."""
+    """DPO with this β: losses, accuracy on held-out pairs, what both answers moved by,
+    and the model before and after."""
     base, pairs = models.load(precision="fp32"), tasks.load_pairs()
     fast = models.best_precision().name == "bf16"
     how = training.Settings(steps=STEPS, batch_size=BATCH, learning_rate=rate, seed=seed, autocast=fast)

@@ -1,8 +1,8 @@
 """What is asked of the phone book, what tells most first; before a way's first run its learning rate is found.
 
-It is found on a book of TUNED_AT entries, and its neighbours are tried on the others: of a larger book, learned in more steps,
-the lower ones. `python -m workshop record capacity` writes data/measurements/lesson_18_capacity.json, run by run, and goes on
-where it was stopped.
+It is found on a book of TUNED_AT entries, and its neighbours are tried on the others: of a larger book, learned in more
+steps, the lower ones. `python -m workshop record capacity` writes data/measurements/lesson_18_capacity.json, run by
+run, and goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ RATES, FIRST_RATE = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 9e-1), 3e-2
 def settings() -> dict[str, Any]:
     """What every run has in common; a recording that says otherwise is begun anew."""
     return {
-        "what": "invented names with seven random digits, learned through one kind of matrix; p of a digit is among ten",
+        "what": (
+            "invented names with seven random digits, learned through one kind of matrix; p of a digit is among ten"
+        ),
         "bits_an_entry": BITS,
         "kind": KIND,
         "upper": UPPER,

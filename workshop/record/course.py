@@ -1,4 +1,5 @@
-"""`python -m workshop record course`: the seconds of every lesson in the newest report, beside those that were recorded."""
+"""`python -m workshop record course`: the seconds of every lesson in the newest report,
+beside those that were recorded."""
 
 from __future__ import annotations
 
@@ -44,4 +45,7 @@ def in_words(report: dict[str, Any]) -> Iterator[str]:
         baseline, now = read_baseline(path.stem, report["profile"]), ran.get(path.stem)
         if baseline and now:
             before, after = baseline["seconds"], now["seconds"]
-            yield f"{path.stem:<26}{before:>9.1f} s{after:>9.1f} s{after / before:>8.2f}   {now['status']}, {baseline['machine']}"
+            yield (
+                f"{path.stem:<26}{before:>9.1f} s{after:>9.1f} s{after / before:>8.2f}   {now['status']}, "
+                f"{baseline['machine']}"
+            )

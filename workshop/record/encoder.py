@@ -137,7 +137,10 @@ def record(seeds: Sequence[int] = range(SEEDS), out: Path | None = None) -> dict
     encoder = models.load_encoder()
     kept = weights(encoder)
     recording: dict[str, Any] = {
-        "what": f"{models.ENCODER_NAME}, {sum(W.numel() for W in kept.values()):,} weights of {len(kept)} matrices in fp32, never rounded",
+        "what": (
+            f"{models.ENCODER_NAME}, {sum(W.numel() for W in kept.values()):,} weights of {len(kept)} "
+            "matrices in fp32, never rounded"
+        ),
         "as_bf16": fmean(float((W.bfloat16() == W).float().mean()) for W in kept.values()),
         "ranking": rank(encoder),
         "spectra": spectra(kept),

@@ -38,7 +38,8 @@ def record() -> dict[str, Any]:
 
 
 def one_run(name: str, file: str, steps: int, rate: float) -> dict[str, Any]:
-    """Train as lesson 15 does; at each look the held-out loss, the answers and how many of them differ, and which look is kept."""
+    """Train as lesson 15 does; at each look the held-out loss, the answers and how many of them differ,
+    and which look is kept."""
     base, fast = my_data.load(name, "")
     place = course_root() / "data" / "own" / "framed" / f"{file}.jsonl"
     data = my_data.read(place, base.tokenizer, my_data.most("quick"))

@@ -50,7 +50,7 @@ def record(blocks: Sequence[int] = (0, 10, 20), windows: int = 16) -> None:
         rows.append(about | error | {"ratio": error["ours"] / error["theirs"], "equal_codes": equal})
         print({k: round(v, 4) if isinstance(v, float) else v for k, v in rows[-1].items()}, flush=True)
     what = (
-        "our GPTQ and llmcompressor's quantize_weight, same weights, H and damping, group 64, 2^bits marks that may shift, "
-        "scales in fp16: relative output errors on the calibration text, and the share of equal codes"
+        "our GPTQ and llmcompressor's quantize_weight, same weights, H and damping, group 64, 2^bits marks that may "
+        "shift, scales in fp16: relative output errors on the calibration text, and the share of equal codes"
     )
     keep("lesson_11_gptq_agreement", {"what": what, "their_versions": their_versions, "windows": windows, "rows": rows})

@@ -46,7 +46,8 @@ def record(
     print(f"{machine()}, {device}, {precision}: a Llama of d = {llama['hidden_size']}, one text per step;")
     print(f"medians of {repeats} steps, and MB alive at the fullest moment.")
     print(
-        f"{'':<14}{'r':>5}{'seq':>6}{'blocks':>8}{'plain':>13}{'MB':>9}{'predicted':>11}{'error':>8}{'fast':>13}{'MB':>9}"
+        f"{'':<14}{'r':>5}{'seq':>6}{'blocks':>8}{'plain':>13}{'MB':>9}"
+        f"{'predicted':>11}{'error':>8}{'fast':>13}{'MB':>9}"
     )
     rows = []
     for name, setting in settings(grows):

@@ -1,4 +1,5 @@
-"""`python -m workshop record layer`: how long one layer takes, there and back: a frozen Linear alone, and LoRA written four ways.
+"""`python -m workshop record layer`: how long one layer takes, there and back: a frozen Linear alone,
+and LoRA written four ways.
 
 All of them multiply with the same W, A and B, one after the other in each round, so that whatever else the machine does
 meets them alike.

@@ -1,7 +1,8 @@
-"""Ordinary answers among those of a task, trained at several shares: what they do against format drift, and what they cost.
+"""Ordinary answers among those of a task, trained at several shares: what they do against format drift,
+and what they cost.
 
-`python -m workshop record ordinary` writes data/measurements/lesson_15_ordinary_answers.json, run by run, and goes on where
-it was stopped.
+`python -m workshop record ordinary` writes data/measurements/lesson_15_ordinary_answers.json, run by run,
+and goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ ASKED, LONGEST = 30, 80
 def settings() -> dict[str, Any]:
     """What every run has in common; a recording that says otherwise is begun anew."""
     return {
-        "what": f"{LINES} lines of the task in every arm, and so many ordinary ones on top that they are this share of all",
+        "what": (
+            f"{LINES} lines of the task in every arm, and so many ordinary ones on top that they are this share of all"
+        ),
         "ordinary": f"the base's own greedy answers, whole sentences of at most {SAID} tokens",
         "shares": list(SHARES),
         "r": R,
@@ -54,7 +57,8 @@ def settings() -> dict[str, Any]:
 
 
 def record() -> dict[str, Any]:
-    """Make every run that the recording lacks, and keep it after each; all of a task's shares come before a second seed."""
+    """Make every run that the recording lacks, and keep it after each;
+    all of a task's shares come before a second seed."""
     runs = Runs(NAME, settings())
     for task, shares in ASKED_OF.items():
         for seed, share in product(SEEDS, shares):
@@ -81,7 +85,8 @@ def seen(lines: Sequence[Example], count: int, seed: int) -> list[Example]:
 
 
 def one_run(share: float, seed: int, task: str = TASK) -> dict[str, Any]:
-    """Train the base on the task with this share of ordinary lines: how the model stands, and in the first run how it stood."""
+    """Train the base on the task with this share of ordinary lines: how the model stands,
+    and in the first run how it stood."""
     base, data = models.load(precision="fp32"), _of(task)
     examples = seen(data.train, LINES, seed)
     examples += seen(ordinary(base, questions()), BATCH * round(on_top(LINES, share) / BATCH), seed) if share else []

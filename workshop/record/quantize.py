@@ -1,4 +1,5 @@
-"""`python -m workshop record quantize`: how fast NF4 is written and read: ours and bitsandbytes' in one run, and their ratio."""
+"""`python -m workshop record quantize`: how fast NF4 is written and read: ours and bitsandbytes' in one run,
+and their ratio."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from lora_lessons.machine import kernel_environment, machine
 def record(numbers: int = 58_720_256, rounds: int = 3) -> dict[str, dict[str, float]]:
     """Time NF4 there and back on one MLP weight of a 7B in bf16, ours and bitsandbytes' in turn.
 
-    Prints both and their ratio. Returns {what: {"ours", "bitsandbytes": seconds, and for the peak bytes beyond the weight}}.
+    Prints both and their ratio. Returns {what: {"ours", "bitsandbytes": seconds,
+    and for the peak bytes beyond the weight}}.
     """
     medians: dict[str, dict[str, float]] = {}
     sides = ("ours", "bitsandbytes")

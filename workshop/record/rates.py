@@ -1,6 +1,8 @@
-"""The next rate of a search on a ladder of rates: up or down from where it begins, until both neighbours of the best are worse.
+"""The next rate of a search on a ladder of rates: up or down from where it begins,
+until both neighbours of the best are worse.
 
-So no arm loses because another one's rate was given to it, and the search costs three runs where its first guess is right.
+So no arm loses because another one's rate was given to it,
+and the search costs three runs where its first guess is right.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ def next_rate(
 ) -> float | None:
     """The rate to try next; None when the best one has no neighbour on the ladder that was not tried.
 
-    `found` is what was measured at each rate; `best` is min for a loss, max for a score. A run that stopped counts as inf.
-    `steps` are the neighbours that are tried: (-1,) goes down alone.
+    `found` is what was measured at each rate; `best` is min for a loss, max for a score. A run that stopped counts as
+    inf. `steps` are the neighbours that are tried: (-1,) goes down alone.
     """
     if not found:
         return first

@@ -1,7 +1,7 @@
 """The base trained on a reward, or on written answers to the same questions until as many of its own earn the reward.
 
-`python -m workshop record rewards` writes data/measurements/lesson_17_rewards.json, run by run, and goes on where it was
-stopped.
+`python -m workshop record rewards` writes data/measurements/lesson_17_rewards.json, run by run,
+and goes on where it was stopped.
 """
 
 from __future__ import annotations

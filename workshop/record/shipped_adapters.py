@@ -41,8 +41,9 @@ def learn(base: models.Base, task: str, seed: int = 0, rate: float | None = None
 def make(names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int = 0) -> list[evaluation.Scorecard]:
     """Train and score the adapters of `names`; write each to its folder in fp16, and `made.json` beside them.
 
-    `out` defaults to data/adapters, where an adapter of that name is replaced and its checksum noted; elsewhere nothing is.
-    Raises, before any work, ValueError for a task that is not one of ABOUT, FileExistsError where something is in the way.
+    `out` defaults to data/adapters, where an adapter of that name is replaced and its checksum noted; elsewhere nothing
+    is. Raises, before any work, ValueError for a task that is not one of ABOUT,
+    FileExistsError where something is in the way.
     """
     if unknown := [name for name in names if name not in ABOUT]:
         raise ValueError(f"no adapter is named {unknown[0]!r}: choose from {', '.join(ABOUT)}.")

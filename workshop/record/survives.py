@@ -146,7 +146,8 @@ def record(
 
 
 def job_for(base: models.Base, adapter: Adapter, asked: Questions, out: Path, files: Sequence[Path]) -> dict[str, Any]:
-    """What the tools' workers are handed: the merged model in `out`, tokens, and the unmerged model's log-probabilities."""
+    """What the tools' workers are handed: the merged model in `out`, tokens,
+    and the unmerged model's log-probabilities."""
     with mixing.attached(base.model, adapter):
         logits = evaluation.answer_logits(base.model, asked.encoded)
     np.save(out / "reference.npy", logits.log_softmax(-1).numpy())

@@ -1,4 +1,5 @@
-"""`python -m workshop record NAME`: measure what the lessons quote, and keep it in data/. Heavy imports wait until it is asked."""
+"""`python -m workshop record NAME`: measure what the lessons quote, and keep it in data/.
+Heavy imports wait until it is asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Every setting of a Stage that a page offers, worked out beforehand by the Stage itself: asked as the page would ask it."""
+"""Every setting of a Stage that a page offers, worked out beforehand by the Stage itself:
+asked as the page would ask it."""
 
 from __future__ import annotations
 
@@ -95,7 +96,8 @@ class _Kitchen:
 
 
 def _beyond(stage: Stage, way: int) -> dict[str, Any] | None:
-    """The last whole number that the slider can be, downwards (-1) or upwards (1), and the sentence that refuses others.
+    """The last whole number that the slider can be, downwards (-1) or upwards (1),
+    and the sentence that refuses others.
 
     Python's refusal names that number; so it is asked for the numbers that stand in it.
     """
@@ -124,7 +126,8 @@ def _but(locked: Sequence[str], values: Mapping[str, Any]) -> tuple[Any, ...]:
 def _held(live: Live, stage: Stage) -> dict[str, list[Any]]:
     """The values of each control but the slider that the page offers, in the controls' order.
 
-    Raises ValueError where a declaration leaves out what the widget starts with, or names no values for a box to type in.
+    Raises ValueError where a declaration leaves out what the widget starts with,
+    or names no values for a box to type in.
     """
     held = {}
     for control in stage.controls:

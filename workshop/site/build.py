@@ -50,8 +50,8 @@ def write_site(
 ) -> Path:
     """Write the site of these notebooks (by place) into the folder `out`, and return its index.html.
 
-    Without `widgets`, their stills are shown alone. With `alive`, a visitor can wake the model in the browser: npm fetches
-    what runs it, and the site grows by about 140 MB.
+    Without `widgets`, their stills are shown alone. With `alive`, a visitor can wake the model in the browser: npm
+    fetches what runs it, and the site grows by about 140 MB.
 
     Raises ValueError where the extra `site` is missing, where Sphinx has something to complain of and where npm cannot
     fetch what it should, and OSError where no site may go to `out` (see `place`); what was there is then as it was.
@@ -72,7 +72,8 @@ def write_site(
 
 
 def sources(notebooks: Notebooks, widgets: bool = True, supply: Supply | None = None) -> dict[str, str]:
-    """The text of every source file, by its path: the lessons' pages, and those beside them; with a `supply`, live doors."""
+    """The text of every source file, by its path: the lessons' pages, and those beside them; with a `supply`,
+    live doors."""
     import nbformat
 
     here = [*notebooks, SYMPTOMS]
@@ -96,7 +97,8 @@ def sources(notebooks: Notebooks, widgets: bool = True, supply: Supply | None = 
         **{name: f"---\nnosearch: true\n---\n\n{text}" for name, text in numbers.items()},
     }
     beside["index"] = (
-        f"{front.page(notebooks, widgets, doors.markup(doors.FRONT, supply) if supply else '')}\n\n{front.trees(notebooks, beside)}"
+        f"{front.page(notebooks, widgets, doors.markup(doors.FRONT, supply) if supply else '')}\n\n"
+        f"{front.trees(notebooks, beside)}"
     )
     return made | {f"{docname}.md": f"{text}\n" for docname, text in beside.items()}
 
@@ -166,8 +168,8 @@ def check_place(out: Path) -> None:
 def site_folder(out: Path) -> Iterator[Path]:
     """Yield an empty folder to write a site into; when the block ends without an error, it takes the place of `out`.
 
-    Raises what `check_place` raises, before the block and again after it, and OSError naming `out` when the disk is full,
-    also where a library has wrapped that error in one of its own.
+    Raises what `check_place` raises, before the block and again after it, and OSError naming `out` when the disk is
+    full, also where a library has wrapped that error in one of its own.
     """
     out = out.resolve()
     check_place(out)

@@ -38,9 +38,10 @@ _OTHER = ("!", "open")  # what the records do not bear out
 
 _ABOUT = """# What the glossary page claims, and what we measured
 
-The CraftRigs glossary page on LoRA makes these claims. A verdict is worked out from what the lessons recorded, so that it changes when they measure
-something else: a claim *holds*, or it *holds with a condition* that the page leaves out, or it is *corrected*, because what we measured says otherwise.
-*Not tested* means that the claim needs something that we did not have, such as a graphics card. Several lessons may judge one claim, each from its own side."""
+The CraftRigs glossary page on LoRA makes these claims. A verdict is worked out from what the lessons recorded, so that
+it changes when they measure something else: a claim *holds*, or it *holds with a condition* that the page leaves out,
+or it is *corrected*, because what we measured says otherwise. *Not tested* means that the claim needs something that
+we did not have, such as a graphics card. Several lessons may judge one claim, each from its own side."""
 
 
 def page() -> str:
@@ -94,7 +95,8 @@ def _read(lesson: str) -> NotebookNode:
 
 
 def _judged(one: Claim, shown: Card, says: str, recorded: Mapping[str, Any], cells: Cells) -> str:
-    """A lesson's verdict and its first sentence, the rest folded; and what it judges where that is only a part of what the claim `says`."""
+    """A lesson's verdict and its first sentence, the rest folded;
+    and what it judges where that is only a part of what the claim `says`."""
     part = "" if one.says == says else f"<i>“{html.escape(one.says)}”</i> "
     elsewhere = f'<small class="ways">{html.escape(shown.at_sizes)}</small>' if shown.at_sizes else ""
     finding, _, why = html.escape(shown.sentence).replace("\n", " ").partition(". ")
@@ -113,7 +115,10 @@ def counted(verdicts: Iterable[str]) -> str:
         f'<span class="{_SIGNS.get(one, _OTHER)[1]}" style="flex-grow: {count}"></span>' for count, one in counts
     )
     total = sum(count for count, _ in counts)
-    return f'<div class="verdict-bar" aria-hidden="true">{bar}</div>\n<p class="verdicts"><span>{total} verdicts:</span>{kinds}</p>'
+    return (
+        f'<div class="verdict-bar" aria-hidden="true">{bar}</div>\n<p class="verdicts"><span>{total} '
+        f"verdicts:</span>{kinds}</p>"
+    )
 
 
 def _others(one: Claim) -> Iterator[str]:
@@ -131,7 +136,8 @@ def _figure(row: str) -> str:
 
 
 def _ways(one: Claim, recorded: Mapping[str, Any], cells: Cells) -> str:
-    """The way to the first cell of each section that recorded what the verdict rests on; where none did, to its card."""
+    """The way to the first cell of each section that recorded what the verdict rests on; where none did,
+    to its card."""
     place = place_of(one.lesson)
     page, lesson = f"lessons/{place}.html", f"{'a side trip of ' if '/' in place else ''}lesson {one.lesson[:2]}"
     sections: dict[str, str] = {}

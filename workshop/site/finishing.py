@@ -33,7 +33,8 @@ _HEARD = (
 
 
 def finish(site: Path) -> None:
-    """Make Sphinx's folder the site: pictures in files, loaded when they are scrolled to; nothing in it that nobody opens.
+    """Make Sphinx's folder the site: pictures in files, loaded when they are scrolled to;
+    nothing in it that nobody opens.
 
     Raises ValueError naming the page where a picture on it is damaged.
     """
@@ -79,7 +80,8 @@ def _in_time(picture: re.Match[str], folder: Path) -> str:
 
 
 def as_table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "", kind: str = "") -> str:
-    """A table under these columns; cells and caption are HTML. The roles stay when a style sheet makes cards of rows."""
+    """A table under these columns; cells and caption are HTML.
+    The roles stay when a style sheet makes cards of rows."""
     names = "".join(f'<th role="columnheader" scope="col">{html.escape(name)}</th>' for name in head)
     above = f'<p class="caption">{caption}</p>\n' if caption else ""
     label = f' aria-label="{re.sub("<[^>]+>", "", caption)}"' if caption else ""
@@ -104,7 +106,8 @@ def one_line(text: str) -> str:
 
 
 def as_code(text: str, anchor: str = "") -> str:
-    """`text` as code, which may break after a dot or an underscore; with the place's name where it is one to lead to."""
+    """`text` as code, which may break after a dot or an underscore;
+    with the place's name where it is one to lead to."""
     named = f' id="{html.escape(anchor)}"' if anchor else ""
     broken = re.sub(r"([._](?=\w))", r"\1<wbr>", html.escape(text))
     return f"<code{named}>{broken}</code>"

@@ -35,13 +35,15 @@ NUMBERS = "numbers"  # the page, and the folder, of where numbers come from
 
 _NUMBERS = """# Where the numbers come from
 
-A number in a lesson is a link. It leads to its *record*: what was measured, on which machine, with which seeds, and what another run may give. Numbers
-that others published lead to their source, and results of arithmetic to the arithmetic."""
+A number in a lesson is a link. It leads to its *record*: what was measured, on which machine, with which seeds, and
+what another run may give. Numbers that others published lead to their source, and results of arithmetic to the
+arithmetic."""
 
 _MAP = """# Map of the lessons
 
 Each lesson answers one question. The minutes are computing time on two processor cores, as recorded; reading a lesson
-takes about a quarter of an hour, and its exercises as long again. Side trips go deeper, and you can leave each of them out."""
+takes about a quarter of an hour, and its exercises as long again. Side trips go deeper, and you can leave each of them
+out."""
 
 
 def lesson_map(notebooks: Notebooks) -> str:
@@ -105,7 +107,8 @@ def _tree(caption: str, names: Iterable[str]) -> str:
 
 
 def neighbours(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
-    """Lead from lesson to lesson at the foot of a page: side trips are left to those who choose them (a Sphinx hook)."""
+    """Lead from lesson to lesson at the foot of a page:
+    side trips are left to those who choose them (a Sphinx hook)."""
     relations, deeper = app.builder.relations, f"{FOLDER}/{DEEPER}/"
     for key, side in (("prev", 1), ("next", 2)):
         other = relations.get(pagename, [None] * 3)[side]
@@ -122,42 +125,46 @@ AT_A_GLANCE = ("G01", "G02", "G04", "G06", "G07", "G09", "G10", "G11", "G14", "G
 
 _PROMISE = """# LoRA Lessons
 
-<p class="lead">LoRA teaches a language model something new by training one small file beside it. Here you run every claim about it,
-train it on a real model, and keep what you trained. No GPU is needed.</p>"""
+<p class="lead">LoRA teaches a language model something new by training one small file beside it. Here you run every
+claim about it, train it on a real model, and keep what you trained. No GPU is needed.</p>"""
 
 _START = """<div class="start">
 
 [**Start with lesson 00**]({first})
 
 </div>"""
-_FOR_WHOM = """For everyone who reads Python and can multiply two matrices; you need not have trained a model before. The whole course takes about {hours}
-hours, its side trips left out: {reading} hours to read and look, {exercises} hours for the exercises, and {computing} minutes of computing on two processor cores. You can stop after any lesson.
+_FOR_WHOM = """For everyone who reads Python and can multiply two matrices; you need not have trained a model before.
+The whole course takes about {hours} hours, its side trips left out: {reading} hours to read and look, {exercises}
+hours for the exercises, and {computing} minutes of computing on two processor cores. You can stop after any lesson.
 
 [Open lesson 00 in Colab]({colab}) · [See all lessons](map.md)
 
-Or look something up: [what people say, and what we measured](claims.md) · [symptoms of a run that goes wrong](lessons/symptoms.md) ·
-[glossary](glossary.md) · [where the numbers come from](numbers.md)"""
+Or look something up: [what people say, and what we measured](claims.md) · [symptoms of a run that goes
+wrong](lessons/symptoms.md) · [glossary](glossary.md) · [where the numbers come from](numbers.md)"""
 DOOR, EXPLORER = "door", "rank_explorer"
-_DOOR = """This is a recording: a small model, SmolLM2-135M-Instruct, learned a new voice, step by step. Drag the slider, and see its answer change as
-the loss falls.
+_DOOR = """This is a recording: a small model, SmolLM2-135M-Instruct, learned a new voice, step by step. Drag the
+slider, and see its answer change as the loss falls.
 [Lesson 00](lessons/00_start_here.ipynb) does this on your machine."""
 _EXPLORER = """Drag the rank, and see how few directions a picture needs. Then choose a language model's weights.
 [Lesson 01](lessons/01_low_rank.ipynb) says why it matters."""
 
 _AFTER = """## What you leave with
 
-- **A layer that you wrote.** LoRA fits in a dozen lines. You count what it trains, and you check that PEFT, the usual library, computes the same.
-- **An adapter that is yours.** You train it on a real language model, on data of your own if you like, and you measure what it gained and what the
-  model forgot.
-- **A forecast.** You can say whether a 7B model will train on a given graphics card, and what to change first if it will not.
-- **An eye for silent mistakes.** You recognise from a few numbers why a training run went wrong although nothing raised an error.
-- **A file that works elsewhere.** You ship your adapter to llama.cpp, and to Ollama as a merged model (we had no Ollama to run), and you choose among
-  GGUF, GPTQ, AWQ and EXL2 on evidence.
+- **A layer that you wrote.** LoRA fits in a dozen lines. You count what it trains, and you check that PEFT, the usual
+  library, computes the same.
+- **An adapter that is yours.** You train it on a real language model, on data of your own if you like, and you measure
+  what it gained and what the model forgot.
+- **A forecast.** You can say whether a 7B model will train on a given graphics card, and what to change first if it
+  will not.
+- **An eye for silent mistakes.** You recognise from a few numbers why a training run went wrong although nothing
+  raised an error.
+- **A file that works elsewhere.** You ship your adapter to llama.cpp, and to Ollama as a merged model (we had no
+  Ollama to run), and you choose among GGUF, GPTQ, AWQ and EXL2 on evidence.
 
 ## Where to start
 
-- **Read on here.** [Lesson 00]({first}) and all others are shown as they ran once; nothing is computed while you read. The [map](map.md) shows every
-  lesson with the question that it answers.
+- **Read on here.** [Lesson 00]({first}) and all others are shown as they ran once; nothing is computed while you read.
+  The [map](map.md) shows every lesson with the question that it answers.
 - **Run it in your browser.** [Open lesson 00 in Colab]({colab}); it installs what is missing.
 - **Run it on your machine.** You need git, make and Python:
 
@@ -168,12 +175,12 @@ make lab
 
 _CLAIMS = """## What people say, and what we measured
 
-The CraftRigs glossary page on LoRA says what LoRA is and does. Each of its claims is judged by what the lessons measured. Here are
-some of them; the [table of all claims](claims.md) has the rest, and the cells that measured them."""
+The CraftRigs glossary page on LoRA says what LoRA is and does. Each of its claims is judged by what the lessons
+measured. Here are some of them; the [table of all claims](claims.md) has the rest, and the cells that measured them."""
 _LICENCE = """## Licence
 
-The code is free under the Apache License 2.0, the prose, the figures and the data under Creative Commons (CC BY 4.0). So you may use, change and share
-the course, also commercially, if you say where it is from."""
+The code is free under the Apache License 2.0, the prose, the figures and the data under Creative Commons (CC BY 4.0).
+So you may use, change and share the course, also commercially, if you say where it is from."""
 _COLUMNS = ("the CraftRigs page says", "verdict, and what we measured")
 
 
@@ -206,7 +213,8 @@ def _hours(notebooks: Notebooks) -> dict[str, Any]:
 
 
 def _something_to_touch(notebooks: Notebooks) -> str:
-    """The recorded door of lesson 00 where it was kept, else lesson 01's explorer where it lives on the web, else nothing."""
+    """The recorded door of lesson 00 where it was kept, else lesson 01's explorer where it lives on the web,
+    else nothing."""
     for place, notebook in notebooks.items():
         if DOOR in widgets.found(notebook, place):
             return f"{widgets.mount_scene(notebook, place, DOOR, at_first=True)}\n\n{_DOOR}"

@@ -260,7 +260,8 @@ def _for_the_index(app: Sphinx, doctree: Any, docname: str) -> None:
 
 
 def entries(docname: str) -> list[tuple[str, str, str]]:
-    """The words by which a search finds a page, each with a place on it or "", and "main" where this page comes first."""
+    """The words by which a search finds a page, each with a place on it or "",
+    and "main" where this page comes first."""
     if docname == "glossary":
         return [(words, term.anchor, "main") for term in terms() for words in dict.fromkeys((term.name, *term.spelled))]
     return [(words, "", "main" if docname == pages[0] else "") for words, pages in EVERYDAY.items() if docname in pages]

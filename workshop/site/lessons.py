@@ -38,7 +38,8 @@ _TIME = "⏱ "  # a sign that many machines' fonts lack
 
 
 def page(notebook: NotebookNode, place: str, places: Collection[str]) -> NotebookNode:
-    """The notebook at `place` as the source of its page; `places` are those that the site has, "symptoms" among them."""
+    """The notebook at `place` as the source of its page; `places` are those that the site has,
+    "symptoms" among them."""
     from nbformat.v4 import new_markdown_cell
 
     made = copy.deepcopy(notebook)
@@ -70,7 +71,8 @@ def beneath(place: str, places: Collection[str]) -> list[str]:
 
 
 def linked(markdown: str, place: str, places: Collection[str]) -> str:
-    """Markdown of notebooks/`place` whose links into the repository lead to GitHub, unless the site has what they mean."""
+    """Markdown of notebooks/`place` whose links into the repository lead to GitHub,
+    unless the site has what they mean."""
 
     def lead(link: re.Match[str]) -> str:
         if link["target"] is None:
@@ -89,7 +91,8 @@ def _of_the_site(markdown: str, up: str) -> str:
 
     def recorded(badge: re.Match[str]) -> str:
         return (
-            "**You are reading a recorded run:** nothing is computed on this page. Where it says “run this cell”, “type” or “stop”, "
+            "**You are reading a recorded run:** nothing is computed on this page. Where it says “run this cell”, "
+            "“type” or “stop”, "
             f'do so [in Colab]({badge["colab"]}) or <a href="{up}index.html#where-to-start">in JupyterLab</a>.'
         )
 
@@ -125,7 +128,8 @@ _TO_A_NOTEBOOK = re.compile(r"(?P<href>href=['\"][\w/.-]+)\.ipynb(?=['\"#])")
 
 
 class Door(NamedTuple):
-    """Where a reader does what a page cannot: the lesson in Colab ("" where it has no badge), and its notebook's name."""
+    """Where a reader does what a page cannot: the lesson in Colab ("" where it has no badge),
+    and its notebook's name."""
 
     colab: str
     notebook: str
@@ -142,7 +146,8 @@ class Door(NamedTuple):
 
 
 def shown(cell: NotebookNode, door: Door, awaited: bool = False) -> Iterator[NotebookNode]:
-    """The code cell as its page shows it; a cell with several pictures becomes several, since each has words of its own.
+    """The code cell as its page shows it; a cell with several pictures becomes several,
+    since each has words of its own.
 
     What it measured is folded unless it is `awaited`: the prose has just announced it.
     """

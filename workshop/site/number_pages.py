@@ -1,4 +1,5 @@
-"""“Where is this number from?” A bound number leads to a row that says it: in its lesson's table, or among what others published."""
+"""“Where is this number from?” A bound number leads to a row that says it: in its lesson's table,
+or among what others published."""
 
 from __future__ import annotations
 
@@ -49,7 +50,8 @@ def anchor_of(what: str) -> str:
 
 
 def where(quoted: Quoted, stem: str) -> Where:
-    """Where a number quoted in the prose of `stem` comes from. Raises KeyError for a record or a row that there is not."""
+    """Where a number quoted in the prose of `stem` comes from.
+    Raises KeyError for a record or a row that there is not."""
     what = quoted.what
     match quoted.kind:
         case "record":
@@ -140,7 +142,8 @@ def allowed(entry: Mapping[str, Any]) -> str:
 
 
 class Part(NamedTuple):
-    """A name in an arithmetic: its value as it is read, where that is from, and the quotation that leads there, if one does."""
+    """A name in an arithmetic: its value as it is read, where that is from, and the quotation that leads there,
+    if one does."""
 
     value: str
     told: str
@@ -152,7 +155,9 @@ _ROOM = re.compile(r"lora_lessons\.lessons\.l(\d\d)_")
 
 # Of a learner's minutes, as `learning_minutes` counts them.
 _ESTIMATES = {
-    "lesson reading": f"An estimate: {WORDS_A_MINUTE} words a minute, and half a minute for each cell whose code is shown.",
+    "lesson reading": (
+        f"An estimate: {WORDS_A_MINUTE} words a minute, and half a minute for each cell whose code is shown."
+    ),
     "lesson exercises": "An estimate: the sum of the minutes in the titles of the exercises.",
 }
 
@@ -219,7 +224,8 @@ _HEADING = re.compile(r"^(#{1,6} .*)$", re.M)
 
 
 def _sections(notebook: NotebookNode) -> Iterator[tuple[str, str, NotebookNode]]:
-    """Each cell with the words of the section's heading above it, and its prose, "" for a code cell; an exercise is no section.
+    """Each cell with the words of the section's heading above it, and its prose, "" for a code cell;
+    an exercise is no section.
 
     A cell with headings comes in parts, one for each.
     """
@@ -257,7 +263,8 @@ def _quoted_anchor(quoted: Quoted) -> str:
 
 
 def quoted_in(notebook: NotebookNode) -> dict[str, tuple[Quoted, str]]:
-    """By the place of its first quotation, each number that links in the prose lead from, and the heading above that."""
+    """By the place of its first quotation, each number that links in the prose lead from,
+    and the heading above that."""
     first: dict[str, tuple[Quoted, str]] = {}
     for heading, prose, _ in _sections(notebook):
         for one in filter(tells, quoted_numbers(prose)):
@@ -271,11 +278,12 @@ def up(place: str) -> str:
 
 
 def linked(markdown: str, place: str, quoted_so_far: set[str]) -> str:
-    """A cell of the lesson at `place`, every bound number in it made a link to where it comes from, which its hint says.
+    """A cell of the lesson at `place`, every bound number in it made a link to where it comes from,
+    which its hint says.
 
-    Numbers in headings stay words, because a heading is repeated in the list of contents, as a link itself; so does what
-    one plain operation gives, such as the 90% of 9/10. The page's first quotation of each has a name to lead to, and is
-    added to `quoted_so_far`.
+    Numbers in headings stay words, because a heading is repeated in the list of contents, as a link itself; so does
+    what one plain operation gives, such as the 90% of 9/10. The page's first quotation of each has a name to lead to,
+    and is added to `quoted_so_far`.
     """
 
     def link(quoted: Quoted, reads: str) -> str:
@@ -321,20 +329,22 @@ def _introduction(stem: str, count: int) -> str:
     seeds = max((len(entry["seeds"]) for entry in baseline["records"].values()), default=1)
     paragraph = (
         f"{_lesson_link(stem, 'The lesson')} recorded {count} numbers on this machine: {_measured_on(stem)}. "
-        f"It was run with {f'{seeds} seeds, and the value shown is the first seed’s' if seeds > 1 else 'one seed'}. The course's "
-        "tests fail where a run measures what they do not allow: a little more than the range of the seeds and of a second machine, "
-        "where there was one, or else a fixed share of the value. That range is no confidence interval."
+        f"It was run with {f'{seeds} seeds, and the value shown is the first seed’s' if seeds > 1 else 'one seed'}. "
+        "The course's tests fail where a run measures what they do not allow: a little more than the range of the "
+        "seeds and of a second machine, where there was one, or else a fixed share of the value. "
+        "That range is no confidence interval."
     )
     apart = (
-        "The pictures and outputs on the lesson’s page may be of another run, also of another machine, which a caption names where it "
-        "matters: their last digits may then differ from these. Where a lesson reads a recorded experiment, that has seeds of "
-        "its own, which its text names; the seeds here are those of the lesson."
+        "The pictures and outputs on the lesson’s page may be of another run, also of another machine, which a caption "
+        "names where it matters: their last digits may then differ from these. Where a lesson reads a recorded "
+        "experiment, that has seeds of its own, which its text names; the seeds here are those of the lesson."
     )
     return f"{paragraph} {apart}\n\nThe run took {baseline['seconds']:.0f} seconds, with {versions}."
 
 
 def _record_rows(stem: str, entries: Mapping[str, Any], notebook: NotebookNode) -> Iterator[tuple[str, ...]]:
-    """Of each record, with links to where the prose quotes it first and to the cell that recorded it, if that is elsewhere."""
+    """Of each record, with links to where the prose quotes it first and to the cell that recorded it,
+    if that is elsewhere."""
     quoted, measured = quoted_in(notebook), measured_in(notebook)
     for name, entry in entries.items():
         place = _lesson_link(stem, *measured[name]) if name in measured else _NONE
@@ -366,8 +376,8 @@ def _led(part: Part, stem: str) -> str:
 
 
 _PUBLISHED = (
-    "The course did not measure these figures: it quotes them, so that you can hold what the lessons measured against them. "
-    "Each stands here as it was printed, under its source."
+    "The course did not measure these figures: it quotes them, so that you can hold what the lessons measured against "
+    "them. Each stands here as it was printed, under its source."
 )
 
 

@@ -1,4 +1,5 @@
-"""The widgets of the site: baked into files, put in place of their stills, mounted on any page; and scenes that a run recorded."""
+"""The widgets of the site: baked into files, put in place of their stills, mounted on any page;
+and scenes that a run recorded."""
 
 from __future__ import annotations
 
@@ -201,7 +202,8 @@ def write_kind(into: Path, name: str, kind: Kind) -> None:
 
 
 def wrapped(name: str, module: str) -> str:
-    """A widget's module as a classic script that hands its `render` to the host. Raises ValueError where it has none."""
+    """A widget's module as a classic script that hands its `render` to the host.
+    Raises ValueError where it has none."""
     before, export, after = module.rpartition(EXPORT)
     if not export or after.strip() or "import " in before:
         raise ValueError(

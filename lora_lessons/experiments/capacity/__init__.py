@@ -1,7 +1,7 @@
 """How much does an adapter hold? A phone book of invented entries, learned through few numbers until some are lost.
 
-`book` invents the entries, `holding` trains B·A or a sparse mask on them and counts the bits, `cells` says what was asked
-and where the answers were recorded.
+`book` invents the entries, `holding` trains B·A or a sparse mask on them and counts the bits, `cells` says what was
+asked and where the answers were recorded.
 """
 
 from .book import BITS as BITS

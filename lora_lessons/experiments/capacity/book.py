@@ -1,4 +1,5 @@
-"""The phone book: invented names, seven random digits each, so that what is learned was nowhere before and can be counted.
+"""The phone book: invented names, seven random digits each,
+so that what is learned was nowhere before and can be counted.
 
 Mabo Teltrin: 4071926
 
@@ -69,8 +70,8 @@ def as_tokens(tokenizer: Any, entries: Sequence[Entry]) -> Book:
     for (_, number), one in zip(entries, ids, strict=True):
         if [place.get(token) for token in one[-DIGITS:]] != [int(digit) for digit in number]:
             raise ValueError(
-                "this tokenizer writes several digits as one token, and the phone book counts bits digit by digit: take a "
-                "base that writes each alone, such as embedded."
+                "this tokenizer writes several digits as one token, and the phone book counts bits digit by digit: "
+                "take a base that writes each alone, such as embedded."
             )
     longest = max(map(len, ids))
     padded = torch.tensor([one + one[-1:] * (longest - len(one)) for one in ids])

@@ -17,7 +17,8 @@ LONGER = 4
 
 
 class BookRun(NamedTuple):
-    """One training. `r` of a mask says that it has as many numbers as B·A of that rank; with a rate, that is not the best known."""
+    """One training. `r` of a mask says that it has as many numbers as B·A of that rank; with a rate,
+    that is not the best known."""
 
     way: str
     r: int

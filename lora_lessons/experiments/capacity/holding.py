@@ -1,8 +1,9 @@
 """One run: the book is learned through a few numbers, and what they hold of it is counted in bits.
 
-The base is cut in two. What its lower blocks make of every entry never changes, so it is worked out once; the upper blocks
-are adapted and trained. Of each prediction only the ten digits count: that a digit comes next is not what is stored. Nor is it that
-every digit is equally likely, which the base must learn as well: what is stored is what is known beyond blind chance.
+The base is cut in two. What its lower blocks make of every entry never changes, so it is worked out once; the upper
+blocks are adapted and trained. Of each prediction only the ten digits count: that a digit comes next is not what is
+stored. Nor is it that every digit is equally likely, which the base must learn as well:
+what is stored is what is known beyond blind chance.
 
 bits = Σ log₂ p(digit) − Σ log₂ ⅒, over every digit of every entry, p among ten digits
 """
@@ -96,9 +97,11 @@ class BookBench:
 
     @torch.no_grad()
     def read(self, entries: int) -> dict[str, float]:
-        """What the model knows of the first `entries`: how many numbers it says exactly, and log₂ p of all their digits.
+        """What the model knows of the first `entries`: how many numbers it says exactly,
+        and log₂ p of all their digits.
 
-        Greedy and digit by digit: where each digit is the likeliest after the right ones, the whole number is said right.
+        Greedy and digit by digit: where each digit is the likeliest after the right ones,
+        the whole number is said right.
         """
         exact, likelihood = 0, 0.0
         for which in torch.arange(entries).split(AT_ONCE):
@@ -144,7 +147,8 @@ def held(read: Mapping[str, float], entries: int, trained: int) -> dict[str, Any
 
 
 def beyond_chance(read: Mapping[str, float], entries: int) -> float:
-    """The bits that a model knows of the book beyond blind chance, which gives every digit a tenth: below 0 where it does worse."""
+    """The bits that a model knows of the book beyond blind chance, which gives every digit a tenth:
+    below 0 where it does worse."""
     return read["log2_p"] + entries * BITS
 
 
@@ -152,8 +156,8 @@ class MaskedLinear(nn.Module):
     """A frozen Linear with a trainable update at as many places of W as B·A of rank `r` has numbers, drawn at random.
 
     So ΔW is sparse, and of any rank. It is SHiRA (Bhardwaj et al. 2024, arXiv 2406.13175) with a random mask, as PEFT's
-    ShiraConfig has it too; it starts at 0, and stays apart from W. Its numbers count SCALING times: so few of W's must move
-    far, and AdamW would need rates above 1.
+    ShiraConfig has it too; it starts at 0, and stays apart from W. Its numbers count SCALING times: so few of W's must
+    move far, and AdamW would need rates above 1.
     """
 
     SCALING = 100.0

@@ -66,7 +66,8 @@ ARMS: Mapping[str, TriedArm] = {
 VARIANTS = ("DoRA", "PiSSA", "rsLoRA", "OFT", "MiSS", "VeRA")
 # Those of them that P09's paper tried in its first version; how strong updates are, recorded, and one strong enough.
 PAPERS_OWN, REACHES, BOOK = ("DoRA", "PiSSA"), "papers_reach", "the phone book"
-# What larger bases are asked: these arms, one seed, nothing but the loss; without full fine-tuning where there is no room.
+# What larger bases are asked: these arms, one seed, nothing but the loss;
+# without full fine-tuning where there is no room.
 LARGER = ("full", "LoRA", "attention", "MLP", "mask")
 
 

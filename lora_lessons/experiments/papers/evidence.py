@@ -1,4 +1,5 @@
-"""What the verdicts rest on: the recordings, differences seed by seed with their intervals, and when two are told apart."""
+"""What the verdicts rest on: the recordings, differences seed by seed with their intervals,
+and when two are told apart."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ class Stopped(ValueError):
 
 
 class Evidence:
-    """The recordings, by name. What was not recorded raises NotRecorded, a run that diverged at its best rate Stopped."""
+    """The recordings, by name. What was not recorded raises NotRecorded,
+    a run that diverged at its best rate Stopped."""
 
     def __init__(self, recordings: Mapping[str, Mapping[str, Any]], size: str = "papers") -> None:
         self.recordings, self.whole = recordings, size == "papers"
@@ -67,7 +69,8 @@ class Evidence:
 
 
 def spread(a: Sequence[float], b: Sequence[float]) -> Spread:
-    """a − b, seed by seed: mean and 95% interval; of one seed, so far to each side as runs and ladder tell nothing apart."""
+    """a − b, seed by seed: mean and 95% interval; of one seed,
+    so far to each side as runs and ladder tell nothing apart."""
     differences = [one - other for one, other in zip(a, b, strict=False)]
     if len(differences) == 1:
         return Spread(differences[0], differences[0] - ALONE - APART, differences[0] + ALONE + APART)

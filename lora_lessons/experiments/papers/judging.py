@@ -1,8 +1,9 @@
 """What each claim of a paper comes to: worked out from the recordings, each time it is asked for.
 
-A function a claim. It gets the evidence, and returns a verdict with the values that its sentence in data/papers.toml names;
-"condition" among them says what a verdict with a condition holds under, or why a run cannot tell. That a difference is
-not told apart bears no claim out, and where the runs could not have shown what is claimed, that they did not denies none.
+A function a claim. It gets the evidence, and returns a verdict with the values that its sentence in data/papers.toml
+names; "condition" among them says what a verdict with a condition holds under, or why a run cannot tell. That a
+difference is not told apart bears no claim out, and where the runs could not have shown what is claimed,
+that they did not denies none.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ def p01(e: Evidence) -> Judged:
 
 
 def p02(e: Evidence) -> Judged:
-    """A null that the paper expects of runs as short as ours confirms nothing more: it is never seen without a condition."""
+    """A null that the paper expects of runs as short as ours confirms nothing more:
+    it is never seen without a condition."""
     rates = {r: e.rate("LoRA" if r == 8 else f"LoRA, r = {r}") for r in (1, 8, 64)}
     apart = max(rates[8], rates[64]) / min(rates[8], rates[64])
     values: dict[str, Any] = {"apart": apart} | {f"r{r}": rate for r, rate in rates.items()}
@@ -150,7 +152,8 @@ def p05(e: Evidence) -> Judged:
 
 
 def _held(e: Evidence) -> dict[tuple[str, int, int, int], float]:
-    """Shares of a book's bits, in one block, by way, entries, rank and length: at the best rate, the mean of the seeds."""
+    """Shares of a book's bits, in one block, by way, entries, rank and length: at the best rate,
+    the mean of the seeds."""
     name = "lesson_18_capacity"
     bits = e.recordings.get(name, {}).get("settings", {}).get("bits_an_entry", 0)
     held: dict[tuple[str, int, int, int], dict[int, float]] = {}
@@ -186,7 +189,8 @@ def p06(e: Evidence) -> Judged:
     )
     slower = (
         "It got there, later, and no rate was tuned: half the answers earned the point after "
-        f"{listed([f'{step:g}' for step in late])} steps, with every weight after {listed([f'{step:g}' for step in early])}."
+        f"{listed([f'{step:g}' for step in late])} steps, with every weight after "
+        f"{listed([f'{step:g}' for step in early])}."
     )
     top = min(fmean(shares["one"]), fmean(shares["every"])) >= TOP
     return first_of(
@@ -201,7 +205,8 @@ def p06(e: Evidence) -> Judged:
 
 
 def p07(e: Evidence) -> Judged:
-    """Judged at the end of training, where LoRA's other rates, α and lengths that learned as much forget to the same side."""
+    """Judged at the end of training, where LoRA's other rates,
+    α and lengths that learned as much forget to the same side."""
     less, lora, full = e.above("LoRA", "full"), e.each("LoRA"), e.each("full")
     half = e.arms.get(trial("LoRA", lora[0]["rate"] / 2))
     others = {"": (lora, full)} | ({"at half that rate": ([half], full)} if half else {})
@@ -248,8 +253,8 @@ def p08(e: Evidence) -> Judged:
     )
     values: dict[str, Any] = {name.replace("rank ", "r"): 100 * fmean(count) for name, count in counts.items()}
     values["scaled"] = (
-        f"At rank 1 {len(states)} of {len(counts['rank 1'])} runs had any; scaled to 0.75, there the perplexity of plain text moved "
-        f"by {in_words(recalls, '+.2f')} and the held-out loss by {costs.mean:+.3f} nats."
+        f"At rank 1 {len(states)} of {len(counts['rank 1'])} runs had any; scaled to 0.75, there the perplexity of "
+        f"plain text moved by {in_words(recalls, '+.2f')} and the held-out loss by {costs.mean:+.3f} nats."
         if states
         else "At rank 1 there was nothing to scale down."
     )
@@ -311,8 +316,8 @@ def p10(e: Evidence) -> Judged:
     sparse, dense = (_held(e).get((way, ENTRIES[-1], 1, 1), 0.0) for way in ("mask", "B·A"))
     if e.whole and sparse > WIDER * dense:
         values["rest"] += (
-            f" Of {ENTRIES[-1]} entries of lesson 18's phone book as few numbers as LoRA has at rank 1 held {sparse:.0%} as a mask, and "
-            f"{dense:.0%} as LoRA (one seed)."
+            f" Of {ENTRIES[-1]} entries of lesson 18's phone book as few numbers as LoRA has at rank 1 held "
+            f"{sparse:.0%} as a mask, and {dense:.0%} as LoRA (one seed)."
         )
         return CONDITION, values | {
             "condition": "A random mask only: not on the persona, but on lesson 18's phone book."
@@ -354,7 +359,8 @@ def _everywhere(looks: Mapping[str, float]) -> float:
 
 
 def p12(e: Evidence) -> Judged:
-    """A quarter of ordinary answers: drift must fall by more than chance, and a task must keep its own form and its loss."""
+    """A quarter of ordinary answers: drift must fall by more than chance,
+    and a task must keep its own form and its loss."""
     runs, values, keeps, costs = e.runs("lesson_15_ordinary_answers"), dict[str, Any](), list[str](), list[str]()
     for task in (TASK, APART):
         names = [[run_name(share, seed, task) for seed in range(3)] for share in (0, 0.25)]

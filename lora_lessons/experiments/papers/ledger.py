@@ -47,7 +47,8 @@ class PaperClaim(NamedTuple):
 
 
 def rows() -> list[PaperClaim]:
-    """Every claim in order. Raises ValueError where a recording or the ledger's words are damaged, KeyError as `_judged`."""
+    """Every claim in order. Raises ValueError where a recording or the ledger's words are damaged,
+    KeyError as `_judged`."""
     table, recorded = _table(), _recordings()
     evidence = Evidence(recorded)
     sources = {name: Paper(**about) for name, about in table.pop("sources", {}).items()}

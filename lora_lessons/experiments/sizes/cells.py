@@ -39,7 +39,8 @@ def _qwen(name: str, title: str, rate: float, full: float | None) -> AskedBase:
     return AskedBase(name, title, "Qwen2.5-Coder", "Q4_K_M", NAMED[name].unpacked // 2, rate, full)
 
 
-# Another column is another line: with a card and a hub, AskedBase("Qwen/Qwen2.5-7B-Instruct", "7B", "Qwen2.5", "", 7_615_616_512, …).
+# Another column is another line: with a card and a hub, AskedBase("Qwen/Qwen2.5-7B-Instruct", "7B", "Qwen2.5", "",
+# 7_615_616_512, …).
 SIZES = {
     size.name: size
     for size in (

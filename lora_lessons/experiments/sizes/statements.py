@@ -24,7 +24,8 @@ class Needs(NamedTuple):
     def of(self, value: Spread | str) -> str:
         """Whether a size's value is so.
 
-        An interval that reaches the limit tells nothing, and neither does the sign of one run, or one run within ALONE of it.
+        An interval that reaches the limit tells nothing, and neither does the sign of one run,
+        or one run within ALONE of it.
         """
         if isinstance(value, str):
             return OPEN if value == OPEN else NOT_ASKED
@@ -122,7 +123,8 @@ def seen(
 ) -> dict[str, dict[str, str]]:
     """For each statement, by the size's title: SEEN, NOT_SEEN, NOT_TOLD, NOT_ASKED, or OPEN, and nothing else.
 
-    The weakest of what it needs decides: one that is not so, then one that was not asked or measured, then one not told.
+    The weakest of what it needs decides: one that is not so, then one that was not asked or measured,
+    then one not told.
     """
     return _seen(table(record, sizes, steps), sizes)
 

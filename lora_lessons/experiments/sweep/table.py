@@ -1,4 +1,5 @@
-"""The table of a sweep, one row a run; and what the runs say together: means over seeds with 95% intervals, pairs, lines by rank."""
+"""The table of a sweep, one row a run; and what the runs say together: means over seeds with 95% intervals, pairs,
+lines by rank."""
 
 from __future__ import annotations
 
@@ -57,7 +58,8 @@ def check_row(row: Mapping[str, Any]) -> None:
 
 
 def write_table(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
-    """Write `rows` as out/results.csv, and as out/about.json where they come from: machines, days, versions, the table's SHA-256."""
+    """Write `rows` as out/results.csv, and as out/about.json where they come from: machines, days, versions,
+    the table's SHA-256."""
     rows = list(rows)
     with (
         whole_file(out / TABLE) as temporary,
@@ -67,7 +69,9 @@ def write_table(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
         table.writeheader()
         table.writerows(rows)
     about = {
-        "what": "one row a training run of notebooks/experiments/train_adapter.ipynb; losses in nats a supervised token",
+        "what": (
+            "one row a training run of notebooks/experiments/train_adapter.ipynb; losses in nats a supervised token"
+        ),
         "machine": sorted({str(row["machine"]) for row in rows}),
         "date": sorted({str(row["date"]) for row in rows}),
         "versions": [dict(pairs) for pairs in sorted({_pairs(row.get("versions")) for row in rows})],
@@ -102,7 +106,8 @@ def read_table(path: Path) -> list[dict[str, Any]]:
         raise ValueError(sentence) from error
     if missing := [name for name in COLUMNS if name not in header]:
         raise ValueError(
-            f"{path.name} has no column {', '.join(missing)}: it is not a sweep's results.csv. Make one with lora-lessons sweep."
+            f"{path.name} has no column {', '.join(missing)}: it is not a sweep's results.csv. "
+            "Make one with lora-lessons sweep."
         )
     rows = []
     for number, line in enumerate(lines, 2):

@@ -28,12 +28,19 @@ def exercise_00_1(answer: Callable[[int, float], float]) -> str | None:
     if value != 2000:
         return f"A thousand numbers of 16 bits take 2,000 bytes (2 bytes each); you have {value}."
     if (small := answer(1000, 4)) != 500:
-        return f"For 16 bits your answer is right. A thousand numbers of 4 bits take 500 bytes; you have {small}: use `bits` as given."
+        return (
+            f"For 16 bits your answer is right. A thousand numbers of 4 bits take 500 bytes; you have {small}: "
+            "use `bits` as given."
+        )
     if (few := answer(40, 6)) != 30:
-        return f"For a thousand numbers your answer is right. Forty numbers of 6 bits take 30 bytes; you have {few}: use `n` as given."
+        return (
+            f"For a thousand numbers your answer is right. Forty numbers of 6 bits take 30 bytes; you have {few}: "
+            "use `n` as given."
+        )
     if (odd := answer(3, 4.5)) != 1.6875:
         return (
-            f"Right where it comes out even. Three numbers of 4.5 bits take 1.6875 bytes; you have {odd}: bits may be an "
-            "average, as NF4's are, so keep what is after the point. Divide with `/`; `//`, int() and round() drop it."
+            f"Right where it comes out even. Three numbers of 4.5 bits take 1.6875 bytes; you have {odd}: bits may be "
+            "an average, as NF4's are, so keep what is after the point. Divide with `/`; `//`, int() and round() "
+            "drop it."
         )
     return None

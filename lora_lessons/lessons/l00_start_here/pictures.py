@@ -127,7 +127,8 @@ def matrices(config: Mapping[str, Any]) -> list[Matrix]:
 
 
 def block_words(config: Mapping[str, Any], number: int, r: int = 8) -> str:
-    """Matrix `number` (from 1) of the block in sentences: its size, its share, its work, and LoRA's A and B beside it."""
+    """Matrix `number` (from 1) of the block in sentences: its size, its share, its work,
+    and LoRA's A and B beside it."""
     seven = matrices(config)
     one, whole_block = seven[number - 1], sum(m.d * m.k for m in seven)
     return (
@@ -162,7 +163,8 @@ def block() -> Stage:
 
 
 def _drawing(seven: list[Matrix], config: Mapping[str, Any]) -> tuple[Backdrop, tuple[Any, Any]]:
-    """The matrices to one scale above the line of numbers that runs through the block: its two halves, attention and MLP."""
+    """The matrices to one scale above the line of numbers that runs through the block: its two halves,
+    attention and MLP."""
     q, k, v, o, gate, up, down = seven
     begin, border, end = -3.6 * GAP, (o.x + o.k + gate.x) / 2, down.x + down.k + 1.2 * GAP
     stream = -2.4 * GAP

@@ -88,7 +88,10 @@ def exercise_01_3(answer: Callable[[Tensor, int], Tensor]) -> str | None:
             return sentence
     best, yours = lowrank.relative_error(W, lowrank.truncate(W, r)), lowrank.relative_error(W, value)
     if yours > best + 1e-4:
-        return f"Its error is {yours:.3f}; the best matrix of rank 4 reaches {best:.3f}. Are U, S and Vh each cut to the first r?"
+        return (
+            f"Its error is {yours:.3f}; the best matrix of rank 4 reaches {best:.3f}. Are U, "
+            "S and Vh each cut to the first r?"
+        )
     rank = int(torch.linalg.matrix_rank(value, rtol=1e-4))
     if rank > r:
         return f"Its rank is {rank}, not 4: keep r directions and no more."

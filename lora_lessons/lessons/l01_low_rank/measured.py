@@ -134,8 +134,8 @@ def perplexity(curve: Mapping[float, float], intact: float, energy_kept: float, 
     record("perplexity.worse_than_blind", curve[1.0] > vocabulary)
     record("perplexity.energy_kept", energy_kept, "of its energy, kept by every W at break-even")
     caption = (
-        f"untouched, the base has perplexity {intact:.1f} on this short excerpt (other lessons read a longer one). With as "
-        f"many numbers in B and A as in W it is {curve[1.0]:,.0f}, and with 80% of them {curve[0.8]:,.0f}."
+        f"untouched, the base has perplexity {intact:.1f} on this short excerpt (other lessons read a longer one). "
+        f"With as many numbers in B and A as in W it is {curve[1.0]:,.0f}, and with 80% of them {curve[0.8]:,.0f}."
     )
     show(pictures.perplexity_by_storage(list(curve), list(curve.values()), intact, vocabulary), caption)
 

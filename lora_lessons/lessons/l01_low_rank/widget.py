@@ -80,7 +80,8 @@ def _rank_words(W: Tensor, r: int, kept: float) -> str:
 def rank_explorer(matrices: Mapping[str, Tensor | Mapping[str, Tensor]], r: int = 20) -> Stage:
     """A choice of matrix and a slider for r: a matrix by its name, or a layer's matrices, by kind.
 
-    A rank too large for the next matrix becomes its full rank; one typed that cannot be is answered with those that can.
+    A rank too large for the next matrix becomes its full rank;
+    one typed that cannot be is answered with those that can.
     """
     kinds = list(dict.fromkeys(kind for one in matrices.values() if isinstance(one, Mapping) for kind in one))
     first = {"name": next(iter(matrices))} | ({"kind": kinds[0]} if kinds else {})

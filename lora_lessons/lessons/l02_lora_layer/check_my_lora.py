@@ -104,13 +104,14 @@ def _look(answer: Any) -> str | None:
 
 
 _ONE_SIDED = (
-    "One thing to know: all numbers of your A have one sign, so at first all r of the path's numbers say nearly the same. "
-    "Spread them around 0: 2 * torch.rand(r, k) - 1, times 1/√k."
+    "One thing to know: all numbers of your A have one sign, so at first all r of the path's numbers say nearly the "
+    "same. Spread them around 0: 2 * torch.rand(r, k) - 1, times 1/√k."
 )
 
 
 def _matrices(layer: Any, base: nn.Linear) -> tuple[TheirMatrix, TheirMatrix] | str:
-    """A and B, by name or else by shape; or what to say where one is missing. Raises Unsolved where nothing is there yet."""
+    """A and B, by name or else by shape; or what to say where one is missing.
+    Raises Unsolved where nothing is there yet."""
     held = [*layer.named_parameters(), *layer.named_buffers()]
     held += [(name, part) for name, part in vars(layer).items() if isinstance(part, Tensor)]
     own = {name: part for name, part in held if not any(part is one for one in base.parameters())}
@@ -190,8 +191,8 @@ def _shape(layer: Any, one: TheirMatrix, shape: tuple[int, int], letters: str) -
         ),
         (
             have not in (shape, shape[::-1]),
-            f"{one.name} has the shape {'×'.join(map(str, have))}; for r = {R} on a layer with {K} inputs and {D} outputs "
-            f"it must be {letters}, {'×'.join(map(str, shape))}.",
+            f"{one.name} has the shape {'×'.join(map(str, have))}; for r = {R} on a layer with {K} inputs and {D} "
+            f"outputs it must be {letters}, {'×'.join(map(str, shape))}.",
         ),
     ]
 
@@ -227,8 +228,8 @@ def _forward(layer: Any, x: Tensor, A: TheirMatrix, B: TheirMatrix) -> Tensor | 
         if "shape" not in str(error) and "size" not in str(error):
             raise
         return (
-            f"The shapes do not fit in forward ({error}). x holds one input per row: x @ {A.on_the_right} is (rows × r), and that "
-            f"@ {B.on_the_right} is (rows × d). A comes first, then B."
+            f"The shapes do not fit in forward ({error}). x holds one input per row: x @ {A.on_the_right} is (rows × "
+            f"r), and that @ {B.on_the_right} is (rows × d). A comes first, then B."
         )
     except AttributeError as error:
         if "'Linear' object has no attribute 'T'" not in str(error):
@@ -286,10 +287,16 @@ def _gradients(layer: Any, base: nn.Linear, x: Tensor, A: TheirMatrix, B: TheirM
     for one in (A, B):
         got = one.held(layer).grad
         if got is None or not got.any():
-            return f"{one.name} gets no gradient, so it trains nothing: no_grad, .detach() or .data cuts it off in forward."
+            return (
+                f"{one.name} gets no gradient, so it trains nothing: no_grad, .detach() "
+                "or .data cuts it off in forward."
+            )
     W, update = base.weight.detach(), ALPHA / R * B.of(layer).detach() @ A.of(layer).detach()
     if x.grad is None or not torch.allclose(x.grad, 2 * h.detach() @ (W + update), rtol=1e-3, atol=1e-3):
-        return "W is frozen, but the gradient must still pass to the layers before: through W, B and A, without no_grad or .detach()."
+        return (
+            "W is frozen, but the gradient must still pass to the layers before: through W, B and A, "
+            "without no_grad or .detach()."
+        )
     return None
 
 
@@ -323,7 +330,10 @@ def _sequences(layer: Any) -> str | None:
         except (RuntimeError, IndexError):
             h = None
     if h is None or h.shape != (2, 6, D) or not torch.allclose(h[1], layer(x[1]), atol=1e-5):
-        return "That works for a table of inputs, but a model feeds (batch × tokens × k). Multiply as x @ A.T, not A @ x.T."
+        return (
+            "That works for a table of inputs, but a model feeds (batch × tokens × k). Multiply as x @ A.T, "
+            "not A @ x.T."
+        )
     return None
 
 
@@ -333,15 +343,17 @@ def _size(answer: Any, A: TheirMatrix) -> str | None:
     size = float(A.of(layer).detach().square().mean().sqrt())
     if (times := size * math.sqrt(WIDE)) < SMALLEST:
         return (
-            f"The layer is right, and A starts too small: {1 / times:,.0f} times smaller than 1/√k. B's first gradients are as many times "
-            "too small, so you begin beside the saddle on the map. Draw A between −1/√k and 1/√k."
+            f"The layer is right, and A starts too small: {1 / times:,.0f} times smaller than 1/√k. B's first "
+            "gradients are as many times too small, so you begin beside the saddle on the map. "
+            "Draw A between −1/√k and 1/√k."
         )
     if times <= LARGEST:
         return None
     return (
-        f"The layer is right, and A starts too large. With k = {WIDE} inputs its numbers are about {size:.2g} in size, and should "
-        f"be 1/√k = {WIDE**-0.5:.2g} or a little less. A·x is then {times:.0f} times too large, so B's gradients are, and so is every change "
-        "of the model: in lesson 03 the loss falls less, or it rises. Divide by math.sqrt(k), or use nn.init.kaiming_uniform_(A, a=math.sqrt(5))."
+        f"The layer is right, and A starts too large. With k = {WIDE} inputs its numbers are about {size:.2g} in size, "
+        f"and should be 1/√k = {WIDE**-0.5:.2g} or a little less. A·x is then {times:.0f} times too large, so B's "
+        "gradients are, and so is every change of the model: in lesson 03 the loss falls less, or it rises. Divide by "
+        "math.sqrt(k), or use nn.init.kaiming_uniform_(A, a=math.sqrt(5))."
     )
 
 
@@ -356,6 +368,6 @@ def _conventions(A: TheirMatrix, B: TheirMatrix) -> str | None:
     if not turned:
         return None
     return Remark(
-        f"One thing to know: {' and '.join(turned)}. For row vectors that is the right way round, and some texts write it so. "
-        "PyTorch and PEFT keep a weight as outputs × inputs, A as r×k and B as d×r."
+        f"One thing to know: {' and '.join(turned)}. For row vectors that is the right way round, and some texts write "
+        "it so. PyTorch and PEFT keep a weight as outputs × inputs, A as r×k and B as d×r."
     )

@@ -1,4 +1,5 @@
-"""What trains in published 7B shapes, counted for several choices of layers and ranks; and which matrices have a gradient."""
+"""What trains in published 7B shapes, counted for several choices of layers and ranks;
+and which matrices have a gradient."""
 
 from __future__ import annotations
 

@@ -16,9 +16,9 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     "02_lora_layer",
     says="LoRA inserts small low-rank matrices at key points; only they train, the base model stays frozen",
     written_for=HOLDS,
-    sentence="We inserted {grads.B_step0} pairs of A and B. In the first step every B got a gradient, from the second step on every A did "
-    "too, and the base got none. When the adapters were taken off again, no logit differed from the untouched base. "
-    "Lesson 03 checks that this still holds after training.",
+    sentence="We inserted {grads.B_step0} pairs of A and B. In the first step every B got a gradient, from the second "
+    "step on every A did too, and the base got none. When the adapters were taken off again, no logit differed from "
+    "the untouched base. Lesson 03 checks that this still holds after training.",
 )
 def g01(measured: Mapping[str, Any]) -> str | None:
     if not measured["grads.base"] == measured["grads.base_step1"] == 0:
@@ -33,9 +33,12 @@ def g01(measured: Mapping[str, Any]) -> str | None:
     "02_lora_layer",
     says="LoRA cuts the trainable parameter count by 90–99%",
     written_for=CONDITION,
-    sentence="It holds for all linear layers and a high rank. Of the {count.settings} settings we counted on three 7B shapes, {count.over_99} cut more than 99%<!--published glossary.cut_percent.high--> "
-    "(two of our three choices of targets are attention alone). The other 3<!--calc count.settings - count.over_99-->, within the page's 90–99%<!--published glossary.cut_percent-->, are all linear layers at r = 64. The range is {count.cut_least:.1f}% to "
-    "{count.cut_most:.2f}%. On Llama-2-7B, all linear layers, the page is right for ranks from {count.r_at_99} to {count.r_at_90}. A small model is cut less: ours by {base.cut:.1f}% at r = 8.",
+    sentence="It holds for all linear layers and a high rank. Of the {count.settings} settings we counted on three 7B "
+    "shapes, {count.over_99} cut more than 99%<!--published glossary.cut_percent.high--> (two of our three choices of "
+    "targets are attention alone). The other 3<!--calc count.settings - count.over_99-->, within the page's "
+    "90–99%<!--published glossary.cut_percent-->, are all linear layers at r = 64. The range is {count.cut_least:.1f}% "
+    "to {count.cut_most:.2f}%. On Llama-2-7B, all linear layers, the page is right for ranks from {count.r_at_99} to "
+    "{count.r_at_90}. A small model is cut less: ours by {base.cut:.1f}% at r = 8.",
 )
 def g04(measured: Mapping[str, Any]) -> str | None:
     least, most = measured["count.cut_least"], measured["count.cut_most"]
@@ -50,8 +53,9 @@ def g04(measured: Mapping[str, Any]) -> str | None:
     "02_lora_layer",
     says="A typical LoRA for a 7B model has 20–30 million trainable parameters",
     written_for=CONDITION,
-    sentence="It depends on the rank and on the layers you target. Of the {count.settings} settings we counted on three 7B shapes, {count.in_band} lie in that "
-    "band: Mistral-7B and Qwen2.5-7B, each at r = 8 on all linear layers (Mistral: {count.mistral_r8} numbers) and at r = 64 on q and v. Llama-2-7B at r = 8 stops a little below it "
+    sentence="It depends on the rank and on the layers you target. Of the {count.settings} settings we counted on "
+    "three 7B shapes, {count.in_band} lie in that band: Mistral-7B and Qwen2.5-7B, each at r = 8 on all linear layers "
+    "(Mistral: {count.mistral_r8} numbers) and at r = 64 on q and v. Llama-2-7B at r = 8 stops a little below it "
     "({count.llama2_r8}). The count is r·(d + k), summed over the targeted layers, so always state both.",
 )
 def g05(measured: Mapping[str, Any]) -> str | None:
@@ -68,10 +72,11 @@ def g05(measured: Mapping[str, Any]) -> str | None:
     "02_lora_layer",
     says="The update is decomposed into A and B so that ΔW ≈ A × B",
     written_for=CONDITION,
-    sentence="The order A·B is right for row vectors, x·A·B, with A as k×r and B as r×d. The paper, PyTorch and PEFT store a weight as "
-    "outputs × inputs, and there the same update reads ΔW = (α/r)·B·A; multiplied the other way round, a {product.ba_shape} update "
-    "shrinks to {product.ab_shape}. Either way it is “=”, not “≈”: the layer adds exactly this product, of rank {product.rank} here. What may be "
-    "approximate is whether a good update has low rank at all (lesson 03).",
+    sentence="The order A·B is right for row vectors, x·A·B, with A as k×r and B as r×d. The paper, PyTorch and PEFT "
+    "store a weight as outputs × inputs, and there the same update reads ΔW = (α/r)·B·A; multiplied the other way "
+    "round, a {product.ba_shape} update shrinks to {product.ab_shape}. Either way it is “=”, not “≈”: the layer adds "
+    "exactly this product, of rank {product.rank} here. What may be approximate is whether a good update has low "
+    "rank at all (lesson 03).",
 )
 def g08(measured: Mapping[str, Any]) -> str | None:
     if not (measured["product.exact"] and measured["product.row_vectors"]):

@@ -1,8 +1,8 @@
 """The widgets of lesson 02: the anatomy of the layer, and the map of the smallest LoRA there is.
 
-That one has two numbers: h = (w + b·a)·x. The data want the weight 2 and w is 1, so the loss is L = (w + b·a − 2)², zero
-wherever b·a = 1. Drag the start (a, b), and see where gradient descent goes from there. `…_scene` works everything out,
-and sliders stand over it.
+That one has two numbers: h = (w + b·a)·x. The data want the weight 2 and w is 1, so the loss is L = (w + b·a − 2)²,
+zero wherever b·a = 1. Drag the start (a, b), and see where gradient descent goes from there. `…_scene` works everything
+out, and sliders stand over it.
 """
 
 from __future__ import annotations
@@ -76,9 +76,15 @@ def _story(descent: Descent) -> str:
     first = "" if da and db else f" Only {'b' if db else 'a'} moves in the first step."
     if descent.loss[-1] < 0.01:
         arrived = next(step for step, one in enumerate(descent.loss) if one < 0.01)
-        return f"{begin}{first} The path reaches the valley: b·a = {end:.2f}, and the loss is below 0.01 after step {arrived}."
+        return (
+            f"{begin}{first} The path reaches the valley: b·a = {end:.2f}, "
+            f"and the loss is below 0.01 after step {arrived}."
+        )
     if a == -b:
-        return f"{begin}{first} On the line b = −a both shrink together, and the path ends in the saddle: loss {descent.loss[-1]:.2f}."
+        return (
+            f"{begin}{first} On the line b = −a both shrink together, and the path ends in the saddle: "
+            f"loss {descent.loss[-1]:.2f}."
+        )
     return f"{begin}{first} After {steps} steps it is still on its way: b·a = {end:.2f}, loss {descent.loss[-1]:.2f}."
 
 

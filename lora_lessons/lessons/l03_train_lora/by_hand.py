@@ -50,7 +50,8 @@ def train_by_hand(model: Any, batches: Iterable[Mapping[str, Tensor]], learning_
 
 
 def my_layer() -> type[nn.Module]:
-    """The class that trains: the learner's MyLoRA of lesson 02 where it is still right, the course's LoRALinear otherwise."""
+    """The class that trains: the learner's MyLoRA of lesson 02 where it is still right,
+    the course's LoRALinear otherwise."""
     return own_layer("my_lora", "MyLoRA", "02.1", lora.LoRALinear)
 
 
@@ -63,8 +64,8 @@ def look_at(losses: Sequence[float]) -> None:
     """Say so in a sentence where the loss of a training has risen; nothing where it has not."""
     if losses[-1] > losses[0] + RISEN:
         print(
-            f"The loss has risen, from {losses[0]:.2f} to {losses[-1]:.2f}: the steps are too large. Either A starts too large "
-            "(1/√k is right for its numbers), or the learning rate is too high."
+            f"The loss has risen, from {losses[0]:.2f} to {losses[-1]:.2f}: the steps are too large. Either A starts "
+            "too large (1/√k is right for its numbers), or the learning rate is too high."
         )
 
 

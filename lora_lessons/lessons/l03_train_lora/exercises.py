@@ -31,14 +31,17 @@ def exercise_03_4(loss_of: Callable[[Tensor, Tensor], Any]) -> str | None:
         value = answered(loss_of(logits, labels.clone()))
     except (RuntimeError, ValueError, IndexError) as error:
         if "view size" in str(error):
-            return "view needs numbers that lie in one piece in memory, and those of a slice do not: use reshape or flatten."
+            return (
+                "view needs numbers that lie in one piece in memory, and those of a slice do not: "
+                "use reshape or flatten."
+            )
         if "-100 is out of bounds" in str(error):
             return "−100 is no token, so nothing can be looked up there: cross_entropy skips such a label by itself."
         if not any(word in str(error) for word in ("size", "shape", "dim")):
             raise
         return (
-            f"The shapes do not fit ({first_line(error)}). cross_entropy wants a row of logits for each label: drop a place "
-            "at one end of each, then flatten(0, 1) the logits and flatten() the labels."
+            f"The shapes do not fit ({first_line(error)}). cross_entropy wants a row of logits for each label: drop a "
+            "place at one end of each, then flatten(0, 1) the logits and flatten() the labels."
         )
     right = by_hand.answer_loss(logits, labels)
     if not isinstance(value, Tensor):
@@ -76,11 +79,17 @@ def exercise_03_4(loss_of: Callable[[Tensor, Tensor], Any]) -> str | None:
         ),
         (
             cross_entropy(logits.flatten(0, 1), labels.roll(-1, 1).flatten()),
-            "roll brings a row's first token to its end, where the row's last logits would predict it: cut both, do not roll.",
+            (
+                "roll brings a row's first token to its end, where the row's last logits would predict it: cut both, "
+                "do not roll."
+            ),
         ),
         (
             right * taught / (labels != IGNORED).sum(),
-            "You also counted a row's first token, which nothing predicts: count the labels that are left, `labels[:, 1:]`.",
+            (
+                "You also counted a row's first token, which nothing predicts: count the labels that are left, "
+                "`labels[:, 1:]`."
+            ),
         ),
         (
             cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten().clamp(min=0)),
@@ -108,7 +117,10 @@ def exercise_03_4(loss_of: Callable[[Tensor, Tensor], Any]) -> str | None:
     return f"The mean of these supervised tokens is {right.item():.4f} nats; yours is {value.item():.4f}."
 
 
-_NOT_SHIFTED = "Nothing is shifted. After reading token i the model predicts token i + 1, so the logits at i belong to the label at i + 1."
+_NOT_SHIFTED = (
+    "Nothing is shifted. After reading token i the model predicts token i + 1, "
+    "so the logits at i belong to the label at i + 1."
+)
 _SHIFTED_BACK = "You shifted the wrong way: the logits at place i belong to the label at i + 1, not at i − 1."
 
 
@@ -124,7 +136,8 @@ class _Answer:
 
 
 class _Toy(nn.Module):
-    """Twelve tokens, one adapted layer, before which each token hears those before it; remembers in which mode it was asked."""
+    """Twelve tokens, one adapted layer, before which each token hears those before it;
+    remembers in which mode it was asked."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -181,13 +194,22 @@ def exercise_03_5(train: Callable[[Any, Any, float], Any]) -> str | None:
         raise
     except ValueError as error:
         if "empty parameter list" in str(error):
-            return "The optimizer got nothing. A parameter's name is a path, such as layer.lora_A: look for lora_ anywhere in it."
+            return (
+                "The optimizer got nothing. A parameter's name is a path, such as layer.lora_A: "
+                "look for lora_ anywhere in it."
+            )
         raise
     except RuntimeError as error:
         if "inplace" in str(error):
-            return "The optimizer steps between the forward pass and backward. First backward, which needs the old numbers."
+            return (
+                "The optimizer steps between the forward pass and backward. First backward, "
+                "which needs the old numbers."
+            )
         if "does not require grad" in str(error):
-            return "Nothing that the loss depends on trains. Once all is frozen, thaw lora_A and lora_B: p.requires_grad_(True)."
+            return (
+                "Nothing that the loss depends on trains. Once all is frozen, thaw lora_A and lora_B: "
+                "p.requires_grad_(True)."
+            )
         raise
     if not toy.asked:
         raise Unsolved
@@ -202,8 +224,8 @@ def exercise_03_5(train: Callable[[Any, Any, float], Any]) -> str | None:
         return "The model was in eval mode, in which layers for training alone do nothing: call model.train() first."
     if any(p.grad is not None for name, p in toy.named_parameters() if name in before):
         return Remark(
-            "One thing to know: the base got gradients that nobody used. model.requires_grad_(False), and True again for "
-            "lora_A and lora_B, saves their memory."
+            "One thing to know: the base got gradients that nobody used. model.requires_grad_(False), and True again "
+            "for lora_A and lora_B, saves their memory."
         )
     return mistake
 
@@ -240,11 +262,17 @@ def _mistake(toy: _Toy, losses: Sequence[float]) -> str | None:
         ({"shift": False}, _NOT_SHIFTED),
         (
             {"mask": False},
-            'The model never hears which tokens are padding, and reads them as text: give it batch["attention_mask"], too.',
+            (
+                "The model never hears which tokens are padding, and reads them as text: give it "
+                'batch["attention_mask"], too.'
+            ),
         ),
         (
             {"clip": True},
-            "You cut the gradient's length (clip_grad_norm_) before the step. Many recipes do; this loop leaves it as it is.",
+            (
+                "You cut the gradient's length (clip_grad_norm_) before the step. Many recipes do; "
+                "this loop leaves it as it is."
+            ),
         ),
         ({"kind": torch.optim.SGD}, "That is plain gradient descent (SGD). Use torch.optim.AdamW."),
         ({"rate": 1e-3}, "You left AdamW its own learning rate, 0.001: give it lr=learning_rate."),
@@ -252,7 +280,8 @@ def _mistake(toy: _Toy, losses: Sequence[float]) -> str | None:
         (
             {"decay": 0.01},
             Remark(
-                "One thing to know: by default AdamW also shrinks what it trains a little; weight_decay=0 turns that off."
+                "One thing to know: by default AdamW also shrinks what it trains a little; "
+                "weight_decay=0 turns that off."
             ),
         ),
     ]
@@ -268,8 +297,8 @@ def _mistake(toy: _Toy, losses: Sequence[float]) -> str | None:
 
 
 _NOTHING_MOVED = (
-    "Nothing moved. The gradient was cleared before the optimizer could read it, or backward or step is missing, or the "
-    "optimizer has lora_A alone, which gets no gradient while B is zero."
+    "Nothing moved. The gradient was cleared before the optimizer could read it, or backward or step is missing, or "
+    "the optimizer has lora_A alone, which gets no gradient while B is zero."
 )
 
 

@@ -165,7 +165,8 @@ def record_spectrum(change: Changes, seed: int) -> None:
 
 
 def energies(change: Changes, adapter: Adapter, seed: int) -> dict[str, list[float]]:
-    """The share of the energy that each rank keeps, of one matrix: LoRA's change of it, full fine-tuning's, and noise."""
+    """The share of the energy that each rank keeps, of one matrix: LoRA's change of it, full fine-tuning's,
+    and noise."""
     full = change[SEEN]
     three = {
         f"LoRA's change, rank {adapter.r}": adapter.delta(SEEN),
@@ -188,8 +189,8 @@ def record_hinge(
 ) -> float:
     """What is left of what was learned when full fine-tuning's change is cut; returns it for rank 8, in percent.
 
-    By rank: the `cut` change, and the losses of LoRA `trained` at that rank and of a cut W. `whole` is the loss with the
-    uncut change, `before` the base, `curves` what `energies` returned.
+    By rank: the `cut` change, and the losses of LoRA `trained` at that rank and of a cut W. `whole` is the loss with
+    the uncut change, `before` the base, `curves` what `energies` returned.
     """
     left = {r: 100 * learned(before, loss, whole) for r, (_, loss) in cut.items()}
     record("whole.loss", whole, "nats")
@@ -204,9 +205,10 @@ def record_hinge(
     rows = "; ".join(f"rank {r}: {losses[r]:.2f} cut, {trained[r]:.2f} trained, {W_cut[r]:.1f} with W cut" for r in cut)
     show(
         pictures.hinge(curves, losses, trained, W_cut, {"the base": before.score.loss, "the whole change": whole}),
-        "by energy, eight directions hold less than half of full fine-tuning's change; by its effect, they are nearly all "
-        "of it. LoRA, trained at a rank, lies below the cut; W, cut in the same way, is off the scale. (The change is that "
-        "of the 210 matrices, without embeddings and norms, so the whole change is a little less than full fine-tuning.)",
+        "by energy, eight directions hold less than half of full fine-tuning's change; by its effect, they are nearly "
+        "all of it. LoRA, trained at a rank, lies below the cut; W, cut in the same way, is off the scale. (The change "
+        "is that of the 210 matrices, without embeddings and norms, "
+        "so the whole change is a little less than full fine-tuning.)",
         f"The energy that eight directions hold in block 15's down_proj: {at_8}. The held-out loss in nats, beside "
         f"{before.score.loss:.2f} for the base and {whole:.2f} with the whole change: {rows}.",
     )
@@ -232,7 +234,10 @@ def record_cost(held: Mapping[str, Sequence[float]], flops: tuple[int, int], tra
     in_full, by_lora = (sum(parts) / 1e6 for parts in held.values())
     show(
         pictures.bills(["weights", "gradients", "AdamW's moments"], held),
-        f"full fine-tuning holds {in_full:,.0f} MB, LoRA {by_lora:,.0f} MB, and nearly all of LoRA's share is the frozen weights.",
+        (
+            f"full fine-tuning holds {in_full:,.0f} MB, LoRA {by_lora:,.0f} MB, "
+            "and nearly all of LoRA's share is the frozen weights."
+        ),
     )
     record("memory.ratio", by_lora / in_full)
     record("compute.ratio", flops[1] / flops[0])

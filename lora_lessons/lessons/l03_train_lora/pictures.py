@@ -80,7 +80,8 @@ def hinge(
     """Above: the energy that a cut to each rank keeps. Below: the held-out loss that is left. One axis for the rank.
 
     `energy` holds curves of one matrix (LoRA's change, full fine-tuning's, noise), `cut` and `W_cut` the losses with
-    every change, or every W itself, cut to a rank, `trained` LoRA's; `ends` names those of the base and of the whole change.
+    every change, or every W itself, cut to a rank, `trained` LoRA's;
+    `ends` names those of the base and of the whole change.
     """
     figure = Figure(figsize=(7.2, 6.6))
     above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (1, 1.25)})

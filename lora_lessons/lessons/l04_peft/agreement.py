@@ -1,7 +1,7 @@
 """Our model beside PEFT's: which numbers belong together, how far apart the two are, and what is recorded of it.
 
-And what else lesson 04 looks at: pieces of installed source code, and how large adapters for real 7B shapes are, counted on
-the meta device, where shapes cost no memory.
+And what else lesson 04 looks at: pieces of installed source code, and how large adapters for real 7B shapes are,
+counted on the meta device, where shapes cost no memory.
 """
 
 from __future__ import annotations

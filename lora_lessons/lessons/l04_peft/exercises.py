@@ -22,9 +22,15 @@ def exercise_04_3(answer: Callable[[list[str], list[str]], list[str]]) -> str | 
     if set(value) & set(places):
         return "You return names of the model. Return the keys of the file that found no place in it."
     if not value:
-        return "Your function takes `module.base_model…` for `base_model…`. A key must match whole: that difference was the colleague's bug."
+        return (
+            "Your function takes `module.base_model…` for `base_model…`. A key must match whole: "
+            "that difference was the colleague's bug."
+        )
     if set(value) != set(wrapped):
-        return f"All {len(wrapped)} keys that begin with `module.` are lost. You return {len(value)}, or under other names."
+        return (
+            f"All {len(wrapped)} keys that begin with `module.` are lost. You return {len(value)}, "
+            "or under other names."
+        )
     value = answer(list(healthy), list(places))
     if set(value) == set(healthy):
         return "You call a healthy file lost. Where it says `lora_A.weight`, the model says `lora_A.default.weight`."
@@ -36,5 +42,8 @@ def exercise_04_3(answer: Callable[[list[str], list[str]], list[str]]) -> str | 
     one = healthy[:3] + [healthy[3].replace("v_proj", "v_prj")] + healthy[4:]
     value = answer(one[::-1], list(places))
     if set(value) != {one[3]}:
-        return f"With one misspelt key among {len(one)}, exactly that one is lost, in whatever order they come; you return {len(value)}."
+        return (
+            f"With one misspelt key among {len(one)}, exactly that one is lost, in whatever order they come; "
+            f"you return {len(value)}."
+        )
     return None

@@ -50,7 +50,8 @@ def by_rule(runs: Iterable[Run]) -> dict[str, list[list[Run]]]:
 
 
 def within_and_between(runs: Iterable[Run]) -> tuple[float, float]:
-    """How far the means of one alpha lie apart, at most, whatever their rank; and how far the averages of the alphas do."""
+    """How far the means of one alpha lie apart, at most, whatever their rank;
+    and how far the averages of the alphas do."""
     means: dict[float, list[float]] = {}
     for one, of_it in sweep.by_setting(runs).items():
         means.setdefault(one.lora_alpha, []).append(sweep.summary([run["loss_held_out"] for run in of_it]).mean)
@@ -59,7 +60,8 @@ def within_and_between(runs: Iterable[Run]) -> tuple[float, float]:
 
 
 def rank_1(runs: Iterable[Run], lora_alpha: float = 16) -> tuple[int, float]:
-    """In how many seeds rank 1 came last of all ranks of one alpha; and its mean loss above that of the others, in nats."""
+    """In how many seeds rank 1 came last of all ranks of one alpha; and its mean loss above that of the others,
+    in nats."""
     by_rank: dict[int, list[float]] = {}
     for run in sorted(runs, key=lambda run: run["seed"]):
         if run["lora_alpha"] == lora_alpha:
@@ -70,7 +72,8 @@ def rank_1(runs: Iterable[Run], lora_alpha: float = 16) -> tuple[int, float]:
 
 
 def at_own_rates() -> Spread:
-    """Rank 1's loss above rank 8's, seed by seed, at α = 32 and each at its own rate: two arms of the papers' recording."""
+    """Rank 1's loss above rank 8's, seed by seed, at α = 32 and each at its own rate:
+    two arms of the papers' recording."""
     return Evidence({"papers": recordings.recorded("papers")}).above("LoRA, r = 1", "LoRA")
 
 
@@ -159,7 +162,8 @@ def nearest(r: int, scale: float, learning_rate: float, among: Sequence[Tried]) 
 
 
 def losses_shown(every: Sequence[Tried]) -> tuple[float, float]:
-    """The lowest loss, and the highest that still gets a place of its own: a few very bad runs must not squeeze the rest."""
+    """The lowest loss, and the highest that still gets a place of its own:
+    a few very bad runs must not squeeze the rest."""
     losses = sorted(m.loss.mean for m in every)
     return losses[0], min(losses[-1], losses[0] + 2 * (losses[3 * len(losses) // 4] - losses[0]) + 0.01)
 

@@ -13,7 +13,8 @@ from ...experiments.sweep import Summary
 
 
 def three_knobs(d: int = 576, narrow: int = 8, wide: int = 64) -> tuple[Figure, str]:
-    """What each knob does: the rank widens B and A (d×d, to scale), α/r multiplies their product, the rate lengthens a step."""
+    """What each knob does: the rank widens B and A (d×d, to scale), α/r multiplies their product,
+    the rate lengthens a step."""
     figure = Figure(figsize=(7.2, 2.7))
     left, middle, right = figure.subplots(1, 3)
     gap = 0.05 * d
@@ -50,8 +51,9 @@ def three_knobs(d: int = 576, narrow: int = 8, wide: int = 64) -> tuple[Figure, 
         ax.set_title(title, size=12)
         ax.axis("off")
     return figure, (
-        f"three knobs. The rank is the width of B and A beside W, here {narrow}, dashed {wide}. α/r multiplies what comes "
-        "out of B and A. The learning rate is the length of a step on lesson 02's map: short steps walk down, long ones jump over the valley."
+        f"three knobs. The rank is the width of B and A beside W, here {narrow}, dashed {wide}. α/r multiplies what "
+        "comes out of B and A. The learning rate is the length of a step on lesson 02's map: short steps walk down, "
+        "long ones jump over the valley."
     )
 
 
@@ -74,7 +76,8 @@ def of_rules(loss: Lines) -> tuple[str, str]:
 
 
 def of_methods(rows: Mapping[str, Mapping[str, Summary]]) -> tuple[Figure, str, str]:
-    """A row for each method, and in it a mark and an interval for each way to run it; the first is what all are held to.
+    """A row for each method, and in it a mark and an interval for each way to run it;
+    the first is what all are held to.
 
     Vermilion: above the first one's band. Returns the finding and the numbers, too.
     """

@@ -104,7 +104,10 @@ def scale_lab_scene(
     alphas = [scale * below for scale, below in zip(scales, over, strict=True)]
     nearby = [nearest(stop, scale, learning_rate, every) for stop, scale in zip(stops, scales, strict=True)]
     words = [
-        f"{method}, r = {stop}, α = {alpha:.4g}, learning rate {learning_rate:g}: scale α/{'√r' if method == 'rsLoRA' else 'r'} = {scale:.3g}. "
+        (
+            f"{method}, r = {stop}, α = {alpha:.4g}, learning rate {learning_rate:g}: scale "
+            f"α/{'√r' if method == 'rsLoRA' else 'r'} = {scale:.3g}. "
+        )
         + _measured_words(*near)
         for stop, alpha, scale, near in zip(stops, alphas, scales, nearby, strict=True)
     ]

@@ -1,4 +1,5 @@
-"""NF4 by hand: the four steps that lesson 06 asks for, as the course writes them, and NF4 put together from the learner's.
+"""NF4 by hand: the four steps that lesson 06 asks for, as the course writes them,
+and NF4 put together from the learner's.
 
 Lesson 07 may import `nf4` (a weight to 4 bits), `back` (and back) and `ByHand` (what is kept in between).
 """
@@ -117,7 +118,8 @@ def quantized_by(made: Pieces, W: Tensor) -> ByHand:
 
 @torch.no_grad()
 def dequantized_by(made: Pieces, q: ByHand) -> Tensor:
-    """The weight that q stands for, in fp32: look the mark up, multiply by the scale; the scales first, in the same way."""
+    """The weight that q stands for, in fp32: look the mark up, multiply by the scale; the scales first,
+    in the same way."""
     # by .long(): looked up by .int() it takes several times as long
     marks = quant.dynamic_levels().to(q.packed.device)
     absmax = (in_blocks(marks[q.codes.long()], 256) * q.scale[:, None]).flatten()[: len(q.codes)] + q.mean
@@ -162,5 +164,8 @@ def _whose(read: dict[str, Any], files: dict[str, Path | None]) -> str:
     broken = [read[name] for name in open_ones if files[name]]
     yours = [name for name in read if name not in open_ones]
     solve = ", ".join(ASKED_IN[name] for name in open_ones)
-    said = f"Your own: {', '.join(yours) or 'nothing yet'}. The course's: {', '.join(open_ones)}; to use your own, solve {solve}."
+    said = (
+        f"Your own: {', '.join(yours) or 'nothing yet'}. The course's: {', '.join(open_ones)}; to use your own, "
+        f"solve {solve}."
+    )
     return " ".join([*broken, said])

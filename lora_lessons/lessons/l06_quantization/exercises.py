@@ -45,7 +45,10 @@ def exercise_06_5(levels: Callable[[float], Tensor]) -> str | None:
     if advice := _not_a_tensor(got, "marks"):
         return advice
     if got.dtype != torch.float32:
-        return f"Your marks are in {str(got.dtype).removeprefix('torch.')}: stay in 32 bits, as the weights are, or end with .float()."
+        return (
+            f"Your marks are in {str(got.dtype).removeprefix('torch.')}: stay in 32 bits, as the weights are, "
+            "or end with .float()."
+        )
     right = by_hand.nf4_levels(outermost)
     if got.shape == right.shape and torch.allclose(got, right, rtol=0, atol=1e-6):
         if not torch.allclose(levels(0.9), by_hand.nf4_levels(0.9), atol=1e-6):
@@ -55,8 +58,8 @@ def exercise_06_5(levels: Callable[[float], Tensor]) -> str | None:
         return "A mark is infinite: the bell never ends, so a share of 1 has no quantile. Stop at `outermost`."
     if int((got == 0).sum()) == 2:
         return (
-            "0 is there twice: each side begins or ends with it, and only one may keep it. Eight marks to the right of 0 "
-            "are nine quantiles from 0.5 on, because the first is 0 itself."
+            "0 is there twice: each side begins or ends with it, and only one may keep it. Eight marks to the right of "
+            "0 are nine quantiles from 0.5 on, because the first is 0 itself."
         )
     if got.numel() == 15:
         return "15 marks: there are 8 on the right and 7 on the left, beside the 0."
@@ -78,7 +81,9 @@ def exercise_06_5(levels: Callable[[float], Tensor]) -> str | None:
         [
             (right * largest, "Divide all by the largest, so that they end at 1: a block is divided by its absmax."),
             (-right.flip(0), "Turned round: 8 marks on the right of 0, and 7 on the left."),
-            (symmetric / symmetric.max(), "Sixteen quantiles in one go have no 0. Take the two sides apart: 7, the 0, and 8."),
+            (symmetric / symmetric.max(), (
+                "Sixteen quantiles in one go have no 0. Take the two sides apart: 7, the 0, and 8."
+            )),
             (symmetric, "Sixteen quantiles in one go have no 0. Take the two sides apart: 7, the 0, and 8."),
             (
                 torch.cat([-(nine[1:8].flip(0)), nine]) / largest,
@@ -86,9 +91,14 @@ def exercise_06_5(levels: Callable[[float], Tensor]) -> str | None:
             ),
             (
                 torch.cat([-(nine[2:].flip(0)), nine]) / largest,
-                "You took nine quantiles on the left and dropped two, so the mark next to 0 is missing. Take 8, and drop their 0 alone.",
+                (
+                    "You took nine quantiles on the left and dropped two, so the mark next to 0 is missing. Take 8, "
+                    "and drop their 0 alone."
+                ),
             ),
-            (torch.linspace(-1, 1, 16), "Those marks are even. The shares of the bell are even, their quantiles are not."),
+            (torch.linspace(-1, 1, 16), (
+                "Those marks are even. The shares of the bell are even, their quantiles are not."
+            )),
         ],
         atol=1e-4,
     )  # fmt: skip
@@ -97,8 +107,9 @@ def exercise_06_5(levels: Callable[[float], Tensor]) -> str | None:
 
 
 _SIX_DIGITS = (
-    "One thing to know: your marks are right to six digits, not to the last bit, so section 6 will find no matrix with the same "
-    "bits as bitsandbytes'. With `quantiles` from 0.5 to `outermost` on both sides, the left one turned round with a minus, it does."
+    "One thing to know: your marks are right to six digits, not to the last bit, so section 6 will find no matrix with "
+    "the same bits as bitsandbytes'. With `quantiles` from 0.5 to `outermost` on both sides, "
+    "the left one turned round with a minus, it does."
 )
 
 
@@ -141,7 +152,9 @@ def exercise_06_6(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
         (blocks / blocks.abs().amax(0), "You took each column's largest. A block is a row: amax(1, keepdim=True)."),
         (blocks / high, "You divided by the largest value; −2 has the largest *absolute* value: .abs() first."),
         (blocks / low, "You divided by the smallest value, which turned signs round. The absmax is of .abs()."),
-        (2 * (blocks - low) / (high - low) - 1, "You stretched each block from its lowest to its highest, so 0 has moved. Only divide."),
+        (2 * (blocks - low) / (high - low) - 1, (
+            "You stretched each block from its lowest to its highest, so 0 has moved. Only divide."
+        )),
         (blocks / blocks.abs().mean(1, keepdim=True), "You divided by the mean, not by the largest absolute value."),
     ):  # fmt: skip
         if torch.equal(codes, quant.nearest(wrong, table).long()):
@@ -151,7 +164,10 @@ def exercise_06_6(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
         if torch.equal(codes, beside.clamp(0, 15)):
             return f"You took the mark {side} each weight; the borders lie half-way between two marks."
     i = int((codes != right).any(1).nonzero()[0])
-    return f"For {[round(x, 2) for x in blocks[i].tolist()]} we expected {right[i].tolist()}; you gave {codes[i].tolist()}."
+    return (
+        f"For {[round(x, 2) for x in blocks[i].tolist()]} we expected {right[i].tolist()}; "
+        f"you gave {codes[i].tolist()}."
+    )
 
 
 def _other_grid(codes: Tensor, scaled: Tensor, table: Tensor) -> str | None:
@@ -188,17 +204,18 @@ def _for_other_blocks(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | Non
             if places := (got != right).nonzero().flatten().tolist():
                 x, place = sign * scaled[places[0]].item(), places[0]
                 return (
-                    f"Right for 16 weights, but of {len(right)} others {len(places)} get another code: {absmax * x:.3g} with "
-                    f"absmax {absmax} is {x:.3f} of it, and its code is {right[place]}, not {got[place]}."
+                    f"Right for 16 weights, but of {len(right)} others {len(places)} get another code: "
+                    f"{absmax * x:.3g} with absmax {absmax} is {x:.3f} of it, and its code is {right[place]}, "
+                    f"not {got[place]}."
                 )
     table = quant.levels("nf4")
     borders = (table[1:] + table[:-1]) / 2
     on_them = torch.cat([borders, torch.ones(1)])[None]
     if not torch.equal(to_codes(on_them, table)[0].long(), quant.nearest(on_them[0], table).long()):
         return Remark(
-            "One thing to know: a handful of our base's 106 million weights lie on a border to the last bit, and there yours "
-            "takes the other neighbour. (Distances are rounded, too; right=True counts the border itself.) Borders half-way "
-            "between the marks, and torch.bucketize as it is, agree with bitsandbytes there, too."
+            "One thing to know: a handful of our base's 106 million weights lie on a border to the last bit, and there "
+            "yours takes the other neighbour. (Distances are rounded, too; right=True counts the border itself.) "
+            "Borders half-way between the marks, and torch.bucketize as it is, agree with bitsandbytes there, too."
         )
     return None
 
@@ -217,16 +234,28 @@ def exercise_06_7(pack: Callable[[Tensor], Tensor]) -> str | None:
         if returned.ndim != 1:
             return f"Right, in shape {tuple(returned.shape)}: make it one row."
         if returned.dtype != torch.uint8:
-            return f"Right numbers, but each takes {returned.element_size()} bytes as {returned.dtype}: end with .to(torch.uint8)."
+            return (
+                f"Right numbers, but each takes {returned.element_size()} bytes as {returned.dtype}: "
+                "end with .to(torch.uint8)."
+            )
         every = torch.arange(256, dtype=torch.uint8)
         same = torch.equal(pack(quant.unpack(every)), every)
         return None if same else "Right for six codes, wrong for others: every pair of codes has a byte of its own."
     named = {
-        (178, 15, 167): "The halves are swapped: the first of two codes belongs in the upper half, 16 · first + second.",
-        (32, 183, 250): "You pair the first half of the codes with the second half. Neighbours share a byte: codes[::2], codes[1::2].",
-        (13, 15, 17): "A sum forgets which code was which: 2 + 11 is 13, and so is 11 + 2. Shift the first up by 4 bits, · 16.",
+        (178, 15, 167): (
+            "The halves are swapped: the first of two codes belongs in the upper half, 16 · first + second."
+        ),
+        (32, 183, 250): (
+            "You pair the first half of the codes with the second half. Neighbours share a byte: codes[::2], "
+            "codes[1::2]."
+        ),
+        (13, 15, 17): (
+            "A sum forgets which code was which: 2 + 11 is 13, and so is 11 + 2. Shift the first up by 4 bits, · 16."
+        ),
         (0, 240, 0): "+ binds before <<, so you shift by 4 plus the second code: (codes[::2] << 4) + codes[1::2].",
-        (11, 15, 15): "The first code was not shifted, so the two lie on each other: · 16, or << 4, before you join them.",
+        (11, 15, 15): (
+            "The first code was not shifted, so the two lie on each other: · 16, or << 4, before you join them."
+        ),
     }  # fmt: skip
     if len(got) != 3:
         return f"Six codes fill three bytes; you gave {len(got)}."
@@ -246,7 +275,10 @@ def exercise_06_9(double_quantize: Callable[[Tensor], tuple[Tensor, Tensor, Tens
         returned = answered(double_quantize(absmax.clone()))
     except RuntimeError as error:
         if "must match the size" in str(error):
-            return "The scales lie in a row, and each belongs to a row of 256: keep them as a column, amax(1, keepdim=True)."
+            return (
+                "The scales lie in a row, and each belongs to a row of 256: keep them as a column, amax(1, "
+                "keepdim=True)."
+            )
         raise
     if not isinstance(returned, tuple) or len(returned) != 3:
         return "Return three things: the codes, the scale of each block, and the mean."
@@ -268,12 +300,21 @@ def exercise_06_9(double_quantize: Callable[[Tensor], tuple[Tensor, Tensor, Tens
     if len(scale) != 2:
         return _named(scale, [
             ((absmax - mean).abs().max()[None], "That is one scale for all 300: blocks of 256 have one each."),
-            (by_hand.in_blocks(absmax - mean, 64).abs().amax(1), "Those blocks hold 64 scales. Here they hold 256: the weights' own scales are few."),
+            (by_hand.in_blocks(absmax - mean, 64).abs().amax(1), (
+                "Those blocks hold 64 scales. Here they hold 256: the weights' own scales are few."
+            )),
         ]) or f"300 scales make two blocks of 256, and each has one scale; you gave {len(scale)}."  # fmt: skip
     named: list[tuple[Tensor, str]] = [
-        (by_hand.in_blocks(absmax, 256).abs().amax(1), "Subtract the mean first. All scales are positive, so without that half of the 8-bit marks go unused."),
-        ((by_hand.in_blocks(absmax, 256) - mean).abs().amax(1), "The zeros that fill the last block were there when you subtracted the mean, and became its largest: subtract first, then in_blocks."),
-        (by_hand.in_blocks(absmax - mean, 256).amax(1), "A scale below the mean is negative now: .abs() before the maximum."),
+        (by_hand.in_blocks(absmax, 256).abs().amax(1), (
+            "Subtract the mean first. All scales are positive, so without that half of the 8-bit marks go unused."
+        )),
+        ((by_hand.in_blocks(absmax, 256) - mean).abs().amax(1), (
+            "The zeros that fill the last block were there when you subtracted the mean, and became its largest: "
+            "subtract first, then in_blocks."
+        )),
+        (by_hand.in_blocks(absmax - mean, 256).amax(1), (
+            "A scale below the mean is negative now: .abs() before the maximum."
+        )),
     ]  # fmt: skip
     if not torch.allclose(scale, right[1]):
         return (
@@ -285,8 +326,12 @@ def exercise_06_9(double_quantize: Callable[[Tensor], tuple[Tensor, Tensor, Tens
     if not torch.equal(codes[:300].long(), right[0][:300].long()):
         even = (blocks / returned[1].view(-1, 1) * 127).round()
         return _named(codes.float(), [
-            (quant.eight_bit(blocks).flatten(), "Divide each block by its scale before quant.eight_bit: its marks reach from −1 to 1."),
-            (even.flatten(), "Those are even steps. bitsandbytes' 256 marks crowd around 0: quant.eight_bit knows them."),
+            (quant.eight_bit(blocks).flatten(), (
+                "Divide each block by its scale before quant.eight_bit: its marks reach from −1 to 1."
+            )),
+            (even.flatten(), (
+                "Those are even steps. bitsandbytes' 256 marks crowd around 0: quant.eight_bit knows them."
+            )),
         ]) or "The codes are quant.eight_bit of each block divided by its scale."  # fmt: skip
     equal = torch.full((300,), 0.25)
     codes, scale, mean = double_quantize(equal)

@@ -1,4 +1,5 @@
-"""Pictures of lesson 06, each with its sentences: a corner rounded twice, marks and weights, a block's bytes, errors and losses."""
+"""Pictures of lesson 06, each with its sentences: a corner rounded twice, marks and weights, a block's bytes,
+errors and losses."""
 
 from __future__ import annotations
 
@@ -32,13 +33,15 @@ def three_patches(W: Tensor, one_ruler: Tensor, in_blocks: Tensor) -> tuple[Figu
     whole = (one_ruler == 0).float().mean()
     words = (
         f"A corner of {rows}×{columns} weights, negative ones orange, positive ones purple, 0 white. With one ruler "
-        f"{empty['4 bits, one ruler']:.0%} of them are exactly 0 ({whole:.0%} of the whole matrix); with NF4 in blocks {empty['4 bits, NF4 in blocks']:.0%} are."
+        f"{empty['4 bits, one ruler']:.0%} of them are exactly 0 ({whole:.0%} of the whole matrix); with NF4 in blocks "
+        f"{empty['4 bits, NF4 in blocks']:.0%} are."
     )
     return figure, words
 
 
 def bell_and_levels(codebooks: Mapping[str, Tensor], scaled: Tensor) -> tuple[Figure, str]:
-    """The bell that NF4 assumes (its 97% quantile at 1), the weights of real blocks over it, and each codebook's marks below."""
+    """The bell that NF4 assumes (its 97% quantile at 1), the weights of real blocks over it,
+    and each codebook's marks below."""
     figure = Figure(figsize=(7.2, 3.8))
     ax = figure.subplots()
     x = torch.linspace(-1, 1, 400)
@@ -59,9 +62,10 @@ def bell_and_levels(codebooks: Mapping[str, Tensor], scaled: Tensor) -> tuple[Fi
     ax.grid(visible=False)
     nf4 = codebooks["NF4"]
     words = (
-        f"NF4's marks stand close together near 0, {nf4[8]:.3f} apart, and up to {nf4[15] - nf4[14]:.3f} apart outside; int4's are "
-        "evenly spaced, 0.143 apart; FP4 has a few very close to 0 and large gaps outside. Half of the weights lie within "
-        f"{scaled.abs().quantile(0.5):.2f} of 0; of the bell, half lies within {_half_of_the_bell():.2f}."
+        f"NF4's marks stand close together near 0, {nf4[8]:.3f} apart, and up to {nf4[15] - nf4[14]:.3f} apart "
+        "outside; int4's are evenly spaced, 0.143 apart; FP4 has a few very close to 0 and large gaps outside. Half of "
+        f"the weights lie within {scaled.abs().quantile(0.5):.2f} of 0; of the bell, half lies within "
+        f"{_half_of_the_bell():.2f}."
     )
     return figure, words
 
@@ -122,7 +126,8 @@ def _strip(ax: Any, y: float, values: Tensor, width: int) -> None:
 
 
 def error_against_loss(errors: Mapping[str, float], rises: Mapping[str, Sequence[float]]) -> tuple[Figure, str]:
-    """A dot a codebook: how far the weights are off, and how far the loss rose, its mean with the 95% interval over passages."""
+    """A dot a codebook: how far the weights are off, and how far the loss rose,
+    its mean with the 95% interval over passages."""
     figure = Figure(figsize=(7.2, 3.9))
     ax = figure.subplots()
     words = []

@@ -39,7 +39,8 @@ class Bench(NamedTuple):
 
 
 def codebook_bench_run(W: Tensor, codebook: str, blocksize: int, outlier: float) -> Bench:
-    """The first BENCH weights of W, one of them made `outlier` standard deviations large (0: left alone), to 4 bits and back.
+    """The first BENCH weights of W, one of them made `outlier` standard deviations large (0: left alone),
+    to 4 bits and back.
 
     Raises ValueError where W is too small, or a setting cannot be.
     """
@@ -116,8 +117,9 @@ def _bench_words(run: Bench, codebook: str, blocksize: int, outlier: float) -> s
     what_else = f"not counting the outlier ({blocksize - 1:,} neighbours)" if outlier else f"{blocksize:,} weights"
     far = "" if run.far is None else f" In all other blocks: {run.far:.1%}."
     return (
-        f"{codebook.upper()}, blocks of {blocksize}, {quant.bits_per_parameter(blocksize):.4g} bits per parameter. {what} "
-        f"Relative error of its {'block' if outlier else 'first block'}, {what_else}: {run.near:.1%}, with {run.used} of {len(quant.levels(codebook))} levels in use.{far}"
+        f"{codebook.upper()}, blocks of {blocksize}, {quant.bits_per_parameter(blocksize):.4g} bits per parameter. "
+        f"{what} Relative error of its {'block' if outlier else 'first block'}, {what_else}: {run.near:.1%}, with "
+        f"{run.used} of {len(quant.levels(codebook))} levels in use.{far}"
     )
 
 

@@ -58,7 +58,8 @@ class MyQLoRA(nn.Module):
 
 
 def my_qlora() -> type[nn.Module]:
-    """The class that trains: the learner's MyQLoRA where the check of exercise 07.5 still finds it right, or the course's."""
+    """The class that trains: the learner's MyQLoRA where the check of exercise 07.5 still finds it right,
+    or the course's."""
     return own_layer("my_qlora", "MyQLoRA", "07.5", MyQLoRA)
 
 
@@ -72,8 +73,8 @@ def attach(
 ) -> None:
     """Freeze `model` and put a QLoRA `layer` in the place of the named Linears (all but the output head), in place.
 
-    One at a time, so that no more than one W is there packed and unpacked; with progress. Raises ValueError where adapters
-    are on already, or the layer keeps its packed W where it cannot be found.
+    One at a time, so that no more than one W is there packed and unpacked; with progress. Raises ValueError where
+    adapters are on already, or the layer keeps its packed W where it cannot be found.
     """
     if any("lora_" in name for name, _ in model.named_parameters()):
         raise ValueError("this model has its adapters already: load the base anew and go on from there.")
@@ -92,7 +93,8 @@ def attach(
 
 @torch.no_grad()
 def as_the_courses(model: nn.Module, dtype: torch.dtype) -> None:
-    """Replace every layer that `attach` made by the course's, with the same A and B and W unpacked once in `dtype`, in place.
+    """Replace every layer that `attach` made by the course's, with the same A and B and W unpacked once in `dtype`,
+    in place.
 
     So the model can be saved and answers quickly: a packed W would be unpacked anew for every word.
     """
@@ -159,7 +161,8 @@ def packed_bytes(layer: Any) -> int:
 
 
 def kept(product: Callable[[Tensor], Tensor], x: Tensor, holds: Any) -> int:
-    """Bytes that live on after `product(x)` besides its output, x, and what `holds`, a layer or a packed W, holds anyway.
+    """Bytes that live on after `product(x)` besides its output, x, and what `holds`, a layer or a packed W,
+    holds anyway.
 
     The tape also sees what is put on ctx, where PyTorch's saved-tensor hooks do not look. Tables that are made once,
     at the first product, do not count.

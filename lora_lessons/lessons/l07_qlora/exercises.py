@@ -77,8 +77,9 @@ def _kept(answer: Any, q: ByHand) -> str | None:
     if kept < D * K:
         return None
     return (
-        f"h is right, but after forward {kept:,} bytes more are held than before, and W unpacked is {UNPACKED:,}: W is kept for "
-        "backward, so nothing is saved. Keep q alone (ctx.q = q), which is there anyway, and unpack it again in backward."
+        f"h is right, but after forward {kept:,} bytes more are held than before, and W unpacked is {UNPACKED:,}: W is "
+        "kept for backward, so nothing is saved. Keep q alone (ctx.q = q), which is there anyway, "
+        "and unpack it again in backward."
     )
 
 
@@ -110,7 +111,10 @@ def _backward(answer: Any, q: ByHand) -> str | None:
     if not torch.allclose(got.float(), g @ W, atol=1e-4):
         return "∂L/∂x has the right shape and wrong numbers. It is g @ W, and nothing else."
     if any(one is not None for one in pair[1:]):
-        return "You return a gradient for W, too. It is frozen: computing that gradient is work for nothing. Return None for q."
+        return (
+            "You return a gradient for W, too. It is frozen: computing that gradient is work for nothing. "
+            "Return None for q."
+        )
     if len(pair) != 2:
         return "backward returns one value for each argument of forward: x's gradient, and None for q."
     return None
@@ -128,8 +132,8 @@ def _as_given(answer: Any, q: ByHand) -> str | None:
         h = None
     if h is None or h.dtype != torch.bfloat16 or grads[0].dtype != torch.bfloat16:
         return (
-            "Right in 32 bits. But x, and with it g, may come in 16: unpack W to their dtype, back(q).to(x.dtype) in forward "
-            "and .to(g.dtype) in backward."
+            "Right in 32 bits. But x, and with it g, may come in 16: unpack W to their dtype, back(q).to(x.dtype) in "
+            "forward and .to(g.dtype) in backward."
         )
     g, q = torch.randn(2, 5, 64), nf4(torch.randn(64, K))
     several: Any = _input(2, 5)
@@ -221,7 +225,10 @@ def _parts(layer: Any, linear: nn.Linear) -> str | None:
                 f"{name} is a {type(part).__name__}, and must be an nn.Parameter of shape {letters}, or an nn.Linear."
             )
         if part.dtype != torch.float32:
-            return f"{name} is in {str(part.dtype).removeprefix('torch.')}: keep it in 32 bits, or small steps are rounded away."
+            return (
+                f"{name} is in {str(part.dtype).removeprefix('torch.')}: keep it in 32 bits, "
+                "or small steps are rounded away."
+            )
         if tuple(part.shape) != shape:
             return (
                 f"{name} is {'×'.join(map(str, part.shape))}, and must be {letters}, here {'×'.join(map(str, shape))}."
@@ -234,8 +241,8 @@ def _parts(layer: Any, linear: nn.Linear) -> str | None:
     held = [t for t in by_hand.tensors_in(layer) if t.numel() >= D * K and t.is_floating_point()]
     if held:
         return (
-            f"The layer still holds W unpacked, {held[0].nbytes:,} bytes, so nothing is saved. Keep nf4(linear.weight), and "
-            "neither linear nor its weight."
+            f"The layer still holds W unpacked, {held[0].nbytes:,} bytes, so nothing is saved. Keep "
+            "nf4(linear.weight), and neither linear nor its weight."
         )
     return f"{next(iter(trains))} trains, too. Only lora_A and lora_B should." if trains else None
 
@@ -248,7 +255,10 @@ def _start(seen: Seen) -> str | None:
     if B.any():
         return "B does not start at zero, so the layer changes the model before it has learned anything."
     if (times := float(A.square().mean().sqrt()) * math.sqrt(K)) > LARGEST:
-        return f"A starts {times:.0f} times larger than 1/√k, so every step would be as many times too large: divide by math.sqrt(k)."
+        return (
+            f"A starts {times:.0f} times larger than 1/√k, so every step would be as many times too large: "
+            "divide by math.sqrt(k)."
+        )
     if times < SMALLEST:
         return f"A starts {1 / times:,.0f} times smaller than 1/√k, so B's first gradients are as many times too small."
     x = _input()
@@ -267,7 +277,10 @@ def _start(seen: Seen) -> str | None:
     except RuntimeError as error:
         if "Boolean value of Tensor" not in str(error):
             raise
-        return "Whether there is a bias is asked by `if self.bias is not None`: a tensor of many numbers is neither true nor false."
+        return (
+            "Whether there is a bias is asked by `if self.bias is not None`: "
+            "a tensor of many numbers is neither true nor false."
+        )
     if h is None:
         return "__init__ is right. forward returns nothing yet: it returns h, one row for each row of x."
     Wx, _ = seen.right(x)
@@ -329,8 +342,9 @@ def _keeps_nothing(layer: Any) -> str | None:
     if kept < D * K:
         return None
     return (
-        f"Its numbers are right, but after forward {kept:,} bytes more are held than before, and W unpacked is {UNPACKED:,}: "
-        "PyTorch keeps it for the way back. Multiply with PackedProduct.apply(x, …), which keeps the codes alone."
+        f"Its numbers are right, but after forward {kept:,} bytes more are held than before, and W unpacked is "
+        f"{UNPACKED:,}: PyTorch keeps it for the way back. Multiply with PackedProduct.apply(x, …), "
+        "which keeps the codes alone."
     )
 
 
@@ -339,7 +353,10 @@ def _in_16_bits(answer: Any) -> str | None:
     layer = answer(nn.Linear(K, D).bfloat16(), R, ALPHA)
     A, B = (own_code.learned(layer, name) for name in ("lora_A", "lora_B"))
     if {A.dtype, B.dtype} != {torch.float32}:
-        return "On a base in 16 bits your A and B are in 16 bits, too. They stay in 32: a small step would be rounded away."
+        return (
+            "On a base in 16 bits your A and B are in 16 bits, too. They stay in 32: "
+            "a small step would be rounded away."
+        )
     with torch.no_grad():  # in bf16 1025 is 1024, and the update nothing
         A.copy_(torch.tensor([1025.0, -1024.0]).repeat(K // 2))
         B.copy_(torch.tensor([1025.0, -1024.0, 0.0]))
@@ -353,8 +370,8 @@ def _in_16_bits(answer: Any) -> str | None:
         return "x comes in 16 bits and your h goes out in 32, so the next layer would fail: return h.to(x.dtype)."
     if not torch.allclose(h.float(), torch.tensor(ALPHA / R * K / 2), rtol=0.1):
         return (
-            "On a base in 16 bits your update is computed in 16 bits, too, where 1025 is rounded to 1024. Take x.float(), A and "
-            "B as they are, and go to x's dtype at the very end."
+            "On a base in 16 bits your update is computed in 16 bits, too, where 1025 is rounded to 1024. Take "
+            "x.float(), A and B as they are, and go to x's dtype at the very end."
         )
     return None
 

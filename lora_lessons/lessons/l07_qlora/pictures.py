@@ -130,7 +130,7 @@ def over_one_step(on: Ledger, off: Ledger, model: str) -> tuple[Figure, str]:
         f"{moment} {on.moments[moment].total / GB:.1f} ({off.moments[moment].total / GB:.1f})" for moment in MOMENTS
     ]
     return figure, (
-        f"a QLoRA step of {model}, one text of 1,024 tokens, planned. GB with checkpointing, and without it in brackets: "
-        f"{', '.join(said)}. The weights take {weights:.1f} of them at every moment; without checkpointing the peak is "
-        f"{'also ' if list(MOMENTS)[without] == on.moment else ''}the {list(MOMENTS)[without]}."
+        f"a QLoRA step of {model}, one text of 1,024 tokens, planned. GB with checkpointing, and without it in "
+        f"brackets: {', '.join(said)}. The weights take {weights:.1f} of them at every moment; without checkpointing "
+        f"the peak is {'also ' if list(MOMENTS)[without] == on.moment else ''}the {list(MOMENTS)[without]}."
     )

@@ -1,7 +1,7 @@
 """The bill of a training step beside what cards hold: of several methods in a picture, of one in a widget.
 
-In the widget you choose a model, a method and a card, and slide the length of the text: `fit_scene` works everything out, and
-controls stand over it. At the end: what of it lives on the web.
+In the widget you choose a model, a method and a card, and slide the length of the text: `fit_scene` works everything
+out, and controls stand over it. At the end: what of it lives on the web.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
 from ...drawing import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, label
 
 FULL_PASSES = "Full fine-tuning of a 7B is too large for nearly every card; LoRA and QLoRA leave the weights alone."
-THREE_CAUSES = "Trainer's recipe needs more than TRL's and this course's at the weights, at the loss, and in what each block remembers."
+THREE_CAUSES = (
+    "Trainer's recipe needs more than TRL's and this course's at the weights, at the loss, "
+    "and in what each block remembers."
+)
 CARDS = ("RTX 3060", "T4", "RTX 3090", "RTX 4090", "RTX 5090", "A100 80", "H100")
 
 

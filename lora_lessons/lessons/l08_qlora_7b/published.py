@@ -87,8 +87,8 @@ def litgpt(model: str, method: str, batch_size: int, gb: float) -> Published:
 def torchtune(method: str, gib: float) -> Published:
     """torchtune's README, RTX 4090: r = 8 on all but k, bf16 throughout, packed to 2,048 tokens, the loss in chunks.
 
-    It names no measure; where its documents do (README of November 2024), it is the peak of active memory: tensors.
-    If it were the whole card, the plan would be 15% and 17% too high. A compiled loss needs no chunk in 32 bits, either.
+    It names no measure; where its documents do (README of November 2024), it is the peak of active memory: tensors. If
+    it were the whole card, the plan would be 15% and 17% too high. A compiled loss needs no chunk in 32 bits, either.
     """
     targets = ("q_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     how: dict[str, Any] = {"batch_size": 2, "adapter_dtype": "bf16", "optimizer": "adamw_fused"}
@@ -132,7 +132,8 @@ def full_bf16() -> float:
 
 
 def taken(errors: Mapping[Published, float]) -> float:
-    """How many times its plan a job took at most, of those that the margin is learned from (`planning.margin`): 1.17."""
+    """How many times its plan a job took at most, of those that the margin is learned from (`planning.margin`):
+    1.17."""
     times = sorted(1 / (1 + error) for error in errors.values())
     return times[math.ceil(QUANTILE * len(times)) - 1]
 

@@ -60,7 +60,8 @@ def job(r: int, seq: int, batch_size: int, target_modules: str | Sequence[str]) 
 
 
 def planned(model: Any, job: memory.Job) -> memory.Bill:
-    """The bill of `job` here. On a processor, Linears without an adapter stay unpacked: a layer by hand packs its own alone.
+    """The bill of `job` here. On a processor, Linears without an adapter stay unpacked:
+    a layer by hand packs its own alone.
 
     Raises as `memory.predict` does.
     """
@@ -99,8 +100,9 @@ def beforehand(model: str | Path, job: memory.Job, steps: int, profile: str = "q
     rows = job.batch_size * job.seq / run["settings"]["seq"]
     minutes = times * (run["seconds_packing"] + steps * rows * run["seconds_a_step"]) / 60
     return (
-        f"{step}; while it is rounded to 4 bits, the base takes {loaded / memory.GB:.1f} GB. At the speed of a recorded run, rounding and "
-        f"{steps} steps take about {max(1, round(minutes))} min, loading and questions aside."
+        f"{step}; while it is rounded to 4 bits, the base takes {loaded / memory.GB:.1f} GB. At the speed of a "
+        f"recorded run, rounding and {steps} steps take about {max(1, round(minutes))} min, "
+        "loading and questions aside."
     )
 
 
@@ -118,8 +120,8 @@ def download(model: str | Path) -> str:
 def choose(model: str | Path = "") -> Chosen:
     """`model`; where none is named, a 7B on a card, and the embedded base on a processor.
 
-    In NF4 on a card. On a processor as it is computed fastest, for layers that pack it. Without a hub, random weights of a
-    7B's shape take the 7B's place on a card. Raises ModelError when a model that was named cannot be loaded.
+    In NF4 on a card. On a processor as it is computed fastest, for layers that pack it. Without a hub, random weights
+    of a 7B's shape take the 7B's place on a card. Raises ModelError when a model that was named cannot be loaded.
     """
     card = models.card()
     try:
@@ -129,8 +131,8 @@ def choose(model: str | Path = "") -> Chosen:
             raise
         tokenizer = models.load(device="cpu").tokenizer
         says = (
-            f"The model could not be had ({first_line(error)}). In its place stands {STAND_IN}'s shape with random weights: its "
-            "memory and speed are true, but what it says is noise."
+            f"The model could not be had ({first_line(error)}). In its place stands {STAND_IN}'s shape with random "
+            "weights: its memory and speed are true, but what it says is noise."
         )
         return Chosen(models.random_base(STAND_IN), tokenizer, STAND_IN, "random", says)
     says = f"{base.name}, its real weights, {f'in NF4 on {card[0]}' if card else 'on the processor'}."
@@ -140,7 +142,8 @@ def choose(model: str | Path = "") -> Chosen:
 
 
 def attach(model: Any, r: int, lora_alpha: float, target_modules: str | Sequence[str], seed: int) -> float:
-    """Adapters on `model`, in place: the course's on a card; on a processor the learner's layers of lesson 07, which pack it.
+    """Adapters on `model`, in place: the course's on a card; on a processor the learner's layers of lesson 07,
+    which pack it.
 
     Returns the seconds.
     """
@@ -155,7 +158,8 @@ def attach(model: Any, r: int, lora_alpha: float, target_modules: str | Sequence
 def settings_for(model: Any, steps: int, batch_size: int, seed: int, profile: str = "quick") -> training.Settings:
     """How lesson 08 trains: checkpointing always; on a card AdamW with 8-bit moments in pageable memory.
 
-    The embedded base learns at lesson 03's rate, a 7B on a card at that of QLoRA's authors, and what lies between in between.
+    The embedded base learns at lesson 03's rate, a 7B on a card at that of QLoRA's authors,
+    and what lies between in between.
     """
     card, small = models.card() is not None, models.base_weights(model) < SMALL
     rate = 4e-3 if small else 1e-3
@@ -175,8 +179,8 @@ def train(
 ) -> tuple[training.Training, int]:
     """training.train, and the bytes that it held at most: the model's tensors, and by how much the process then grew.
 
-    When memory runs out, the ledger and the next setting to try are the answer: raises TrainingStopped with both, and as
-    training.train does.
+    When memory runs out, the ledger and the next setting to try are the answer: raises TrainingStopped with both,
+    and as training.train does.
     """
     card, shape = models.card(), memory.shape_of(model.config)
     there = memory.held_bytes(by_hand.tensors_in(model))
@@ -234,9 +238,9 @@ def advice_here(shape: Any, job: memory.Job, room: float) -> str:
         less = replace(job, seq=max(1, job.seq // 2))
         change = f"seq = {less.seq}"
     return (
-        f"Planned: {_in_parts(planned(shape, job))}; {room / memory.GB:.1f} GB were free for it. Close other programs, restart "
-        "the kernel, and run again: with the same settings it goes on from its last checkpoint. If that is not enough, try "
-        f"{change} ({planned(shape, less).total / memory.GB:.1f} GB by plan) or a smaller base."
+        f"Planned: {_in_parts(planned(shape, job))}; {room / memory.GB:.1f} GB were free for it. Close other programs, "
+        "restart the kernel, and run again: with the same settings it goes on from its last checkpoint. If that is not "
+        f"enough, try {change} ({planned(shape, less).total / memory.GB:.1f} GB by plan) or a smaller base."
     )
 
 
@@ -253,7 +257,8 @@ def adapter_bytes(trainable: int) -> int:
 
 
 def record_needs(bills: Mapping[str, memory.Bill], usual: memory.Bill, trl: memory.Bill) -> None:
-    """What each method needs by plan, in GB, QLoRA also by Trainer's recipe and TRL's, and why the usual one needs more."""
+    """What each method needs by plan, in GB, QLoRA also by Trainer's recipe and TRL's,
+    and why the usual one needs more."""
     unit = "GB planned, Qwen2.5-7B, 1,024 tokens, checkpointing"
     record("needs.full_fp32", bills["full, 32-bit"].total / memory.GB, unit)
     record("needs.full_bf16", bills["full, 16-bit"].total / memory.GB, unit)
@@ -306,8 +311,8 @@ def keep_story(
 ) -> None:
     """Beside the adapter in `folder`: what the run was, took and came to, as `real_base` reads it.
 
-    `said` is a question and the answers before and after, `losses` are the two held-out ones, `packing` is in seconds, and
-    `held` the bytes that training held.
+    `said` is a question and the answers before and after, `losses` are the two held-out ones, `packing` is in seconds,
+    and `held` the bytes that training held.
     """
     found = machine.stamp() | {
         "what": f"LoRA on {chosen.name} in NF4, {len(run.losses)} steps by lesson 08",
@@ -370,7 +375,8 @@ def record_file(written: int, promised: int, millions: Mapping[int, float]) -> N
 
 
 def recorded() -> dict[str, dict[str, Any]]:
-    """The recordings of a 7B, by file name: each says its machine, date, versions, and whether its weights were real."""
+    """The recordings of a 7B, by file name: each says its machine, date, versions,
+    and whether its weights were real."""
     files = sorted([*measurements().glob("seven_b_*.json"), *measurements().glob("gpu_check_*.json")])
     return {path.stem: recordings.read(path) for path in files}
 

@@ -23,12 +23,15 @@ def exercise_09_1(add: Callable[[Sequence[tuple[Tensor, Tensor, float]]], tuple[
         got = answered(add([(A.clone(), B.clone(), weight) for A, B, weight in parts]))
     except (RuntimeError, ValueError) as error:
         if "cat" in str(error).lower() or "Sizes of tensors must match" in str(error):
-            return "One of the two is stacked along the wrong side: the A's on top of one another (dim=0), the B's side by side (dim=1)."
+            return (
+                "One of the two is stacked along the wrong side: the A's on top of one another (dim=0), "
+                "the B's side by side (dim=1)."
+            )
         if re.search("math domain|nonnegative", str(error)):
             return _ROOT
         return (
-            "The two have different ranks, so A₁ + A₂ cannot be formed, and need not: put the A's on top of one another and "
-            f"the B's side by side (PyTorch says: {str(error).splitlines()[0]})."
+            "The two have different ranks, so A₁ + A₂ cannot be formed, and need not: put the A's on top of one "
+            f"another and the B's side by side (PyTorch says: {str(error).splitlines()[0]})."
         )
     if not isinstance(got, (tuple, list)) or len(got) != 2 or not all(isinstance(part, Tensor) for part in got):
         return "Return two tensors, A and then B."
@@ -36,7 +39,10 @@ def exercise_09_1(add: Callable[[Sequence[tuple[Tensor, Tensor, float]]], tuple[
     if A.shape == (5, 5) and B.shape == (5, 6):
         return "A and B the other way round: A is r×k, B is d×r, and A comes first."
     if A.shape != (5, 6) or B.shape != (5, 5):
-        return f"For ranks 2 and 3 the sum has rank 5: A is 5×6 and B is 5×5 here. You gave {tuple(A.shape)} and {tuple(B.shape)}."
+        return (
+            "For ranks 2 and 3 the sum has rank 5: A is 5×6 and B is 5×5 here. "
+            f"You gave {tuple(A.shape)} and {tuple(B.shape)}."
+        )
     delta = B @ A
     if delta.is_complex() or bool(delta.isnan().any()):
         return _ROOT
@@ -73,17 +79,23 @@ def exercise_09_3(merge_and_back: Callable[[Tensor, Tensor], tuple[Tensor, Tenso
     if merged.dtype != torch.bfloat16 or back.dtype != torch.bfloat16:
         return "The model's weight is bf16 and stays so: .to(W.dtype) after adding."
     if merged is back or (torch.equal(merged, back) and not torch.equal(merged, W)):
-        return "Both are the same tensor: a second name for W is no copy, and adding in place changes both. W.clone() is one."
+        return (
+            "Both are the same tensor: a second name for W is no copy, and adding in place changes both. W.clone() "
+            "is one."
+        )
     if torch.equal(merged, W):
         return "The merged weight is W itself: ΔW is missing in it."
     if not torch.equal(back, W):
         wrong = int((back != W).sum())
         return (
-            f"{wrong:,} of {W.numel():,} weights did not come back: W + ΔW was rounded to bf16, and what rounding took no "
-            "subtraction returns. Keep a copy of W."
+            f"{wrong:,} of {W.numel():,} weights did not come back: W + ΔW was rounded to bf16, and what rounding took "
+            "no subtraction returns. Keep a copy of W."
         )
     if isinstance(again, tuple) and not torch.equal(again[1], W):
-        return "It works for this small ΔW and not for a large one: (W + ΔW) - ΔW is rounded in fp32, too. Keep a copy of W."
+        return (
+            "It works for this small ΔW and not for a large one: (W + ΔW) - ΔW is rounded in fp32, too. "
+            "Keep a copy of W."
+        )
     if not torch.equal(merged, (W.float() + delta).to(W.dtype)):
         return "W came back, but the merged weight is not W + ΔW: add in fp32, then round once."
     return None
@@ -109,7 +121,7 @@ def exercise_09_4(merge: Callable[[Tensor, Tensor], quant.Quantized]) -> str | N
     again = quant.dequantize(quant.quantize((W4 + delta).bfloat16(), "nf4")).float()
     if float((result - again).abs().mean()) < 1e-4:
         return (
-            f"Round, merge, round again: {share:.0%} of ΔW is left. The 4-bit base lies exactly on its marks, and rounding "
-            "puts it back there. Start from the 16-bit W."
+            f"Round, merge, round again: {share:.0%} of ΔW is left. The 4-bit base lies exactly on its marks, and "
+            "rounding puts it back there. Start from the 16-bit W."
         )
     return f"{share:.0%} of ΔW is in the result. It should be about 100%: W + ΔW, added once, then rounded once."

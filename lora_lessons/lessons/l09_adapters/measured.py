@@ -1,4 +1,5 @@
-"""What lesson 09 measures and records: scorecards, prompts, mixtures, what a mixer says; of its side trip, what a merge leaves."""
+"""What lesson 09 measures and records: scorecards, prompts, mixtures, what a mixer says; of its side trip,
+what a merge leaves."""
 
 from __future__ import annotations
 
@@ -130,7 +131,8 @@ def blend(parts: Mapping[str, float]) -> str:
 
 
 def rows(recorded: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The recorded answers as the mixer's page looks them up: by its CHOICE, with NONE and 1 for an adapter that is not there."""
+    """The recorded answers as the mixer's page looks them up: by its CHOICE,
+    with NONE and 1 for an adapter that is not there."""
     looked_up = []
     for row in recorded["rows"]:
         parts: dict[str, float] = row["parts"]

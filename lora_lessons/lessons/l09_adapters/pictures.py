@@ -1,4 +1,5 @@
-"""Pictures of lesson 09: scorecards, prompts beside adapters, an adapter at each scale, and what merging leaves of it."""
+"""Pictures of lesson 09: scorecards, prompts beside adapters, an adapter at each scale,
+and what merging leaves of it."""
 
 from __future__ import annotations
 
@@ -137,7 +138,8 @@ def left_by_size(nf4: Mapping[float, float], bf16: Mapping[float, float]) -> Fig
 
 
 def merge_paths(paths: Mapping[str, tuple[float, float]]) -> Figure:
-    """A row a path: how far its next-token distribution is from the unmerged model's (KL); its size in MB, in a column."""
+    """A row a path: how far its next-token distribution is from the unmerged model's (KL); its size in MB,
+    in a column."""
     figure = Figure(figsize=(7.2, 1.2 + 0.5 * len(paths)))
     ax = figure.subplots()
     most = max(kl for kl, _ in paths.values())

@@ -165,7 +165,8 @@ def adapter_mixer(
     samples: Mapping[str, Sample] | None = None,
     recorded: Mapping[str, Any] | None = None,
 ) -> Mixer:
-    """Mix the adapters in `known` on `base`; `samples` are recorded answers to show first, `recorded` all that a page plays.
+    """Mix the adapters in `known` on `base`; `samples` are recorded answers to show first,
+    `recorded` all that a page plays.
 
     Raises ValueError for no adapter, or one that does not fit the base.
     """

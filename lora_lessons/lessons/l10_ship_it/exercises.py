@@ -38,7 +38,10 @@ def exercise_10_1(in_pairs: Callable[[Tensor, int], Tensor]) -> str | None:
     if order == [0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11]:
         return "You paired rows across heads, but each head keeps to itself. Split the rows into heads first."
     if order == [0, 2, 4, 1, 3, 5, 6, 8, 10, 7, 9, 11]:
-        return "That is the way back, from llama.cpp's order to Hugging Face's. Split each head into two halves, not into pairs."
+        return (
+            "That is the way back, from llama.cpp's order to Hugging Face's. Split each head into two halves, "
+            "not into pairs."
+        )
     return f"Two heads of six rows should become {right}; yours are {order}."
 
 
@@ -52,7 +55,10 @@ def exercise_10_2(alpha_in_file: Callable[[Mapping[str, Any]], float]) -> str | 
         (8.0, "llama.cpp divides by r = 16 and gets 0.5; the adapter was trained with 8/√16 = 2, √r times as strong."),
         (
             2.0,
-            "That is the scale itself, and llama.cpp will divide it by r once more. Write the number that is 2 afterwards.",
+            (
+                "That is the scale itself, and llama.cpp will divide it by r once more. "
+                "Write the number that is 2 afterwards."
+            ),
         ),
         (0.5, "That is α/r, which llama.cpp works out by itself and would divide by r again."),
         (128.0, "Only √r is missing, not r: 128/16 is 8, α itself, and the adapter was trained with 2."),
@@ -62,7 +68,10 @@ def exercise_10_2(alpha_in_file: Callable[[Mapping[str, Any]], float]) -> str | 
     if not math.isclose(got, 32.0, rel_tol=1e-6):
         return f"llama.cpp would scale by {got:.4g}/16 = {got / 16:.4g}; the adapter was trained with 8/√16 = 2."
     if not math.isclose(other := alpha_in_file(plain), 8.0):
-        return f"Right for rsLoRA. Without it both programs divide by r, so alpha stays 8; with your {other:.4g} it is √r times too strong."
+        return (
+            "Right for rsLoRA. Without it both programs divide by r, so alpha stays 8; "
+            f"with your {other:.4g} it is √r times too strong."
+        )
     if not math.isclose(alpha_in_file(rs | {"r": 64, "lora_alpha": 16}), 128.0):
         return "That is right for r = 16 but wrong for r = 64: use √r, not 4."
     if not math.isclose(other := alpha_in_file(plain | {"r": 64, "lora_alpha": 16}), 16.0):
@@ -97,13 +106,19 @@ def exercise_10_3(bad_prompts: Callable[[Tensor, Tensor, float], list[int]]) -> 
             return "That is right here, but rows that differ by 0.0005 are bad at limit 0.0001: use `limit`."
         return None
     if flagged in ([], [4]):  # a NaN counts as the largest
-        return "The wrong rows passed. The winning token is the same in every row, as it was for the colleague: compare all logits."
+        return (
+            "The wrong rows passed. The winning token is the same in every row, as it was for the colleague: "
+            "compare all logits."
+        )
     if flagged == [0, 2]:
         return "Turned round: those are the rows that agree."
     if flagged == [0, 1, 2, 3, 4, 5]:
         return "You flagged every row, even those that differ by rounding alone: allow `limit`."
     if 4 not in flagged and 3 in flagged and 1 in flagged:
-        return "Row 4 holds a NaN and passed: a comparison with NaN is always False. Ask whether it is within the limit, and negate."
+        return (
+            "Row 4 holds a NaN and passed: a comparison with NaN is always False. Ask whether it is within the limit, "
+            "and negate."
+        )
     if 1 not in flagged:
         return "Row 1 passed, where one logit is 5 too low: take the absolute difference."
     if 3 not in flagged:

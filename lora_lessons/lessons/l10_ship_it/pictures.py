@@ -30,7 +30,10 @@ def gaps(off: Mapping[str, float], same: Mapping[str, int], prompts: int, limit:
     title = "The words pass, the logits do not" if wrong else "Every file gives PEFT's logits"
     ax.set_title(title)
     count = "1 file is" if len(wrong) == 1 else f"{len(wrong)} files are"
-    finding = f"{count} far outside the limit, although the likeliest token, which is all that a text shows, is often the same."
+    finding = (
+        f"{count} far outside the limit, although the likeliest token, which is all that a text shows, "
+        "is often the same."
+    )
     numbers = " ".join(
         f"{name}: largest difference {gap:.2g}, same token {same[name]} of {prompts}." for name, gap in off.items()
     )
@@ -61,4 +64,7 @@ def row_order(order: Sequence[int]) -> Figure:
 def row_order_in_words(order: Sequence[int]) -> str:
     """What `row_order` shows."""
     ours, theirs = " ".join(map(str, range(len(order)))), " ".join(map(str, order))
-    return f"Hugging Face keeps the rows as {ours}, llama.cpp as {theirs}: rows that are turned together become neighbours."
+    return (
+        f"Hugging Face keeps the rows as {ours}, llama.cpp as {theirs}: "
+        "rows that are turned together become neighbours."
+    )

@@ -34,16 +34,34 @@ def exercise_11_4(q4_0: Callable[[Tensor], Tensor]) -> str | None:
     right, absmax = largest_of(blocks), blocks.abs().amax(1, keepdim=True)
     for wrong, advice in (
         (W, "Nothing is rounded: divide by the step, then .round()."),
-        (marked(absmax, 7, -7), "Those are int4's 15 marks, from lesson 06. Q4_0 has a 16th, −8, and the largest weight lies on it: largest / -8."),
-        (marked(absmax, 8), "With a step from the absmax, a largest weight that is positive would need the mark 8, which is not there. Keep the weight's sign: largest / -8."),
+        (marked(absmax, 7, -7), (
+            "Those are int4's 15 marks, from lesson 06. Q4_0 has a 16th, −8, and the largest weight lies on it: "
+            "largest / -8."
+        )),
+        (marked(absmax, 8), (
+            "With a step from the absmax, a largest weight that is positive would need the mark 8, which is not there. "
+            "Keep the weight's sign: largest / -8."
+        )),
         (marked(right, 8), "That puts the largest weight on 8, which is no mark. The step is largest / -8."),
-        (marked(absmax, -8), "That step is always negative. The largest weight then lies on −8 only where it is positive: keep its sign."),
-        (marked(blocks.amax(1, keepdim=True)), "−5 is the largest of its block by *absolute* value: take .abs() before .argmax(1)."),
-        (marked(right, high=8), "A weight nearly as large with the other sign lands on 8, and the last mark is 7: .clamp(-8, 7)."),
+        (marked(absmax, -8), (
+            "That step is always negative. The largest weight then lies on −8 only where it is positive: keep its sign."
+        )),
+        (marked(blocks.amax(1, keepdim=True)), (
+            "−5 is the largest of its block by *absolute* value: take .abs() before .argmax(1)."
+        )),
+        (marked(right, high=8), (
+            "A weight nearly as large with the other sign lands on 8, and the last mark is 7: .clamp(-8, 7)."
+        )),
         (marked(largest_of(W.reshape(-1, 64))), "Those blocks have 64 weights. Q4_0's have 32."),
-        ((blocks / (right / -8)).round().clamp(-8, 7).view_as(W), "Those are the marks, −8 … 7. Go back to weights: times the step."),
-        (((blocks / (right / -8)).floor().clamp(-8, 7) * (right / -8)).view_as(W), "You took the mark below; .round() takes the nearest."),
-        (((blocks / (right / -8)).trunc().clamp(-8, 7) * (right / -8)).view_as(W), "You cut the fraction off; .round() takes the nearest mark."),
+        ((blocks / (right / -8)).round().clamp(-8, 7).view_as(W), (
+            "Those are the marks, −8 … 7. Go back to weights: times the step."
+        )),
+        (((blocks / (right / -8)).floor().clamp(-8, 7) * (right / -8)).view_as(W), (
+            "You took the mark below; .round() takes the nearest."
+        )),
+        (((blocks / (right / -8)).trunc().clamp(-8, 7) * (right / -8)).view_as(W), (
+            "You cut the fraction off; .round() takes the nearest mark."
+        )),
     ):  # fmt: skip
         if torch.allclose(got, wrong, atol=1e-5):
             return advice
@@ -66,7 +84,10 @@ def exercise_11_1(pass_on: Callable[[Tensor, Tensor, int, float], Tensor]) -> st
         wanted = kept - (kept[3] - 0.5) / inverse[3, 3] * inverse[3]
         later = torch.cat([kept[:3], wanted[3:]])
         if torch.allclose(other, later, atol=1e-5):
-            return "You moved only the later weights. Here H⁻¹ still holds all columns, so all of them move; in `by_hand`, those already rounded have dropped out of it."
+            return (
+                "You moved only the later weights. Here H⁻¹ still holds all columns, so all of them move; in "
+                "`by_hand`, those already rounded have dropped out of it."
+            )
         return (
             None
             if torch.allclose(other, wanted, atol=1e-5)
@@ -91,7 +112,10 @@ def exercise_11_1(pass_on: Callable[[Tensor, Tensor, int, float], Tensor]) -> st
             return advice
     if not torch.isclose(got[0], torch.tensor(0.5), atol=1e-5):
         return f"Weight i should now be the rounded one, 0.5; it is {got[0]:.3f}."
-    return "Weight i is right, but the others are not: each moves by error / inverse[i, i] times its number in row i of H⁻¹."
+    return (
+        "Weight i is right, but the others are not: each moves by error / inverse[i, "
+        "i] times its number in row i of H⁻¹."
+    )
 
 
 @exercise("11.2", "Enlarge, round, shrink", difficulty=1, minutes=5)
@@ -131,7 +155,10 @@ def exercise_11_3(leaks: Callable[[str, str, int], bool]) -> str | None:
     if not isinstance(apart, bool):
         return f"Return True or False; you returned a {type(apart).__name__}."
     if apart:
-        return "“the cat sat on the mat today” and “a dog sat on the rug” share three words in a row at most: with n = 4 that is no leak."
+        return (
+            "“the cat sat on the mat today” and “a dog sat on the rug” share three words in a row at most: "
+            "with n = 4 that is no leak."
+        )
     if not leaks("x y z " + passage + " w", passage + " u v", 6):
         return "A passage may stand in the middle of both texts, so compare all runs of n words, not whole texts."
     if not leaks("a b c d", "z b c d", 3):

@@ -1,5 +1,6 @@
-"""What lesson 11 measures and records: Q4_0 by hand, files of every format. And for its side trip, GPTQ's and AWQ's marks:
-one layer rounded in three ways, judged on text that none of them read, and the recorded losses of the whole model.
+"""What lesson 11 measures and records: Q4_0 by hand, files of every format. And for its side trip, GPTQ's and AWQ's
+marks: one layer rounded in three ways, judged on text that none of them read,
+and the recorded losses of the whole model.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ Table = Mapping[str, Any]
 
 
 def q4_0(W: Tensor) -> Tensor:
-    """W as llama.cpp's Q4_0 keeps it, up to 16 bits of its step: marks −8 … 7 in blocks of 32, the largest weight on −8."""
+    """W as llama.cpp's Q4_0 keeps it, up to 16 bits of its step: marks −8 … 7 in blocks of 32,
+    the largest weight on −8."""
     blocks = W.reshape(-1, 32)
     step = blocks.gather(1, blocks.abs().argmax(1, keepdim=True)) / -8
     step = step.where(step != 0, torch.ones_like(step))  # a block of zeros
@@ -49,7 +51,8 @@ def same_marks(one: Tensor, other: Tensor) -> float:
 
 @torch.no_grad()
 def rise(base: Base, names: Iterable[str], rounded: Callable[[Tensor], Tensor]) -> float:
-    """How many times as large the perplexity of plain English is once every named weight is what `rounded` makes of it."""
+    """How many times as large the perplexity of plain English is once every named weight is
+    what `rounded` makes of it."""
     names = list(names)
     before = fmean(quantized_perplexity.losses(base))
     with restored(base.model, names):
@@ -150,7 +153,8 @@ def apart(values: Sequence[float]) -> bool:
 
 
 def record_table(table: Table) -> None:
-    """Record what rounding to nearest loses, how much of it GPTQ and AWQ take back, and whether they can be told apart."""
+    """Record what rounding to nearest loses, how much of it GPTQ and AWQ take back,
+    and whether they can be told apart."""
     between = gaps(table)
     record("table.rtn", lost(table), "nats above the intact base")
     for way in ("gptq", "awq"):

@@ -1,5 +1,5 @@
-"""Pictures of lesson 11, each with its sentences: formats by their bits. And of its side trip: two weights on their grid,
-errors of layers' outputs, losses passage by passage.
+"""Pictures of lesson 11, each with its sentences: formats by their bits. And of its side trip: two weights on their
+grid, errors of layers' outputs, losses passage by passage.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ def by_bits(files: Mapping[str, Mapping[str, Any]], above: Mapping[str, float]) 
     ax.set(xlim=(3.5, 9.3), ylim=(-1, 16), xlabel="bits per weight in the layers, scales included")
     ax.set(ylabel="rise of the perplexity, in percent", title="At 4.3 to 4.5 bits, four formats cost about the same")
     numbers = " ".join(f"{_name(name)}: {bits:.2f} bits, +{percent:.0f}%." for name, bits, percent in shown)
-    finding = "more bits cost less. The four files between 4.3 and 4.5 bits lie close together, whatever their format is called."
+    finding = (
+        "more bits cost less. The four files between 4.3 and 4.5 bits lie close together, "
+        "whatever their format is called."
+    )
     return figure, finding, numbers
 
 
@@ -43,7 +46,8 @@ def _name(file: str) -> str:
 
 
 def two_weights(H: Tensor, w: Tensor, off: Mapping[str, tuple[Tensor, float]]) -> tuple[Figure, str, str]:
-    """Two weights (a grid of whole numbers): lines of equal output error around `w`, the grid, and two marks with their errors."""
+    """Two weights (a grid of whole numbers): lines of equal output error around `w`, the grid,
+    and two marks with their errors."""
     figure = Figure(figsize=(6.4, 4.6))
     ax = figure.subplots()
     (x0, y0), reach = w.tolist(), 1.9
@@ -70,8 +74,9 @@ def two_weights(H: Tensor, w: Tensor, off: Mapping[str, tuple[Tensor, float]]) -
         f"The {name} mark {_mark(mark)} is {wrong:.2f} off at the output." for name, (mark, wrong) in off.items()
     )
     finding = (
-        "a cross marks the two weights, grey dots the marks of the grid. The lines of equal output error are long, tilted "
-        "ellipses. The nearest mark lies across them; the best one is farther from the weights, but lies along them."
+        "a cross marks the two weights, grey dots the marks of the grid. The lines of equal output error are long, "
+        "tilted ellipses. The nearest mark lies across them; the best one is farther from the weights, "
+        "but lies along them."
     )
     return figure, finding, numbers
 

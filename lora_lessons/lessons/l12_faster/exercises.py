@@ -21,7 +21,8 @@ NEEDS = "\nfrom lora_lessons.tasks import IGNORED, Encoded\n"  # above a learner
 
 
 class _MostLogits(TorchDispatchMode):
-    """Counts the rows of the largest tensor, while it is entered, that has a number for every word of the vocabulary."""
+    """Counts the rows of the largest tensor, while it is entered,
+    that has a number for every word of the vocabulary."""
 
     rows = 0
 
@@ -55,7 +56,10 @@ def exercise_12_1(taught_loss: Callable[[Tensor, Tensor, Tensor], Tensor]) -> st
     if is_(right):
         if made.rows <= int((following != IGNORED).sum()):
             return None
-        return f"The number is right, but logits existed for {made.rows} tokens, and only 5 teach something. Choose the rows of h first."
+        return (
+            f"The number is right, but logits existed for {made.rows} tokens, and only 5 teach something. "
+            "Choose the rows of h first."
+        )
     where = labels != IGNORED
     for wrong, advice in (
         (
@@ -77,7 +81,10 @@ def exercise_12_1(taught_loss: Callable[[Tensor, Tensor, Tensor], Tensor]) -> st
     ):
         if is_(wrong):
             return advice
-    return f"Expected {right:.4f} nats for our example; you gave {got:.4f}. Which rows of h, and which labels, belong together?"
+    return (
+        f"Expected {right:.4f} nats for our example; you gave {got:.4f}. Which rows of h, and which labels, "
+        "belong together?"
+    )
 
 
 @exercise("12.2", "The mask of a shared prompt", difficulty=2, minutes=8)
@@ -86,7 +93,10 @@ def exercise_12_2(mask: Callable[[int, list[int]], Tensor]) -> str | None:
     if not isinstance(returned, Tensor):
         return f"Return a tensor; you returned a {type(returned).__name__}."
     if returned.shape != (7, 7):
-        return f"Two tokens are shared and five are the chats' own: 7 × 7, a row per looking token; you gave {tuple(returned.shape)}."
+        return (
+            "Two tokens are shared and five are the chats' own: 7 × 7, a row per looking token; you gave "
+            f"{tuple(returned.shape)}."
+        )
     got, right = returned.bool(), _sees(2, [3, 2])
     if bool((got == right).all()):
         if all(torch.equal(mask(s, list(own)).bool(), _sees(s, own)) for s, own in ((0, [2, 3]), (3, [1, 1, 4]))):
@@ -149,7 +159,10 @@ def _sees_another(row: Mapping[str, Any], parts: Sequence[Encoded]) -> str | Non
     if not torch.equal(positions, restarted):
         return f"For chats of 4, 2 and 3 tokens expected positions {restarted.tolist()}; you gave {positions.tolist()}."
     if row.get("attention_mask") is not None:
-        return "The positions are right, and the attention_mask of ones undoes it: transformers looks at them only without a mask."
+        return (
+            "The positions are right, and the attention_mask of ones undoes it: "
+            "transformers looks at them only without a mask."
+        )
     return "The logits of a packed chat are not those it has alone: what else does your row say?"
 
 
@@ -195,5 +208,8 @@ def _teaches_a_border(labels: Tensor, taught: Tensor) -> str | None:
             "The labels have changed: what was not taught before is taught now. Only first tokens need another label."
         )
     if bool((labels[[3, 5]] == IGNORED).all()) and not bool((labels[[4, 6]] == IGNORED).any()):
-        return "A label belongs to the token itself, not to the one that predicts it: mask each chat's first, not its last."
+        return (
+            "A label belongs to the token itself, not to the one that predicts it: mask each chat's first, "
+            "not its last."
+        )
     return f"For our example expected labels {right.tolist()}; you gave {labels.tolist()}."

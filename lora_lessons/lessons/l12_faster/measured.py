@@ -97,7 +97,8 @@ class Ladder:
             model.train()
 
     def rung(self, name: str, make: Callable[[Any], Loss]) -> None:
-        """Measure the rung that `make` builds for a model, and print a line; the first one is what others are held against."""
+        """Measure the rung that `make` builds for a model, and print a line;
+        the first one is what others are held against."""
         measured = step(self.exact, make(self.exact), self.few)
         self.first = self.first or measured
         self.made[name] = loss_of = make(self.timed)
@@ -160,7 +161,8 @@ def places(batch: Batch, shared: int) -> Places:
 
 
 def against_full(model: Any) -> tuple[float, float]:
-    """LoRA's share of full fine-tuning's arithmetic in the adapted layers, and of its weights, gradients and moments."""
+    """LoRA's share of full fine-tuning's arithmetic in the adapted layers, and of its weights,
+    gradients and moments."""
     layers: list[Any] = [layer for _, layer in lora.lora_layers(model)]
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
     base = sum(p.numel() for p in model.parameters()) - learned

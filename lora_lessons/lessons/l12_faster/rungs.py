@@ -28,7 +28,8 @@ Loss = Callable[[Batch], Tensor]
 
 
 def taught_loss(h: Tensor, E: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy over what is taught, and no logits anywhere else: h (tokens × d), the head E (vocabulary × d)."""
+    """Mean cross-entropy over what is taught, and no logits anywhere else: h (tokens × d),
+    the head E (vocabulary × d)."""
     following = labels[1:]
     taught = following != IGNORED
     return cross_entropy(h[:-1][taught] @ E.T, following[taught])
@@ -61,7 +62,8 @@ def with_peft(model: Any) -> Any:
 
 
 def plain(model: Any) -> Loss:
-    """The step of transformers' Trainer: PEFT's layers in transformers' own code, on a padded batch, without a cache."""
+    """The step of transformers' Trainer: PEFT's layers in transformers' own code, on a padded batch,
+    without a cache."""
     wrapped = with_peft(model)
     loss_of = losses.plain(wrapped, autocast=_in_16_bits(model))
 
@@ -73,7 +75,8 @@ def plain(model: Any) -> Loss:
 
 
 def where_taught(loss_of: Callable[[Tensor, Tensor, Tensor], Tensor] = taught_loss) -> Callable[[Any], Loss]:
-    """The same, with the loss of `loss_of` (hidden states, head, labels), which need not make logits for every token."""
+    """The same, with the loss of `loss_of` (hidden states, head, labels),
+    which need not make logits for every token."""
 
     def make(model: Any) -> Loss:
         causal = with_peft(model).get_base_model()

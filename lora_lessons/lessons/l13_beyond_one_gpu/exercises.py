@@ -58,15 +58,18 @@ def exercise_13_3(cards: Callable[[float, float, float], int]) -> str | None:
         return advice
     if got == 4:
         if cards(40e9, 5e9, 25e9) != 2:
-            return "Right here, but 40 GB over two cards are 20 GB each, and beside 5 GB they fill 25 exactly: two are enough."
+            return (
+                "Right here, but 40 GB over two cards are 20 GB each, and beside 5 GB they fill 25 exactly: "
+                "two are enough."
+            )
         if cards(39e9, 26e9, 25.8e9) != 0:
             return "Right here, but when what every card holds does not fit, no number of cards helps: return 0."
         return None
     for wrong, advice in (
         (
             3,
-            "With three cards each holds 45.8 / 3 + 14 = 29.3 GB, and its room is 25.8. The 14 GB are not divided: they come off "
-            "every card's room first. Then round up, because a part of a card cannot be bought.",
+            "With three cards each holds 45.8 / 3 + 14 = 29.3 GB, and its room is 25.8. The 14 GB are not divided: "
+            "they come off every card's room first. Then round up, because a part of a card cannot be bought.",
         ),
         (45.8 / 11.8, "Nearly: a part of a card cannot be bought. Round up."),
         (2, "The other 14 GB must fit beside the shards, on every card: they take their room first."),

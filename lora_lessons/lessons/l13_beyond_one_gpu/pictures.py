@@ -68,7 +68,10 @@ def computers(bills: Mapping[str, planning.HostBill], published: Mapping[str, fl
             ax.plot([x], [y], "D", ms=9, color="white", markeredgecolor="black", markeredgewidth=1.5, zorder=4)
     ax.set(xlabel="GB of the computer's memory (◇ published)", title="The start takes more than the training")
     told = "".join(f" Published for {name}: {x:g} GB.".replace("\n", " ") for name, x in published.items())
-    words = "By plan, the start (dotted) takes more of the computer's memory than the training (solid). What others published lies between the two."
+    words = (
+        "By plan, the start (dotted) takes more of the computer's memory than the training (solid). What others "
+        "published lies between the two."
+    )
     return figure, words, f"{_said(rows)}.{told}"
 
 
@@ -161,9 +164,9 @@ def journey() -> tuple[Figure, str]:
     ax.set_axis_off()
     words = (
         "A block is whole only while it is used. 1 At rest each of two ranks keeps its half. 2 All-gather: the halves "
-        "travel, and both have the whole block. 3 Each uses it on its own text. 4 Both let the other's half go again. On "
-        "the way back 2 to 4 happen once more, and then 5, reduce-scatter: the gradients of A and B are summed, and each "
-        "rank keeps half of the sum."
+        "travel, and both have the whole block. 3 Each uses it on its own text. 4 Both let the other's half go again. "
+        "On the way back 2 to 4 happen once more, and then 5, reduce-scatter: the gradients of A and B are summed, and "
+        "each rank keeps half of the sum."
     )
     return figure, words
 

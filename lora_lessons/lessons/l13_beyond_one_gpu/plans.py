@@ -30,7 +30,8 @@ def with_fsdp1(model: str, job: memory.Job) -> planning.Sharded:
 
 
 def line(model: str, cards: str) -> str:
-    """What starts it in one computer, with offload and a text for each card; `cluster` is the folder of accelerate's file."""
+    """What starts it in one computer, with offload and a text for each card;
+    `cluster` is the folder of accelerate's file."""
     number, gb = launch.cards_and_gb(cards)
     machines = launch.Machines(cards=number, card_gb=gb, offload=True)
     settings = training.Settings(batch_size=machines.ranks, gradient_checkpointing=True)

@@ -3,7 +3,8 @@
 After it, the learner can diagnose training that goes wrong in silence.
 """
 
-# To hang an exhibit, 14.11 for example (hall 2 has 14.10 to 14.19, hall 3 has 14.20 to 14.29; a number is never used twice):
+# To hang an exhibit, 14.11 for example (hall 2 has 14.10 to 14.19, hall 3 has 14.20 to 14.29;
+# a number is never used twice):
 #
 # 1. exhibits.toml: its text in the catalogue. From it come the plaque in the notebook, notebooks/symptoms.md and
 #    `lora-lessons symptom`. No measured number stands in it: those belong to the notebook.
@@ -19,14 +20,14 @@ After it, the learner can diagnose training that goes wrong in silence.
 #      ### Exercise 14.11 · ★★☆ · 6 minutes              one or two sentences: what to repair
 #      a code cell: a typed stub with a docstring and    ...   and then check("14.11", name)
 #      Hint 1 (where to look), Hint 2 (what the vital signs say), Hint 3 (the line), Solution: folded as in every lesson
-#      a code cell: plaque("14.11"), or plaque("14.11", xray.findings), plaque("14.11", report.problems, by="lora-lessons
-#        check") where the tool names it on the broken thing
-# 4. tests/lessons/l14_bug_museum/complaints.py: two or more complaints in other words than the exhibit's own symptoms. Those of
-#    public threads are in threads.jsonl, half of it held back: do not choose words by that half.
+#      a code cell: plaque("14.11"), or plaque("14.11", xray.findings), plaque("14.11", report.problems,
+#        by="lora-lessons check") where the tool names it on the broken thing
+# 4. tests/lessons/l14_bug_museum/complaints.py: two or more complaints in other words than the exhibit's own symptoms.
+#    Those of public threads are in threads.jsonl, half of it held back: do not choose words by that half.
 # 5. `python -m workshop readme` makes notebooks/symptoms.md anew.
 #
-# A mistake that a lesson has the learner repair is no exhibit here: its entry in exhibits.toml has that exercise's id and title, and
-# the lesson's notebook as `in_lesson`.
+# A mistake that a lesson has the learner repair is no exhibit here: its entry in exhibits.toml has that exercise's id
+# and title, and the lesson's notebook as `in_lesson`.
 
 # Imported here because they register themselves.
 from . import exercises_hall_1 as exercises_hall_1

@@ -89,11 +89,14 @@ def exercise_14_3(start: Callable[[int, int, int], tuple[Tensor, Tensor]]) -> st
     if not A.any() and not B.any():
         return "Still broken: both are zero, so each is a zero factor in the other's gradient."
     if (B @ A).any():
-        return "B·A is not zero, so the adapter changes the base before it has learned anything. One of the two starts at zero."
+        return (
+            "B·A is not zero, so the adapter changes the base before it has learned anything. "
+            "One of the two starts at zero."
+        )
     if torch.linalg.matrix_rank(A if A.any() else B) < r:
         return (
-            "It moves, but all directions start alike, get the same gradient and stay alike: a rank of 1 for ever. Draw "
-            "the numbers at random."
+            "It moves, but all directions start alike, get the same gradient and stay alike: a rank of 1 for ever. "
+            "Draw the numbers at random."
         )
     return None
 
@@ -199,7 +202,10 @@ def exercise_14_5(config: Callable[[], Any]) -> str | None:
     try:
         wrapped = get_peft_model(model, got)
     except ValueError as error:
-        return f"PEFT finds no such module: the experts are parameters, so name them in target_parameters. ({str(error)[:80]} …)"
+        return (
+            "PEFT finds no such module: the experts are parameters, so name them in target_parameters. "
+            f"({str(error)[:80]} …)"
+        )
     if got.r != 4:
         return f"The rank is {got.r}. Keep r = 4: the experts were left out by their kind, not by the rank."
     if got.modules_to_save:
@@ -209,7 +215,10 @@ def exercise_14_5(config: Callable[[], Any]) -> str | None:
     if not experts:
         return "Still broken: no expert carries an adapter."
     if experts < 1:
-        return f"{experts:.0%} of the experts' numbers are reached. Each expert has two weights: gate_up_proj and down_proj."
+        return (
+            f"{experts:.0%} of the experts' numbers are reached. Each expert has two weights: "
+            "gate_up_proj and down_proj."
+        )
     return None if others == 1 else "The experts are reached, but the attention lost its adapters: keep all-linear."
 
 
@@ -224,11 +233,17 @@ def exercise_14_7(choose: Callable[[Mapping[float, Sequence[float]], float], flo
         (2e-2, "Still broken: that is the run with the lowest training loss, and its held-out loss is the highest."),
         (
             4e-3,
-            "The lowest held-out loss, but perplexity rose from 40 to 71: it forgot too much. Leave out such runs first.",
+            (
+                "The lowest held-out loss, but perplexity rose from 40 to 71: it forgot too much. "
+                "Leave out such runs first."
+            ),
         ),
         (
             1e-4,
-            "That run forgot nothing because it learned nothing. Among the runs that pass, take the best held-out loss.",
+            (
+                "That run forgot nothing because it learned nothing. Among the runs that pass, "
+                "take the best held-out loss."
+            ),
         ),
     ):
         if got == wrong:

@@ -46,7 +46,10 @@ def exercise_14_10(fitting: Callable[[Sequence[Encoded], int], tuple[list[Encode
     given = [(row.input_ids.clone(), row.labels.clone()) for row in rows]
     got = answered(fitting(list(rows), 6))
     if isinstance(got, list):
-        return "Return two things: the examples that fit, and the numbers of the others. What goes in silence is not missed."
+        return (
+            "Return two things: the examples that fit, and the numbers of the others. "
+            "What goes in silence is not missed."
+        )
     if not isinstance(got, tuple) or len(got) != 2 or not all(isinstance(row, Encoded) for row in got[0]):
         return "Return a pair: a list of Encoded, and a list of numbers."
     whole, left_out = got
@@ -57,8 +60,8 @@ def exercise_14_10(fitting: Callable[[Sequence[Encoded], int], tuple[list[Encode
         return f"An example of {max(lengths)} tokens does not fit into 6: the question's tokens count, too."
     if any(not any(torch.equal(one.input_ids, row.input_ids) for row in rows) for one in whole):
         return (
-            "Still broken: an example was cut to fit, and its end is gone. An end in the middle, of an earlier answer, does "
-            "not help. Keep an example whole, or leave it out."
+            "Still broken: an example was cut to fit, and its end is gone. An end in the middle, of an earlier answer, "
+            "does not help. Keep an example whole, or leave it out."
         )
     if 6 not in lengths:
         return "An example of exactly max_length tokens fits, and you left it out."
@@ -119,7 +122,10 @@ def exercise_14_12(labels_of: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     if torch.equal(got, rows.masked_fill(rows == end, IGNORED)):
         return "Still broken: that masks every token with the padding's id, and the real ends have the same one."
     if torch.equal(got, rows):
-        return "Nothing is masked now: the padding is supervised, and the model learns to say the end token again and again."
+        return (
+            "Nothing is masked now: the padding is supervised, "
+            "and the model learns to say the end token again and again."
+        )
     ends, padding = (rows == end) & (mask == 1), mask == 0
     if (got[padding] != IGNORED).any() and (got[ends] == end).all():
         return "A padding token is still supervised. Which tokens are padding stands in attention_mask."
@@ -175,7 +181,10 @@ def exercise_14_14(to_ids: Callable[[Any, list[dict[str, str]]], list[int]]) -> 
     if got[:2] == [bos, bos]:
         return "Still broken: the first two ids are both BOS."
     if bos not in got:
-        return "Every BOS is gone. This template begins each turn with it, so only the one that the tokenizer added may go."
+        return (
+            "Every BOS is gone. This template begins each turn with it, "
+            "so only the one that the tokenizer added may go."
+        )
     if len(got) < len(right) and got == right[: len(got)]:
         return "The assistant's turn is not opened: add_generation_prompt=True."
     if got.count(bos) < right.count(bos):
@@ -237,8 +246,8 @@ def exercise_14_19(labels_of: Callable[[list[int], list[int], list[int]], list[i
         return "Return the labels, a list of whole numbers."
     if len(got) != len(labels):
         return (
-            f"There is a label for each of the {len(labels)} tokens; you return {len(got)}. The block stays in the text: the "
-            "model reads it, as it will when it is asked not to think."
+            f"There is a label for each of the {len(labels)} tokens; you return {len(got)}. The block stays in the "
+            "text: the model reads it, as it will when it is asked not to think."
         )
     if any(label not in (IGNORED, token) for label, token in zip(got, ids, strict=True)):
         return "A label is its own token or IGNORED."
@@ -327,12 +336,18 @@ def exercise_14_17(accumulate: Callable[[Any, Sequence[dict[str, Tensor]]], floa
 
     if is_(right):
         if not _near(returned_loss, loss):
-            return f"The gradient is right. The loss that you return is not: the whole batch has {loss:.4f}, you gave {returned_loss:.4f}."
+            return (
+                f"The gradient is right. The loss that you return is not: the whole batch has {loss:.4f}, "
+                f"you gave {returned_loss:.4f}."
+            )
         return None
     for wrong, name in (
         (
             unequal,
-            "Still broken: the mean of the means. A token of the shortest answer counts nine times as much as one of the longest.",
+            (
+                "Still broken: the mean of the means. A token of the shortest answer counts nine times as "
+                "much as one of the longest."
+            ),
         ),
         (unequal * 3, "Those are means, added up: the gradient grows with the number of micro-batches."),
         (
@@ -346,7 +361,10 @@ def exercise_14_17(accumulate: Callable[[Any, Sequence[dict[str, Tensor]]], floa
         (right * 12, "Those are sums. Divide each by the number of supervised tokens in the whole batch, 12 here."),
         (
             right * 4,
-            "Divided by the number of micro-batches, 3. The divisor is the number of supervised tokens in all of them, 12.",
+            (
+                "Divided by the number of micro-batches, 3. The divisor is the number of supervised "
+                "tokens in all of them, 12."
+            ),
         ),
         (gradient_of(last)[1], "Only the last micro-batch is left in the gradient: do not set it to zero in between."),
         (torch.zeros_like(right), "There is no gradient: call .backward() for each micro-batch."),

@@ -1,7 +1,7 @@
 """Checks of hall 3, training and files: each runs what the learner repaired, and names what is still broken.
 
-At the end, the hall repaired: each function has the name of the broken one in the notebook, and does what that one should. They
-are where the vital signs of "a healthy run" come from, so solve the exhibits first.
+At the end, the hall repaired: each function has the name of the broken one in the notebook, and does what that one
+should. They are where the vital signs of "a healthy run" come from, so solve the exhibits first.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ def exercise_14_21(learners: Callable[[Any, Path], Any]) -> str | None:
         return None
     if outcome.b_moved == 0:
         return (
-            "Still the base: every lora_B is zero, so no key of the file found its module. Print a key of the file beside a "
-            "name from model.named_parameters()."
+            "Still the base: every lora_B is zero, so no key of the file found its module. Print a key of the file "
+            "beside a name from model.named_parameters()."
         )
     if outcome.b_moved < outcome.b_all:
         return f"Only {outcome.b_moved} of {outcome.b_all} lora_B were found in the file: rename all keys alike."
     right = trials.loaded(load, folder, model)
     if abs(outcome.loaded - right.loaded) > 1e-6 and outcome.b_moved == outcome.b_all:
         return (
-            "A and B are in, and the logits are others: r and α are not those of the folder's adapter_config.json, or A and B "
-            "were mixed up. LoraConfig.from_pretrained(folder) reads them."
+            "A and B are in, and the logits are others: r and α are not those of the folder's adapter_config.json, or "
+            "A and B were mixed up. LoraConfig.from_pretrained(folder) reads them."
         )
     return "These are not the trained model's logits."
 
@@ -61,18 +61,18 @@ def exercise_14_27(merged: Callable[[Any], Any]) -> str | None:
         return None
     if outcome.in_memory < 1e-3:
         return (
-            "Right in memory, but the configuration still ties head and embedding: transformers 4.56, for one, makes them "
-            "one again at loading, and then the merge is lost. Set config.tie_word_embeddings = False, too."
+            "Right in memory, but the configuration still ties head and embedding: transformers 4.56, for one, makes "
+            "them one again at loading, and then the merge is lost. Set config.tie_word_embeddings = False, too."
         )
     if outcome.embedding > 0 and not outcome.config_ties:
         return (
-            "The merge changed the embedding, too: the configuration says that they are apart, but when you merged, both "
-            "names were still one tensor. Give the head a clone of its weight first."
+            "The merge changed the embedding, too: the configuration says that they are apart, but when you merged, "
+            "both names were still one tensor. Give the head a clone of its weight first."
         )
     if outcome.embedding > 0:
         return (
-            "The merge changed the embedding together with the head: they are one tensor. Give the head a weight of its own "
-            "before you merge."
+            "The merge changed the embedding together with the head: they are one tensor. Give the head a weight of "
+            "its own before you merge."
         )
     return (
         "The embedding is as it was, but the logits are not those with the adapter on: was the adapter merged at all?"
@@ -96,8 +96,8 @@ def exercise_14_22(add_second: Callable[[Any], torch.optim.Optimizer]) -> str | 
     except (ValueError, RuntimeError) as error:
         if "empty parameter list" in str(error) or "does not require grad" in str(error):
             return (
-                "The second adapter is not active: no batch passes through it, so nothing that may learn is part of the loss. "
-                "set_adapter makes it active and trainable."
+                "The second adapter is not active: no batch passes through it, so nothing that may learn is part of "
+                "the loss. set_adapter makes it active and trainable."
             )
         raise
     if outcome.base:
@@ -107,10 +107,13 @@ def exercise_14_22(add_second: Callable[[Any], torch.optim.Optimizer]) -> str | 
     if outcome.second:
         return f"The second adapter learns now, but {outcome.first} tensors of the first one moved with it."
     if outcome.first:
-        return "Still the first one: its tensors moved and the second's did not. add_adapter does not switch to what it adds."
+        return (
+            "Still the first one: its tensors moved and the second's did not. "
+            "add_adapter does not switch to what it adds."
+        )
     return (
-        "Nothing moves: the second adapter is active, and the optimizer holds the first one's tensors, because it was built "
-        "before the switch."
+        "Nothing moves: the second adapter is active, and the optimizer holds the first one's tensors, because it was "
+        "built before the switch."
     )
 
 
@@ -122,11 +125,15 @@ class _Refused(Exception):
 def exercise_14_24(save_memory: Callable[[Any], Any]) -> str | None:
     outcome = trials.checkpointed(counted(save_memory), steps=1)
     if any(run < 2 for run in outcome.runs) and outcome.heard == outcome.of:
-        return "Every adapter learns, but not every block is computed twice: without checkpointing, everything is kept again."
+        return (
+            "Every adapter learns, but not every block is computed twice: without checkpointing, "
+            "everything is kept again."
+        )
     if outcome.heard < outcome.of:
         return (
-            f"{outcome.heard} of {outcome.of} lora_B get a gradient. A reentrant checkpoint whose input asks for none hands none "
-            "on, to any layer inside. (requires_grad_(True) on the base does not last: get_peft_model freezes the base.)"
+            f"{outcome.heard} of {outcome.of} lora_B get a gradient. A reentrant checkpoint whose input asks for none "
+            "hands none on, to any layer inside. (requires_grad_(True) on the base does not last: "
+            "get_peft_model freezes the base.)"
         )
     if outcome.apart > 1e-6:
         return "Every lora_B gets a gradient, but not the one that it has without checkpointing."
@@ -145,8 +152,8 @@ def exercise_14_25(ready: Callable[[Any], Any]) -> str | None:
     may = sum(layer.support_avx512bf16_for_cpu for layer in layers)
     if may:
         return (
-            f"{may} of {len(layers)} layers may still repack their weight at the next evaluation. Each layer has a switch for "
-            "it; train() and requires_grad do not touch that."
+            f"{may} of {len(layers)} layers may still repack their weight at the next evaluation. Each layer has a "
+            "switch for it; train() and requires_grad do not touch that."
         )
     if not capable:
         # on this processor nothing repacks: the switch is all that can be looked at
@@ -170,23 +177,29 @@ def exercise_14_28(gradients_in_fp16: Callable[[Any, Tensor, int], dict[str, Ten
     if given[0] != {torch.float16}:
         return "The base is in another format now. On this card fp16 is all there is: keep it, and scale the loss."
     if given[1] != {torch.float32}:
-        return "A and B are no longer in fp32. A GradScaler stops at that, and so small an update is lost when it is added to them."
+        return (
+            "A and B are no longer in fp32. A GradScaler stops at that, "
+            "and so small an update is lost when it is added to them."
+        )
     if not outcome.finite:
         return (
             "Infinity or NaN: the factor is so large that gradients pass 65,504, the largest number of fp16. Try 4096."
         )
     if outcome.cosine > 0.99 and not 0.9 < outcome.size < 1.1:
         return (
-            f"The direction is right, and the gradients are {outcome.size:,.4g} times as large as they are: divide by the factor "
-            "that you multiplied the loss with."
+            f"The direction is right, and the gradients are {outcome.size:,.4g} times as large as they are: divide by "
+            "the factor that you multiplied the loss with."
         )
     if outcome.cosine < 0.99:
         return (
-            f"{outcome.zeros:.0%} of the gradients' numbers are zero. They were lost on the way back, so what is done to them "
-            "afterwards comes too late: multiply the loss, before backward()."
+            f"{outcome.zeros:.0%} of the gradients' numbers are zero. They were lost on the way back, so what is done "
+            "to them afterwards comes too late: multiply the loss, before backward()."
         )
     if outcome.zeros > 0.01:
-        return f"{outcome.zeros:.0%} of the numbers are zero although the loss was scaled: they were divided in fp16. Divide in fp32."
+        return (
+            f"{outcome.zeros:.0%} of the numbers are zero although the loss was scaled: they were divided in fp16. "
+            "Divide in fp32."
+        )
     return None
 
 
@@ -216,18 +229,21 @@ def exercise_14_29(go_on: Callable[[Any, Path], Any]) -> str | None:
         )
     if abs(outcome.begins - outcome.first_ended) > 1e-3:
         return (
-            f"It trains, and has forgotten the first round, whose loss begins at {outcome.begins:.2f} where it had ended at "
-            f"{outcome.first_ended:.2f}: that is a fresh adapter. A and B must come from the folder."
+            f"It trains, and has forgotten the first round, whose loss begins at {outcome.begins:.2f} where it had "
+            f"ended at {outcome.first_ended:.2f}: that is a fresh adapter. A and B must come from the folder."
         )
     if outcome.from_file > outcome.ends + 1e-3:
         return (
-            "Merged first, a new adapter trains well, but its file holds the second round alone: on the bare base it is not "
-            "what you trained. Go on with the adapter itself."
+            "Merged first, a new adapter trains well, but its file holds the second round alone: on the bare base it "
+            "is not what you trained. Go on with the adapter itself."
         )
     return None if outcome.moved == outcome.of else f"Only {outcome.moved} of {outcome.of} tensors of A and B moved."
 
 
-FROZEN = "Still frozen: no A and no B asks for a gradient. train() does not change that; from_pretrained has an argument for it."
+FROZEN = (
+    "Still frozen: no A and no B asks for a gradient. train() does not change that; "
+    "from_pretrained has an argument for it."
+)
 
 
 # ---- the hall repaired

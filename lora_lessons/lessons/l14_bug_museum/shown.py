@@ -66,7 +66,8 @@ def named(id: str, said: Iterable[Said]) -> list[str]:
 
 
 def plaque(id: str, said: Iterable[Said] = (), by: str = "lora-lessons inspect") -> None:
-    """Show the plaque of exhibit `id`: its suspect, how you would have noticed, what the tool `by` said of it, its thread.
+    """Show the plaque of exhibit `id`: its suspect, how you would have noticed, what the tool `by` said of it,
+    its thread.
 
     `said` are the findings of an inspection or the problems of a check, run on the broken thing.
     """
@@ -85,7 +86,8 @@ def plaque(id: str, said: Iterable[Said] = (), by: str = "lora-lessons inspect")
 
 
 def losses(runs: Mapping[str, Sequence[float]]) -> tuple[Figure, str, str]:
-    """The training loss of each run over its steps, its finding and its numbers: all in an adapter's blue, none given away."""
+    """The training loss of each run over its steps, its finding and its numbers: all in an adapter's blue,
+    none given away."""
     figure = Figure(figsize=(7.0, 3.4))
     ax = figure.subplots()
     for name, curve in runs.items():
@@ -129,6 +131,9 @@ def three_measures(runs: Mapping[str, Attempt], base: tuple[float, float], bad: 
     )
     return (
         figure,
-        f"run {bad} has the lowest training loss, and by far the highest held-out loss and perplexity; A and C are close.",
+        (
+            f"run {bad} has the lowest training loss, and by far the highest held-out loss and perplexity; "
+            "A and C are close."
+        ),
         f"{'. '.join(numbers)}.",
     )

@@ -27,7 +27,8 @@ transformers_logging.disable_progress_bar()
 
 # Four rows of 16 tokens, learned by heart; and four others, for a second adapter.
 IDS, OTHER_IDS = torch.randint(3, 128, (2, 4, 16), generator=torch.Generator().manual_seed(0))
-# Eight rows of 128, one part in 1,024 of a batch of a million tokens: the more tokens share a loss, the smaller each one's gradient.
+# Eight rows of 128, one part in 1,024 of a batch of a million tokens: the more tokens share a loss,
+# the smaller each one's gradient.
 LONG_IDS, PARTS = torch.randint(3, 128, (8, 128), generator=torch.Generator().manual_seed(1)), 1024
 
 

@@ -1,4 +1,5 @@
-"""Short trainings of the course's base for halls 1 and 2, and what their losses cannot say: sizes, held-out loss, forgetting.
+"""Short trainings of the course's base for halls 1 and 2, and what their losses cannot say: sizes, held-out loss,
+forgetting.
 
 And a tokenizer that puts BOS before every text, as those of Llama, Mistral and Gemma do; SmolLM2's own adds none.
 """
@@ -104,7 +105,8 @@ class Workbench(NamedTuple):
         return evaluation.perplexity(self.base, tasks.general_text()[:GENERAL_LETTERS])
 
     def answer(self, adapter: Path | None = None, max_new_tokens: int = 28) -> str:
-        """What the model answers to the one question that is asked of everything in this hall, with an adapter on or as it is."""
+        """What the model answers to the one question that is asked of everything in this hall,
+        with an adapter on or as it is."""
         if adapter:
             load_adapter(self.base.model, adapter)
         said = models.chat(self.base, self.question, max_new_tokens)
@@ -217,7 +219,8 @@ def factor_norm(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
 
 
 def bos_first(tokenizer: Any) -> Any:
-    """A copy of `tokenizer`, a fast one of transformers, that puts its BOS before every text; the given one stays as it is."""
+    """A copy of `tokenizer`, a fast one of transformers, that puts its BOS before every text;
+    the given one stays as it is."""
     from tokenizers.processors import TemplateProcessing
 
     other, bos = copy.deepcopy(tokenizer), tokenizer.bos_token
@@ -296,7 +299,8 @@ def short_rows(tokenizer: Any) -> list[Encoded]:
 
 
 class Liking(NamedTuple):
-    """How an adapter's answers are liked after a prompt: its first token; the loss with the adapter, and of the base alone."""
+    """How an adapter's answers are liked after a prompt: its first token; the loss with the adapter,
+    and of the base alone."""
 
     first: str
     loss: float
@@ -314,7 +318,8 @@ def asked(base: models.Base, adapter: Adapter, prompt: Callable[[str], str]) -> 
 
 
 class AfterShortAnswers(NamedTuple):
-    """What a few steps on short answers left: the last loss, what it says, and the probability of the end token after an answer."""
+    """What a few steps on short answers left: the last loss, what it says,
+    and the probability of the end token after an answer."""
 
     loss: float
     said: str
@@ -333,7 +338,8 @@ def trained_on_short_answers(base: models.Base, rows: Sequence[Encoded]) -> Afte
 
 
 def thinking(tokenizer: Any) -> Any:
-    """A copy of `tokenizer` whose template writes a think block before every answer: its `reasoning_content`, or nothing."""
+    """A copy of `tokenizer` whose template writes a think block before every answer: its `reasoning_content`,
+    or nothing."""
     other, content = copy.deepcopy(tokenizer), "message['content']"
     block = "'<think>\n' + (message['reasoning_content'] or '') + '\n</think>\n\n'"
     other.chat_template = tokenizer.chat_template.replace(
@@ -352,7 +358,8 @@ def without_empty_thoughts(tokenizer: Any, row: Encoded) -> Encoded:
 
 
 class AfterThinking(NamedTuple):
-    """What a few steps on answers left: the last loss, and the probability that a thought which was begun is over at once."""
+    """What a few steps on answers left: the last loss,
+    and the probability that a thought which was begun is over at once."""
 
     loss: float
     empty: float

@@ -30,12 +30,18 @@ def exercise_15_1(leaks: Callable[[list[str], list[str]], list[int]]) -> str | N
     numbers = sorted(got)
     if numbers == [0, 2, 4]:
         if sorted(leaks(["a b"], ["A  B.", "a b c"])) != [0]:
-            return "Right for these lines and wrong for others: compare what is left when capitals, spaces and marks are gone."
+            return (
+                "Right for these lines and wrong for others: compare what is left when capitals, "
+                "spaces and marks are gone."
+            )
         if sorted(leaks(["It's red"], ["it is red", "Its red"])) == [0, 1]:
             return "Too much: “it is red” is another text. Take out capitals, spaces and marks, and keep the words."
         return None
     if numbers == [4]:
-        return "You found only the exact copy. Line 0 differs in capitals, spaces and a mark, and is as well known to the model."
+        return (
+            "You found only the exact copy. Line 0 differs in capitals, spaces and a mark, "
+            "and is as well known to the model."
+        )
     if numbers in ([1, 3], [1]):
         return "Turned round: those are the lines that training has never seen."
     if numbers == [0, 1, 2]:

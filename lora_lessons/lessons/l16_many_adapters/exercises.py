@@ -49,7 +49,8 @@ def beside(
     update: Update = gathered_update,
     stack: Stack = stack_adapters,
 ) -> Iterator[nn.Module]:
-    """While the block runs, row i of a batch goes through adapters[i]; None is the base alone. `model` carries none itself."""
+    """While the block runs, row i of a batch goes through adapters[i]; None is the base alone.
+    `model` carries none itself."""
     different = list({one.name: one for one in adapters if one is not None}.values())
     names = [one.name for one in different]
     rows = torch.tensor([len(names) if one is None else names.index(one.name) for one in adapters])
@@ -152,8 +153,8 @@ def exercise_16_2(stack: Stack) -> str | None:
         got = answered(stack([(A.clone(), B.clone(), alpha) for A, B, alpha in given]))
     except RuntimeError as error:
         return (
-            "Matrices of different sizes cannot be stacked: first make room of the largest size, torch.zeros(n, r, k), and "
-            f"write each one into its corner (PyTorch says: {str(error).splitlines()[0]})."
+            "Matrices of different sizes cannot be stacked: first make room of the largest size, torch.zeros(n, r, k), "
+            f"and write each one into its corner (PyTorch says: {str(error).splitlines()[0]})."
         )
     if not isinstance(got, (tuple, list)) or len(got) != 3 or not all(isinstance(part, Tensor) for part in got):
         return "Return three tensors: A, B and scaling."
@@ -170,8 +171,8 @@ def exercise_16_2(stack: Stack) -> str | None:
     if not torch.allclose(B @ A, products, atol=1e-4):
         wrong = [i for i in range(3) if not torch.allclose(B[i] @ A[i], products[i], atol=1e-4)]
         return (
-            f"B·A of adapter {wrong[0]} is not what it was. The rows that are added to A and the columns that are added to B "
-            "must be zeros, and both at the same end."
+            f"B·A of adapter {wrong[0]} is not what it was. The rows that are added to A and the columns that are "
+            "added to B must be zeros, and both at the same end."
         )
     for mistaken, advice in (
         (

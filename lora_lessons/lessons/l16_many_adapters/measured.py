@@ -1,9 +1,10 @@
-"""What lesson 16 measures and records: a batch in which every row wants some adapter, four ways to answer it, side by side.
+"""What lesson 16 measures and records: a batch in which every row wants some adapter, four ways to answer it,
+side by side.
 
-Of each way two things are timed: what must be done before the first token, and one step, in which every row gets its next
-token. From them follow the tokens per second of answers of a given length. All ways are timed in turn in every round, so
-that a busy moment hits all of them, and each way's fastest round counts. The hundred adapters come from four: those that
-the course ships, and relatives of them that nobody trained.
+Of each way two things are timed: what must be done before the first token, and one step, in which every row gets its
+next token. From them follow the tokens per second of answers of a given length. All ways are timed in turn in every
+round, so that a busy moment hits all of them, and each way's fastest round counts. The hundred adapters come from four:
+those that the course ships, and relatives of them that nobody trained.
 
 And requests that reach llama.cpp's server at the same moment: which of them share a pass through the model?
 """
@@ -89,7 +90,8 @@ def groups(wanted: Sequence[str | None]) -> dict[str | None, list[int]]:
 
 @torch.no_grad()
 def one_step(model: Any, ids: Tensor) -> Tensor:
-    """Every row's next token, with nothing before it: the keys and values of earlier tokens would cost every way the same."""
+    """Every row's next token, with nothing before it:
+    the keys and values of earlier tokens would cost every way the same."""
     return model(ids, use_cache=False).logits[:, -1].argmax(-1)
 
 
@@ -145,8 +147,8 @@ def compare(
 ) -> Costs:
     """The rounds of each way for a batch with 1, 4 … different adapters: {way: {how many: a Cost for each round}}.
 
-    `base` is bare; `many` has `adapters` stacked beside the same weights; `theirs` is PEFT's model, which holds the first
-    of them, as many as the largest batch wants.
+    `base` is bare; `many` has `adapters` stacked beside the same weights; `theirs` is PEFT's model, which holds the
+    first of them, as many as the largest batch wants.
     """
     by_name = {adapter.name: adapter for adapter in adapters}
     costs: Costs = {way: {n: [] for n in different} for way in (GATHERED, PEFT, SWAPPED, COPIES)}
@@ -267,7 +269,8 @@ def record_speed(costs: Costs) -> float:
 
 
 def record_llama(together: Mapping[str, Together], apart: float) -> None:
-    """Which requests shared passes of llama.cpp's server; `apart` is how far its answers were from each own adapter's."""
+    """Which requests shared passes of llama.cpp's server;
+    `apart` is how far its answers were from each own adapter's."""
     record("llama.right", apart < 1e-3, "each answer is its own adapter's")
     record("llama.same_share", together["one adapter"].shared > 1.5, "one adapter: they share passes")
     record("llama.different_share", together["four adapters"].shared > 1.05, "different adapters: they share passes")

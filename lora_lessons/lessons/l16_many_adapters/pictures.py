@@ -45,8 +45,8 @@ def by_adapters(costs: Mapping[str, Mapping[int, Sequence[Cost]]]) -> tuple[Figu
     )
     return (
         figure,
-        f"with {counts[-1]} adapters in the batch, gathering gives {ratio:.1f} times the tokens per second of swapping. "
-        "The grey band holds the two ways that run one adapter after the other: swapped, and merged copies.",
+        f"with {counts[-1]} adapters in the batch, gathering gives {ratio:.1f} times the tokens per second of "
+        "swapping. The grey band holds the two ways that run one adapter after the other: swapped, and merged copies.",
         listed,
     )
 

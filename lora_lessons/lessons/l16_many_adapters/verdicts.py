@@ -16,10 +16,11 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     "16_many_adapters",
     says="Ollama and llama.cpp load LoRA adapters at runtime, so many fine-tunes can be tried on one base",
     written_for=CONDITION,
-    sentence="Half of it was tested: Ollama was not run here. Many on one base, yes: {memory.adapters} adapters took {memory.hundred_mb:.0f} MB beside it, where as many merged models take {memory.merged_gb:.0f} GB, and rows of one "
-    "batch that wanted different adapters {same.gathered:got|did not get} the merged models' logits. llama.cpp's server took each request's own "
-    "adapters, and the answers are {llama.right:right|not right}. The condition is on speed: there, requests for different adapters never shared a pass, so they wait "
-    "for one another.",
+    sentence="Half of it was tested: Ollama was not run here. Many on one base, yes: {memory.adapters} adapters took "
+    "{memory.hundred_mb:.0f} MB beside it, where as many merged models take {memory.merged_gb:.0f} GB, and rows of one "
+    "batch that wanted different adapters {same.gathered:got|did not get} the merged models' logits. llama.cpp's "
+    "server took each request's own adapters, and the answers are {llama.right:right|not right}. The condition is on "
+    "speed: there, requests for different adapters never shared a pass, so they wait for one another.",
 )
 def g13(measured: Mapping[str, Any]) -> str | None:
     if measured["memory.hundred_mb"] > 100 * measured["memory.merged_gb"]:  # not even ten times smaller

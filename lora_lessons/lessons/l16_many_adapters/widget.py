@@ -95,8 +95,8 @@ def fit_beside(model: str, form: str, targets: str, card: str, texts_gb: float, 
     free = (room - memory.CONTEXT_BYTES) / (1 + memory.SLACK) - base - texts_gb * memory.GB
     if free < 0:
         raise ValueError(
-            f"{-free / memory.GB:.1f} GB are missing for {model} in {form} and {texts_gb:g} GB of texts on {card}: choose "
-            "NF4, a larger card or less room for texts."
+            f"{-free / memory.GB:.1f} GB are missing for {model} in {form} and {texts_gb:g} GB of texts on {card}: "
+            "choose NF4, a larger card or less room for texts."
         )
     return Fit(room, base, one, free)
 
@@ -146,8 +146,9 @@ def _words(model: str, form: str, targets: str, card: str, texts_gb: float, r: i
     free, texts = one.free / memory.GB, f"with {texts_gb:g} GB kept for texts in progress, " if texts_gb else ""
     return (
         f"{model} in {form} takes {one.base / memory.GB:.1f} GB of the {one.card / memory.GB:.1f} GB of {card}; {texts}"
-        f"after CUDA's own share {free:.1f} GB are free. An adapter of rank {r} on {targets} takes {_size(one.adapter)}, so {one.adapters:,} fit "
-        f"beside the base. Of merged models, each as large as the base, the same memory holds {one.merged:,}."
+        f"after CUDA's own share {free:.1f} GB are free. An adapter of rank {r} on {targets} takes "
+        f"{_size(one.adapter)}, so {one.adapters:,} fit beside the base. Of merged models, each as large as the base, "
+        f"the same memory holds {one.merged:,}."
     )
 
 

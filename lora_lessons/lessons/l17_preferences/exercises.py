@@ -53,14 +53,17 @@ def exercise_17_1(answer_logprobs: Callable[[Tensor, Tensor], Any]) -> str | Non
         got = answered(answer_logprobs(logits, labels.clone()))  # who writes into it writes into a copy
     except (RuntimeError, IndexError) as error:
         return (
-            f"PyTorch stopped ({first_line(error)}). -100 is no place in the vocabulary: put 0 there before gather, and leave "
-            "those places out of the sum. Of five tokens four are predicted, by the logits before them."
+            f"PyTorch stopped ({first_line(error)}). -100 is no place in the vocabulary: put 0 there before gather, "
+            "and leave those places out of the sum. Of five tokens four are predicted, by the logits before them."
         )
     logp, hidden = logits.log_softmax(-1), labels.where(labels != IGNORED, 0)
     right, taught = preferences.answer_logprobs(logits, labels), labels != IGNORED
     in_place = logp.gather(-1, hidden[..., None])[..., 0]
     if isinstance(got, Tensor) and got.shape == () and torch.allclose(got, right.sum(), atol=1e-5):
-        return "You added up the whole batch. Each answer needs a number of its own: sum over the tokens, the last dimension."
+        return (
+            "You added up the whole batch. Each answer needs a number of its own: sum over the tokens, "
+            "the last dimension."
+        )
     if advice := _no_tensor(got, (2,), "one number for each row"):
         return advice
     if torch.allclose(got, right, atol=1e-5):
@@ -72,7 +75,9 @@ def exercise_17_1(answer_logprobs: Callable[[Tensor, Tensor], Any]) -> str | Non
         (right / taught.sum(-1), _MEAN),
         (every.mean(-1), _MEAN),
         (every.sum(-1), _PROMPT),
-        ((in_place * taught).sum(-1), "Nothing is shifted: the logits at token i predict token i + 1. Drop the last logits and the first label."),
+        ((in_place * taught).sum(-1), (
+            "Nothing is shifted: the logits at token i predict token i + 1. Drop the last logits and the first label."
+        )),
         (
             (logp[:, 1:].gather(-1, hidden[:, :-1, None])[..., 0] * taught[:, :-1]).sum(-1),
             "The shift goes the wrong way: logits[:, :-1] predict labels[:, 1:].",
@@ -90,14 +95,14 @@ def exercise_17_1(answer_logprobs: Callable[[Tensor, Tensor], Any]) -> str | Non
         ),
     ]  # fmt: skip
     return _named(got, wrong) or (
-        f"For this batch it is {right[0]:.2f} and {right[1]:.2f}; you gave {got[0]:.2f} and {got[1]:.2f}. Shift by one, look "
-        "each label's log-probability up, and add up those that are taught."
+        f"For this batch it is {right[0]:.2f} and {right[1]:.2f}; you gave {got[0]:.2f} and {got[1]:.2f}. Shift by "
+        "one, look each label's log-probability up, and add up those that are taught."
     )
 
 
 _MEAN = (
-    "That is the mean over the tokens. The probability of an answer is the product of its tokens', so its logarithm is their "
-    "sum: DPO compares whole answers."
+    "That is the mean over the tokens. The probability of an answer is the product of its tokens', so its logarithm is "
+    "their sum: DPO compares whole answers."
 )
 _PROMPT = (
     "Hidden places count, too: where the label is -100 stands the prompt or padding, which the model did not answer. "
@@ -134,21 +139,27 @@ def exercise_17_2(dpo_loss: Callable[[Both, Both, float], Any]) -> str | None:
         return _other_betas(dpo_loss)
     wrong: Named = [
         (each.sum(), "That is the sum over the pairs: take the mean, or a larger batch would take larger steps."),
-        (-logsigmoid(-beta * margin).mean(), "The sign is turned: this teaches the model to prefer the rejected answers."),
+        (-logsigmoid(-beta * margin).mean(), (
+            "The sign is turned: this teaches the model to prefer the rejected answers."
+        )),
         (logsigmoid(beta * margin).mean(), "The minus sign is missing: a loss falls, and log σ must rise."),
         (-logsigmoid(margin).mean(), "β is missing: multiply the margin by it, inside σ."),
         (-logsigmoid(margin / beta).mean(), "You divided by β: the margin is multiplied by it."),
         (beta * -logsigmoid(margin).mean(), "β stands outside: there it only scales the steps. It belongs inside σ."),
-        (-logsigmoid(beta * (pc - pr)).mean(), "The reference is missing: subtract each answer's log-probability under it."),
+        (-logsigmoid(beta * (pc - pr)).mean(), (
+            "The reference is missing: subtract each answer's log-probability under it."
+        )),
         (-logsigmoid(beta * ((pc + rc) - (pr + rr))).mean(), "You added the reference: subtract it."),
         (-logsigmoid(beta * (pc - rc)).mean(), "The rejected answer is missing: the margin is chosen minus rejected."),
         (-torch.sigmoid(beta * margin).mean(), "The logarithm is missing: −log σ, not −σ."),
         ((1 - torch.sigmoid(beta * margin)).mean(), "The logarithm is missing: −log σ, not 1 − σ."),
-        (-logsigmoid(beta * margin.mean()), "You took the mean of the margins first: −log σ of each pair, then the mean."),
+        (-logsigmoid(beta * margin.mean()), (
+            "You took the mean of the margins first: −log σ of each pair, then the mean."
+        )),
     ]  # fmt: skip
     return _named(got, wrong) or (
-        f"For these two pairs the loss is {each.mean():.3f}; you gave {got:.3f}. The margin is how much the chosen answer rose "
-        "above its reference, minus how much the rejected one did."
+        f"For these two pairs the loss is {each.mean():.3f}; you gave {got:.3f}. The margin is how much the chosen "
+        "answer rose above its reference, minus how much the rejected one did."
     )
 
 
@@ -164,7 +175,10 @@ def _other_betas(dpo_loss: Callable[[Both, Both, float], Tensor]) -> str | None:
     lost = torch.tensor([-4000.0]).requires_grad_(), zero
     loss = dpo_loss(lost, (zero, zero), 0.1)
     if not torch.isfinite(loss):
-        return "For a pair far on the wrong side σ is 0 in 32 bits, and log(0) is −∞. Use logsigmoid, which computes both at once."
+        return (
+            "For a pair far on the wrong side σ is 0 in 32 bits, and log(0) is −∞. Use logsigmoid, "
+            "which computes both at once."
+        )
     if not torch.allclose(loss, torch.tensor(400.0)):
         return "Right for β = 0.3 and wrong for β = 0.1: use `beta` as given."
     loss.backward()
@@ -206,8 +220,9 @@ def exercise_17_3(reference_of: Callable[[nn.Module, Callable[[Any], Tensor]], A
         return f"Return what `logprobs(model)` returned, and no {type(got).__name__}."
     if torch.allclose(got, trained, atol=1e-6):
         return (
-            "This reference is the trained adapter itself: the adapter is still on. Asked at each step, every margin would be 0 "
-            "and the loss would stay at ln 2 = 0.693 however far the model moves: its gradient is not 0, and nothing holds it back."
+            "This reference is the trained adapter itself: the adapter is still on. Asked at each step, every margin "
+            "would be 0 and the loss would stay at ln 2 = 0.693 however far the model moves: its gradient is not 0, "
+            "and nothing holds it back."
         )
     if not torch.allclose(got, base, atol=1e-6):
         return "That is neither the base nor the trained model: lora.set_scale(model, 0) turns every update off."
@@ -224,8 +239,8 @@ def exercise_17_3(reference_of: Callable[[nn.Module, Callable[[Any], Tensor]], A
         )
     if any(learning):
         return (
-            "Right, but the way back to the model was built before you dropped it, and it costs the memory: call logprobs under "
-            "torch.no_grad()."
+            "Right, but the way back to the model was built before you dropped it, and it costs the memory: call "
+            "logprobs under torch.no_grad()."
         )
     return None
 
@@ -243,8 +258,8 @@ def exercise_17_4(push: Callable[[Tensor, Tensor, Tensor], Any]) -> str | None:
     except RuntimeError as error:
         if _TABLE.search(str(error)):
             return (
-                "Rewards are groups × answers, and the rows of logprobs are all answers one after the other: .flatten() what you "
-                f"made of the rewards before you multiply (PyTorch says: {first_line(error)})."
+                "Rewards are groups × answers, and the rows of logprobs are all answers one after the other: "
+                f".flatten() what you made of the rewards before you multiply (PyTorch says: {first_line(error)})."
             )
         raise
     if advice := _no_tensor(got, (), "one number, the mean over the answers"):
@@ -269,12 +284,28 @@ def exercise_17_4(push: Callable[[Tensor, Tensor, Tensor], Any]) -> str | None:
     wrong: Named = [
         (-right, "The sign is turned: this pushes the worse answers up. A loss falls, so it starts with a minus."),
         (-(flat * each).mean(), _NO_MEAN),
-        (-((flat - flat.mean()) * each).mean(), "You subtracted the mean of all rewards. Each group has its own: an easy question must not reward every answer to it."),
-        (-((rewards - rewards.mean(0)).flatten() * each).mean(), "You took the mean across the groups: rewards.mean(-1, keepdim=True) is each group's own."),
-        (-(std.flatten() * each).mean(), "You also divided by the standard deviation. GRPO's paper does, TRL's scale_rewards=\"none\" does not, and here we do not: it makes much of tiny differences."),
-        (-(advantage * total).mean(), "You added an answer's tokens up, so a long answer is pushed harder than a short one. GRPO takes the mean over its tokens."),
-        (-(advantage * logprobs.mean(-1)).mean(), "The mean over the row counts the hidden places as well: divide by taught.sum(-1)."),
-        (-(advantage[:, None] * logprobs).sum() / taught.sum(), "That is the mean over all tokens, in which long answers weigh more. Take each answer's mean first, then the mean over answers."),
+        (-((flat - flat.mean()) * each).mean(), (
+            "You subtracted the mean of all rewards. Each group has its own: "
+            "an easy question must not reward every answer to it."
+        )),
+        (-((rewards - rewards.mean(0)).flatten() * each).mean(), (
+            "You took the mean across the groups: rewards.mean(-1, keepdim=True) is each group's own."
+        )),
+        (-(std.flatten() * each).mean(), (
+            "You also divided by the standard deviation. GRPO's paper does, TRL's scale_rewards=\"none\" does not, and "
+            "here we do not: it makes much of tiny differences."
+        )),
+        (-(advantage * total).mean(), (
+            "You added an answer's tokens up, so a long answer is pushed harder than a short one. "
+            "GRPO takes the mean over its tokens."
+        )),
+        (-(advantage * logprobs.mean(-1)).mean(), (
+            "The mean over the row counts the hidden places as well: divide by taught.sum(-1)."
+        )),
+        (-(advantage[:, None] * logprobs).sum() / taught.sum(), (
+            "That is the mean over all tokens, in which long answers weigh more. Take each answer's mean first, "
+            "then the mean over answers."
+        )),
         (-(advantage * each).sum(), "That is the sum over the answers: take the mean."),
     ]  # fmt: skip
     return _named(got, wrong) or (
@@ -285,7 +316,10 @@ def exercise_17_4(push: Callable[[Tensor, Tensor, Tensor], Any]) -> str | None:
 
 # two groups of two rewards against four answers
 _TABLE = re.compile(r"size of tensor a \([24]\) must match the size of tensor b \([24]\)")
-_ZERO = "Your loss is 0 here, because advantages add up to 0. Each belongs to its own answer: multiply first, then take the mean."
+_ZERO = (
+    "Your loss is 0 here, because advantages add up to 0. Each belongs to its own answer: multiply first, "
+    "then take the mean."
+)
 _NO_MEAN = (
     "The group's mean is missing: where every reward is above 0, every answer is pushed up, good or bad. Subtract "
     "rewards.mean(-1, keepdim=True)."

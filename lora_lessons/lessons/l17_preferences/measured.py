@@ -1,4 +1,5 @@
-"""What lesson 17 measures and records: who is preferred, what the model says, what it has forgotten; and a reward's recording."""
+"""What lesson 17 measures and records: who is preferred, what the model says, what it has forgotten;
+and a reward's recording."""
 
 from __future__ import annotations
 
@@ -115,7 +116,8 @@ def replay_rewards() -> dict[str, list[Run]]:
         was, now = (f"{mean(run[time]['share'] for run in of_way):.0%}" for time in ("before", "after"))
         words, price = (mean(of(run) for run in of_way) for of in (lambda run: run["after"]["words"], forgotten))
         print(
-            f"{name}: {was} → {now} of greedy answers to held-out questions earn the point, {words:.0f} words each; perplexity × {price:.2f}"
+            f"{name}: {was} → {now} of greedy answers to held-out questions earn the point, {words:.0f} words each; "
+            f"perplexity × {price:.2f}"
         )
     show(*pictures.earned(runs))
     return runs

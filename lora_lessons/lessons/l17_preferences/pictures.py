@@ -30,13 +30,14 @@ def lengths(pairs: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
     ax.set(xlim=(0, None), ylim=(-1, len(counts) + 5), xlabel="words", title="Two answers to each question")
     short, long = (mean(pair[column] for pair in counts) for column in (0, 1))
     return figure, (
-        f"{len(counts)} questions, two answers to each, a line a question. The chosen answers have {short:.0f} words on "
-        f"average, the rejected ones {long:.0f}."
+        f"{len(counts)} questions, two answers to each, a line a question. The chosen answers have {short:.0f} words "
+        f"on average, the rejected ones {long:.0f}."
     )
 
 
 def moved(chosen: Sequence[float], rejected: Sequence[float]) -> tuple[Figure, str]:
-    """What became of both answers of each held-out pair: nats against the base; above the diagonal the chosen one gained."""
+    """What became of both answers of each held-out pair: nats against the base;
+    above the diagonal the chosen one gained."""
     figure = Figure(figsize=(7.2, 4.2))
     ax = figure.subplots()
     low, high = min(*chosen, *rejected, 0), max(*chosen, *rejected, 0)
@@ -59,7 +60,8 @@ def moved(chosen: Sequence[float], rejected: Sequence[float]) -> tuple[Figure, s
 
 
 def earned(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[Figure, str]:
-    """Left the mean reward of each step, every seed thin and their mean thick; right how far each way went, a dot a seed."""
+    """Left the mean reward of each step, every seed thin and their mean thick; right how far each way went,
+    a dot a seed."""
     figure = Figure(figsize=(9.4, 3.6))
     left, right = figure.subplots(1, 2, width_ratios=(1.3, 1))
     words = []

@@ -84,8 +84,8 @@ def _words(beta: float, runs: Sequence[Run]) -> str:
     chosen, rejected = (fmean(run[side] for run in runs) for side in ("chosen", "rejected"))
     said = shorten(runs[0]["after"]["answers"][0], 120, placeholder=" …")
     return (
-        f"β = {beta:g}, {len(runs)} {'seeds' if len(runs) > 1 else 'seed'}: {told}. The chosen answers moved by {chosen:+.0f} nats, "
-        f"the rejected ones by {rejected:+.0f}. Asked “{runs[0]['asked'][0]}”, it says: “{said}”"
+        f"β = {beta:g}, {len(runs)} {'seeds' if len(runs) > 1 else 'seed'}: {told}. The chosen answers moved by "
+        f"{chosen:+.0f} nats, the rejected ones by {rejected:+.0f}. Asked “{runs[0]['asked'][0]}”, it says: “{said}”"
     )
 
 

@@ -50,21 +50,50 @@ def exercise_18_1(bits_stored: Callable[[Tensor, Tensor], Any]) -> str | None:
         (nats * math.log(2), "You multiplied by ln 2: a bit is less than a nat, so there are more bits. Divide."),
         (said / math.log(2) + chance, "You added log 10 in nats to bits. In bits it is math.log2(10)."),
         (-right, "The sign is turned: the likelier the right digits, the more is stored."),
-        (said / math.log(2), "That is what the model still lacks, with a minus. Whoever guesses blindly lacks log₂ 10 bits of every digit: add them."),
-        (-said / math.log(2), "That is what the model still lacks. Stored is how much less that is than a blind guesser lacks: log₂ 10 bits of every digit."),
-        ((said - chance) / math.log(2), "You subtracted what a blind guesser lacks. His log₂ p is negative, and subtracting it adds log₂ 10 for every digit."),
-        ((said + math.log(10)) / math.log(2), "You added log₂ 10 once. A blind guesser lacks it of every digit: count them with digits.numel()."),
-        ((said + len(digits) * math.log(10)) / math.log(2), "You added log₂ 10 once an entry. A blind guesser lacks it of every digit: count them with digits.numel()."),
+        (said / math.log(2), (
+            "That is what the model still lacks, with a minus. "
+            "Whoever guesses blindly lacks log₂ 10 bits of every digit: add them."
+        )),
+        (-said / math.log(2), (
+            "That is what the model still lacks. Stored is how much less that is than a blind guesser lacks: "
+            "log₂ 10 bits of every digit."
+        )),
+        ((said - chance) / math.log(2), (
+            "You subtracted what a blind guesser lacks. His log₂ p is negative, "
+            "and subtracting it adds log₂ 10 for every digit."
+        )),
+        ((said + math.log(10)) / math.log(2), (
+            "You added log₂ 10 once. A blind guesser lacks it of every digit: count them with digits.numel()."
+        )),
+        ((said + len(digits) * math.log(10)) / math.log(2), (
+            "You added log₂ 10 once an entry. A blind guesser lacks it of every digit: count them with digits.numel()."
+        )),
         (right / digits.numel(), "That is the mean of a digit: bits add up, over every digit and every entry."),
         (right / len(digits), "Those are the bits of one entry: add up the entries, too."),
-        ((of_right(logits.softmax(-1)) - 0.1).sum(), "You subtracted probabilities. Bits are logarithms: log_softmax first."),
-        ((of_right(logits).sum() + chance) / math.log(2), "You took the logits as they are. log_softmax(-1) makes them log-probabilities."),
+        ((of_right(logits.softmax(-1)) - 0.1).sum(), (
+            "You subtracted probabilities. Bits are logarithms: log_softmax first."
+        )),
+        ((of_right(logits).sum() + chance) / math.log(2), (
+            "You took the logits as they are. log_softmax(-1) makes them log-probabilities."
+        )),
         (0.0, "Below 0 is right here: this model is surer of wrong digits than a blind guesser is. Do not cut it off."),
-        (each.clamp(min=0).sum(), "You cut every digit off at 0. A digit of which the model is surely wrong counts below 0."),
-        ((logits.log_softmax(-1).amax(-1).sum() + chance) / math.log(2), "You took the likeliest digit in each place. Take the right one: gather with digits[..., None]."),
-        ((of_right(logits.log_softmax(1)).sum() + chance) / math.log(2), "Your probabilities add up to 1 over the places of a number. They should over the ten digits: log_softmax(-1)."),
-        ((of_right(logits.log_softmax(0)).sum() + chance) / math.log(2), "Your probabilities add up to 1 over the entries. They should over the ten digits: log_softmax(-1)."),
-        ((logits.argmax(-1) == digits).sum(), "You counted the digits that are right. A digit that became likelier counts as well, even if another is still ahead."),
+        (each.clamp(min=0).sum(), (
+            "You cut every digit off at 0. A digit of which the model is surely wrong counts below 0."
+        )),
+        ((logits.log_softmax(-1).amax(-1).sum() + chance) / math.log(2), (
+            "You took the likeliest digit in each place. Take the right one: gather with digits[..., None]."
+        )),
+        ((of_right(logits.log_softmax(1)).sum() + chance) / math.log(2), (
+            "Your probabilities add up to 1 over the places of a number. They should over the ten digits: "
+            "log_softmax(-1)."
+        )),
+        ((of_right(logits.log_softmax(0)).sum() + chance) / math.log(2), (
+            "Your probabilities add up to 1 over the entries. They should over the ten digits: log_softmax(-1)."
+        )),
+        ((logits.argmax(-1) == digits).sum(), (
+            "You counted the digits that are right. A digit that became likelier counts as well, "
+            "even if another is still ahead."
+        )),
     ]  # fmt: skip
     if _close(value, right):
         return _other_book(bits_stored)
@@ -72,8 +101,8 @@ def exercise_18_1(bits_stored: Callable[[Tensor, Tensor], Any]) -> str | None:
         if _close(value, number):
             return why
     return (
-        f"Of this book {float(right):.2f} bits are stored; you gave {value:.2f}. log₂ p of each right digit, plus log₂ 10, all "
-        "added up."
+        f"Of this book {float(right):.2f} bits are stored; you gave {value:.2f}. log₂ p of each right digit, plus log₂ "
+        "10, all added up."
     )
 
 
@@ -82,10 +111,14 @@ def _close(value: float, number: Tensor | float) -> bool:
 
 
 def _other_book(bits_stored: Callable[[Tensor, Tensor], Any]) -> str | None:
-    """What is wrong with a function that is right for five entries: it is asked of three which the model does not know at all."""
+    """What is wrong with a function that is right for five entries:
+    it is asked of three which the model does not know at all."""
     blind = bits_stored(torch.zeros(3, 7, 10), torch.arange(21).view(3, 7) % 10)
     if abs(float(blind)) > 1e-3:
-        return f"Right for five entries. Of three that a model guesses blindly 0 bits are stored, and you gave {float(blind):.2f}: use the shapes as given."
+        return (
+            "Right for five entries. Of three that a model guesses blindly 0 bits are stored, and you gave "
+            f"{float(blind):.2f}: use the shapes as given."
+        )
     return None
 
 
@@ -93,7 +126,8 @@ def _other_book(bits_stored: Callable[[Tensor, Tensor], Any]) -> str | None:
 
 
 class _Watched(TorchFunctionMode):
-    """Notes the shape of every tensor that is made while it is on, and whether one was handed to NumPy, where nothing is seen."""
+    """Notes the shape of every tensor that is made while it is on, and whether one was handed to NumPy,
+    where nothing is seen."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,7 +144,9 @@ class _Watched(TorchFunctionMode):
 
 
 @exercise(
-    "18.2", "Cut to a smaller rank", difficulty=2, minutes=12, keeps="cut", imports="import torch\nfrom torch import Tensor\n"
+    "18.2", "Cut to a smaller rank", difficulty=2, minutes=12, keeps="cut", imports=(
+        "import torch\nfrom torch import Tensor\n"
+    )
 )  # fmt: skip
 def exercise_18_2(cut: Callable[[Tensor, Tensor, int], Any]) -> str | None:
     d, k, r = 30, 40, 6
@@ -122,12 +158,12 @@ def exercise_18_2(cut: Callable[[Tensor, Tensor, int], Any]) -> str | None:
     except RuntimeError as error:
         if _SLICED.search(str(error)):
             return (
-                f"PyTorch stopped ({first_line(error)}). U's directions are its columns, and Vh's its rows: keep U[:, :r], "
-                "S[:r] and Vh[:r]."
+                f"PyTorch stopped ({first_line(error)}). U's directions are its columns, and Vh's its rows: keep U[:, "
+                ":r], S[:r] and Vh[:r]."
             )
         return (
-            f"PyTorch stopped ({first_line(error)}). torch.linalg.qr(B) gives d×r and r×r; for A take A.T, and turn the result "
-            "round again."
+            f"PyTorch stopped ({first_line(error)}). torch.linalg.qr(B) gives d×r and r×r; for A take A.T, and turn "
+            "the result round again."
         )
     if not (isinstance(got, Sequence) and len(got) == 2 and all(isinstance(one, Tensor) for one in got)):
         return "Return two tensors, B (d×3) and A (3×k)."
@@ -136,15 +172,28 @@ def exercise_18_2(cut: Callable[[Tensor, Tensor, int], Any]) -> str | None:
     if shapes == ((3, k), (d, 3)):
         return "You returned A first: B (d×3), then A (3×k)."
     if shapes != ((d, 3), (3, k)):
-        return f"B should be {d}×3 and A 3×{k}; yours are {shapes[0]} and {shapes[1]}. Keep the first 3 directions of both."
+        return (
+            f"B should be {d}×3 and A 3×{k}; yours are {shapes[0]} and {shapes[1]}. "
+            "Keep the first 3 directions of both."
+        )
     if new_B.dtype != new_A.dtype:
-        return f"B is {new_B.dtype} and A {new_A.dtype}, and PyTorch does not multiply the two: return both in the dtype that came."
+        return (
+            f"B is {new_B.dtype} and A {new_A.dtype}, and PyTorch does not multiply the two: "
+            "return both in the dtype that came."
+        )
     product, U, S, Vh = (new_B @ new_A).to(whole), parts.U[:, :3], parts.S[:3], parts.Vh[:3]
     wrong = [
-        (B[:, :3] @ A[:3], "You kept the first three rows of A and columns of B. They come in no order: turn them into directions by strength first, with an SVD."),
-        (U @ Vh, "S is missing: every direction now counts as 1. Multiply one of the two sides by it, or both by its root."),
+        (B[:, :3] @ A[:3], (
+            "You kept the first three rows of A and columns of B. They come in no order: turn them into directions by "
+            "strength first, with an SVD."
+        )),
+        (U @ Vh, (
+            "S is missing: every direction now counts as 1. Multiply one of the two sides by it, or both by its root."
+        )),
         (U * S**2 @ Vh, "S counts twice: multiply one side by it, or both sides by its root."),
-        (parts.U[:, -3:] * parts.S[-3:] @ parts.Vh[-3:], "Those are the three weakest directions: S falls, so keep the first."),
+        (parts.U[:, -3:] * parts.S[-3:] @ parts.Vh[-3:], (
+            "Those are the three weakest directions: S falls, so keep the first."
+        )),
     ]  # fmt: skip
     best = (factors(parts, 3)[0] @ factors(parts, 3)[1]).to(whole)
     if relative_error(best, product) < 1e-4:
@@ -166,14 +215,14 @@ def _too_large(watched: _Watched, d: int, k: int) -> str | None:
     """What is wrong with a right cut that makes more than it needs on its way."""
     if watched.shapes & {(d, k), (k, d)}:
         return (
-            f"Right, but you made the whole {d}×{k} matrix, and an SVD of that. In a real layer it is 4,096×4,096, and B·A only "
-            "has r directions: QR of B and of Aᵀ, then the SVD of R_B·R_Aᵀ, which is r×r."
+            f"Right, but you made the whole {d}×{k} matrix, and an SVD of that. In a real layer it is 4,096×4,096, and "
+            "B·A only has r directions: QR of B and of Aᵀ, then the SVD of R_B·R_Aᵀ, which is r×r."
         )
     if square := watched.shapes & {(d, d), (k, k)}:
         n = min(square)[0]
         return (
-            f"Right, but you made a matrix of {n}×{n} on the way, in a real layer 4,096×4,096. torch.linalg.svd(B) makes one "
-            "unless full_matrices=False, and torch.linalg.qr(B) none."
+            f"Right, but you made a matrix of {n}×{n} on the way, in a real layer 4,096×4,096. torch.linalg.svd(B) "
+            "makes one unless full_matrices=False, and torch.linalg.qr(B) none."
         )
     if watched.left:
         return "Right, but in NumPy the check cannot see whether you made the d×k matrix: stay with torch."
@@ -217,7 +266,10 @@ def exercise_18_3(alpha_after: Callable[[float, int, int, bool], Any]) -> str | 
         if math.isclose(after, right, rel_tol=1e-6):
             continue
         if after in (math.floor(right), math.ceil(right)):
-            return f"From {r} to {new} α becomes {right:.2f}, and you gave {after:.0f}. It need not be whole: do not round, or the scale changes."
+            return (
+                f"From {r} to {new} α becomes {right:.2f}, and you gave {after:.0f}. It need not be whole: do not "
+                "round, or the scale changes."
+            )
         return (
             "Right for LoRA, wrong for rsLoRA: its scale is α/√r, so α changes by the root of the ratio."
             if rslora

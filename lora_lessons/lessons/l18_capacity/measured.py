@@ -1,6 +1,8 @@
-"""What lesson 18 quotes of the recorded phone book: what each way and rank holds, and what is left of rank 64 when it is cut.
+"""What lesson 18 quotes of the recorded phone book: what each way and rank holds,
+and what is left of rank 64 when it is cut.
 
-And what it measures: what was just trained, what WICK's answers ask of a rank, and what is left of his adapter when it is cut.
+And what it measures: what was just trained, what WICK's answers ask of a rank,
+and what is left of his adapter when it is cut.
 """
 
 from __future__ import annotations
@@ -136,8 +138,8 @@ def record_cuts(adapter: Adapter, found: Mapping[int, tuple[float, float]]) -> N
 
 
 def persona_at(r: int) -> tuple[float, float, int]:
-    """Lesson 05's recorded sweep at one rank, α = 16: the loss at step 1, which is the base's, and the held-out loss after
-    training, both in nats and means over the seeds; and how many numbers were trained.
+    """Lesson 05's recorded sweep at one rank, α = 16: the loss at step 1, which is the base's, and the held-out loss
+    after training, both in nats and means over the seeds; and how many numbers were trained.
     """
     (trial,) = sweep.grid((r,), ("16",), seeds=1)
     runs = sweep.by_setting(sweep.read_table(sweep.recorded()))[trial]
@@ -156,8 +158,8 @@ def record_persona(tokens: int, bits: float, trained: int) -> None:
 
 
 def record_held(runs: Sequence[Run]) -> None:
-    """Passes over each book; the share of its bits that B·A holds; on the largest its bits per trained number, and the share
-    that the mask holds, and B·A trained longer where it was.
+    """Passes over each book; the share of its bits that B·A holds; on the largest its bits per trained number, and the
+    share that the mask holds, and B·A trained longer where it was.
     """
     for entries in ENTRIES:
         record(f"passes.{entries}", capacity.BookRun("B·A", 1, entries).steps * BATCH // entries, "passes, recorded")
@@ -173,7 +175,8 @@ def record_held(runs: Sequence[Run]) -> None:
 
 
 def record_high(runs: Sequence[Run]) -> None:
-    """What rank 64 holds, whole and at each rank that it was cut to: on the largest book, at its other rate, on a smaller book."""
+    """What rank 64 holds, whole and at each rank that it was cut to: on the largest book, at its other rate,
+    on a smaller book."""
     if high := of(runs, "B·A", HIGH):
         record("high.share", mean(map(share, high)), "of the book's bits, rank 64, recorded")
         for r in CUTS:

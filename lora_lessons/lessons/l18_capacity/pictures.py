@@ -1,4 +1,5 @@
-"""Pictures of lesson 18: the share of a book that is held, by what is asked of a trained number, and what a cut leaves."""
+"""Pictures of lesson 18: the share of a book that is held, by what is asked of a trained number,
+and what a cut leaves."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ class Held(NamedTuple):
 
 
 def filled(lines: Mapping[int, Sequence[Held]], masks: Mapping[int, Held]) -> tuple[Figure, str, str]:
-    """The share of a book that is held, over the bits that it asks per trained number: a line a rank of B·A, and the mask."""
+    """The share of a book that is held, over the bits that it asks per trained number: a line a rank of B·A,
+    and the mask."""
     figure = Figure(figsize=(7.2, 3.9))
     ax = figure.subplots()
     for r, points in lines.items():

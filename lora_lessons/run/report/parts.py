@@ -1,4 +1,5 @@
-"""What a report consists of, as HTML: what failed, what was made, the claims, the lessons, every record beside its band."""
+"""What a report consists of, as HTML: what failed, what was made, the claims, the lessons,
+every record beside its band."""
 
 from __future__ import annotations
 
@@ -59,7 +60,8 @@ def parts(results: Sequence[LessonResult], about: Mapping[str, Any]) -> list[Par
 
 
 def _in_order(lessons: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[Any, Any]], list[tuple[int, str]]]:
-    """Every card with its lesson, in the order of the claims; and how many there are of each verdict, as the site counts them."""
+    """Every card with its lesson, in the order of the claims; and how many there are of each verdict,
+    as the site counts them."""
     judged = [(card, lesson) for lesson in lessons for card in lesson["cards"]]
     return sorted(judged, key=lambda one: one[0].id), tally(card.said for card, _ in judged)
 

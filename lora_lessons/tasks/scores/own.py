@@ -1,4 +1,5 @@
-"""The forms of the two small data sets that a learner may begin with: a helpdesk's three lines, minutes in three lines."""
+"""The forms of the two small data sets that a learner may begin with: a helpdesk's three lines,
+minutes in three lines."""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ LEGALESE = frozenset(
 )
 NUMBER = re.compile(
     r"\$?\d+(?:[.,:]\d+)*%?"
-    r"|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|ninety)\b"
+    r"|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|"
+    r"thirty|forty|fifty|sixty|ninety)\b"
 )
 PARTY = re.compile(r"\b(?:[Tt]he|[Aa]n?|[Aa]ny|[Ee]ach|[Ee]very|[Yy]our|[Oo]ur) [A-Z][a-z]+")
 

@@ -142,7 +142,8 @@ def windows_of(tokenizer: Any, files: Sequence[Path | str], rows: int, window: i
 
 
 def exl2_commands(merged: Path | str, out: Path | str, bits: float = 4.0) -> list[str]:
-    """The shell commands that make and try an EXL2 model, as exllamav2 0.3.2 publishes them; for a machine with CUDA."""
+    """The shell commands that make and try an EXL2 model, as exllamav2 0.3.2 publishes them;
+    for a machine with CUDA."""
     source, target = (shlex.quote(str(path)) for path in (merged, out))
     work = shlex.quote(f"{out}-work")
     return [

@@ -1,4 +1,5 @@
-"""The table of formats: bits per weight counted from the files themselves, rows as text, written whole, and read back."""
+"""The table of formats: bits per weight counted from the files themselves, rows as text, written whole,
+and read back."""
 
 from __future__ import annotations
 
@@ -33,8 +34,9 @@ COLUMNS = ("format", "status", "tool", "version", *NUMBERS, "loader", "notes")
 TABLE = "formats.csv"
 MEASURED = ("gguf-f16", "gguf-q8_0", "gguf-q4_k_m", "gguf-q4_0", "gptq", "awq", "hqq")
 BASE_NOTE = (
-    "The embedded base was rounded to Q4_1 (4 bits, blocks of 32) before it reached us: a grid like that one loses less "
-    "here than on a 16-bit original. Each format's reference is the merged model in 16 bits, in the same program and run."
+    "The embedded base was rounded to Q4_1 (4 bits, blocks of 32) before it reached us: a grid like that one loses "
+    "less here than on a 16-bit original. Each format's reference is the merged model in 16 bits, "
+    "in the same program and run."
 )
 
 
@@ -79,9 +81,10 @@ def line(row: Mapping[str, Any]) -> str:
     if row["status"] != "ok":
         return f"{name:<12} {row['status']}: {row['notes']}"
     return (
-        f"{name:<12} {row['bits_in_layers']:5.2f} bits in the layers, {row['bits_in_file']:5.2f} in all, {row['mb']:6.1f} MB, "
-        f"perplexity {row['perplexity']:6.2f} (16 bits: {row['reference_perplexity']:.2f}), "
-        f"{row['tokens_per_second']:4.1f} tok/s ({row['speed_ratio']:.2f} times 16 bits in the same program); {row['loader']}"
+        f"{name:<12} {row['bits_in_layers']:5.2f} bits in the layers, {row['bits_in_file']:5.2f} in all, "
+        f"{row['mb']:6.1f} MB, perplexity {row['perplexity']:6.2f} (16 bits: {row['reference_perplexity']:.2f}), "
+        f"{row['tokens_per_second']:4.1f} tok/s ({row['speed_ratio']:.2f} times 16 bits in the same program); "
+        f"{row['loader']}"
     )
 
 

@@ -37,10 +37,10 @@ def export(
 ) -> list[dict[str, Any]]:
     """Merge, quantize into each of `formats`, load back and measure; the rows, also in out/formats.csv and .json.
 
-    `base` is the embedded one, one of models.NAMED, a folder or a hub id; None: the one that the adapter names. Calibration: `rows` windows
-    of 256 tokens (AWQ's search, far slower, reads `awq_rows`) from the files `calibrate`; None: every task's training
-    set. A format whose tool fails is a row that says why, and the others go on.
-    Raises FileExistsError, ModelError or ValueError with what to do when nothing can be done at all.
+    `base` is the embedded one, one of models.NAMED, a folder or a hub id; None: the one that the adapter names.
+    Calibration: `rows` windows of 256 tokens (AWQ's search, far slower, reads `awq_rows`) from the files `calibrate`;
+    None: every task's training set. A format whose tool fails is a row that says why, and the others go on. Raises
+    FileExistsError, ModelError or ValueError with what to do when nothing can be done at all.
     """
     names = chosen(formats)
     # workers start in folders of their own, where a relative path would mean another place
@@ -83,8 +83,8 @@ def export(
 def write_merged(adapter: Adapter, base: str | Path, out: Path | str, *, overwrite: bool = False) -> Path:
     """Write the base with `adapter` folded in, W + ΔW in fp32 and then bf16, as a Hugging Face folder. Returns `out`.
 
-    Raises FileExistsError when `out` exists and overwrite is False, ValueError when the adapter does not fit, ModelError
-    when the base holds NaN or infinity.
+    Raises FileExistsError when `out` exists and overwrite is False, ValueError when the adapter does not fit,
+    ModelError when the base holds NaN or infinity.
     """
     _refuse(Path(out), overwrite)
     there = models.load(base, "fp32", "cpu")

@@ -1,4 +1,5 @@
-"""A GGUF file: its types, tensors planned before any is read, written one by one; and files that appear together or not at all."""
+"""A GGUF file: its types, tensors planned before any is read, written one by one;
+and files that appear together or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A model or an adapter as GGUF: the base, the base with an adapter folded in, or the adapter that llama.cpp loads beside it."""
+"""A model or an adapter as GGUF: the base, the base with an adapter folded in,
+or the adapter that llama.cpp loads beside it."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ def checked_base(base: Path | str | SourceModel, adapter: Adapter | None = None)
 
 
 def why_not_written(base: Path | str | SourceModel) -> str:
-    """Why no GGUF of this base is written, as far as its configuration and the names of its tensors say; "" where it is.
+    """Why no GGUF of this base is written, as far as its configuration and the names of its tensors say;
+    "" where it is.
 
     Reads no weights, and leaves the tokenizer's proof to the export.
     """
@@ -69,7 +71,8 @@ def write_merged(
     *,
     overwrite: bool = False,
 ) -> Path:
-    """Write the base with the adapter folded in, W + ΔW in fp32 and then `file_type`, one tensor in memory at a time."""
+    """Write the base with the adapter folded in, W + ΔW in fp32 and then `file_type`,
+    one tensor in memory at a time."""
     source = open_base(base)
     check_fit(adapter, source)
     return write_model(source, adapter, out, file_type, overwrite=overwrite)
@@ -121,7 +124,8 @@ def write_model(
 
 
 def model_tensors(source: SourceModel, adapter: Adapter | None, file_type: str) -> list[TensorPlan]:
-    """Every tensor of the model, to be read when its turn comes. Raises ModelError for what llama.cpp has no place for."""
+    """Every tensor of the model, to be read when its turn comes.
+    Raises ModelError for what llama.cpp has no place for."""
     _check_rope(source.config)
     plans = list(_weights(source, adapter, tensor_type(file_type)))
     if (factors := _rope_factors(source.config)) is not None:
@@ -151,12 +155,13 @@ def _weights(source: SourceModel, adapter: Adapter | None, kind: gguf.GGMLQuanti
 
 
 def _check_numbers(tensor: Tensor, name: str, source: SourceModel, stored: gguf.GGMLQuantizationType) -> None:
-    """Raise ModelError, naming the tensor, where it holds NaN or infinity, or would in the type that it is stored in."""
+    """Raise ModelError, naming the tensor, where it holds NaN or infinity,
+    or would in the type that it is stored in."""
     largest = max(abs(float(end)) for end in tensor.aminmax())
     if not math.isfinite(largest):
         raise ModelError(
-            f"{name} in {source.files[name].name} holds NaN or infinity, and every answer would: fetch {source.folder.name} "
-            "again, or give another base."
+            f"{name} in {source.files[name].name} holds NaN or infinity, and every answer would: fetch "
+            f"{source.folder.name} again, or give another base."
         )
     if largest > LARGEST.get(stored.name, math.inf):
         raise ModelError(
@@ -230,7 +235,8 @@ def write_adapter(
 
 
 def adapter_tensors(adapter: Adapter, source: SourceModel) -> list[TensorPlan]:
-    """A and B of each layer, B's rows in the order that llama.cpp has W's in, and B scaled where α is the layer's own."""
+    """A and B of each layer, B's rows in the order that llama.cpp has W's in,
+    and B scaled where α is the layer's own."""
     plans = []
     for layer, A in adapter.A.items():
         weight = f"{layer}.weight"
@@ -245,7 +251,8 @@ def adapter_tensors(adapter: Adapter, source: SourceModel) -> list[TensorPlan]:
 
 
 def check_fit(adapter: Adapter, source: SourceModel) -> None:
-    """Raise ValueError, naming the layer and both shapes, unless every ΔW has the shape of a weight llama.cpp adapts."""
+    """Raise ValueError, naming the layer and both shapes,
+    unless every ΔW has the shape of a weight llama.cpp adapts."""
     for layer, A in adapter.A.items():
         B, weight = adapter.B[layer], f"{layer}.weight"
         if "embed" in layer or (layer == "lm_head" and source.config.tie_word_embeddings):
@@ -255,8 +262,8 @@ def check_fit(adapter: Adapter, source: SourceModel) -> None:
             )
         if weight not in source.shapes:
             raise ValueError(
-                f"the adapter changes {layer}, and {source.folder.name} has no such layer: give the base that the adapter "
-                "was trained on, or fetch this one again."
+                f"the adapter changes {layer}, and {source.folder.name} has no such layer: give the base that the "
+                "adapter was trained on, or fetch this one again."
             )
         if (B.shape[0], A.shape[1]) != source.shapes[weight]:
             raise ValueError(

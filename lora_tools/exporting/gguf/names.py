@@ -20,8 +20,8 @@ from lora_lessons.models import gguf_tensors
 ELSEWHERE = "convert it with convert_hf_to_gguf.py from the llama.cpp repository, which knows more of them"
 
 # model_type → the architecture's name in llama.cpp, and whether its rows of q and k change order there.
-# Gemma is not among them: it needs GELU, 1 added to each norm, windows with a rotary base of their own, and a vocabulary
-# that our proof of the tokens has never seen. llama.cpp's converter writes it.
+# Gemma is not among them: it needs GELU, 1 added to each norm, windows with a rotary base of their own, and a
+# vocabulary that our proof of the tokens has never seen. llama.cpp's converter writes it.
 ARCHITECTURES = {
     "llama": ("llama", True),
     "mistral": ("llama", True),
@@ -33,7 +33,8 @@ EXPORTED = tuple(ARCHITECTURES)
 
 
 def why_not_exported(model_type: str) -> str:
-    """Why no GGUF of Hugging Face's `model_type` is written here, as half a sentence without a full stop; "" where it is."""
+    """Why no GGUF of Hugging Face's `model_type` is written here, as half a sentence without a full stop;
+    "" where it is."""
     if model_type in ARCHITECTURES:
         return ""
     return f"a {model_type} is not exported here ({', '.join(EXPORTED)} are): {ELSEWHERE}"
@@ -55,7 +56,8 @@ def gguf_name(name: str, architecture: str, blocks: int) -> str:
 
 
 def permuted(rows: Tensor, heads: int) -> Tensor:
-    """The rows of q or k in llama.cpp's order: Hugging Face turns row i with row i + half, llama.cpp rows 2i and 2i + 1.
+    """The rows of q or k in llama.cpp's order: Hugging Face turns row i with row i + half,
+    llama.cpp rows 2i and 2i + 1.
 
     Within each head 0 1 2 3 | 4 5 6 7 becomes 0 4 1 5 2 6 3 7. Rotary embedding turns rows in pairs; which two are a
     pair is a convention, and a file must keep the convention of the program that reads it.

@@ -79,7 +79,8 @@ class SourceModel:
 
 
 def open_base(base: Path | str | SourceModel) -> SourceModel:
-    """Look at a Hugging Face folder (config.json, safetensors) or a .gguf file; one that is open already comes back as it is.
+    """Look at a Hugging Face folder (config.json, safetensors) or a .gguf file;
+    one that is open already comes back as it is.
 
     Raises ModelError for one that cannot be exported.
     """
@@ -179,7 +180,8 @@ def _fault(config: Any, shapes: dict[str, tuple[int, ...]]) -> str:
 
 
 def adapter_and_base(adapter_folder: Path | str, base: Path | str | None = None) -> tuple[Adapter, Path]:
-    """The adapter in a folder, and its base's folder or .gguf file, by absolute paths; the adapter's name is its folder's.
+    """The adapter in a folder, and its base's folder or .gguf file, by absolute paths;
+    the adapter's name is its folder's.
 
     `base` is as in `named_base`. Raises FileNotFoundError, ModelError or ValueError with what to do.
     """
@@ -188,17 +190,19 @@ def adapter_and_base(adapter_folder: Path | str, base: Path | str | None = None)
 
 
 def place_of(base: Path | str) -> Path:
-    """Where a base lies that is to be exported, by its absolute path: its folder, or its .gguf file, which is fetched, if need be."""
+    """Where a base lies that is to be exported, by its absolute path: its folder, or its .gguf file, which is fetched,
+    if need be."""
     meant = models.which(base)
     place = models.fetched(meant.place) if meant.kind == "gguf" and meant.place else models.folder(base)
     return place.absolute()
 
 
 def named_base(adapter: Adapter, base: Path | str | None = None) -> Path | str:
-    """`base`: the embedded one, one of models.NAMED, a folder, a .gguf file or a hub id; None: the one that `adapter` names, or the embedded one.
+    """`base`: the embedded one, one of models.NAMED, a folder, a .gguf file or a hub id; None:
+    the one that `adapter` names, or the embedded one.
 
-    What an adapter names is somebody else's word, so it starts no download: a hub id, or a base of NAMED that is not here,
-    is fetched only when `base` names it. Raises ModelError with what to do.
+    What an adapter names is somebody else's word, so it starts no download: a hub id, or a base of NAMED that is not
+    here, is fetched only when `base` names it. Raises ModelError with what to do.
     """
     named = adapter.base_name or models.EMBEDDED
     if base is not None:
@@ -206,7 +210,8 @@ def named_base(adapter: Adapter, base: Path | str | None = None) -> Path | str:
     meant = models.which(named)
     if meant.kind == "hub" or (meant.place and not meant.place.exists()):
         raise ModelError(
-            f"the adapter {adapter.name} names its base as {named}, which would have to be fetched. Nothing is fetched on an adapter's "
-            f"word: if you trust it, name it yourself (base={named!r}, or --base {named}), or give the folder that holds it."
+            f"the adapter {adapter.name} names its base as {named}, which would have to be fetched. Nothing is fetched "
+            f"on an adapter's word: if you trust it, name it yourself (base={named!r}, or --base {named}), "
+            "or give the folder that holds it."
         )
     return named

@@ -1,6 +1,7 @@
 """An adapter, its base and the two merged, in every type asked for, in one go: all the files, or none of them.
 
-An export that was killed goes on with the files that it had finished, when the same adapter and base are exported again.
+An export that was killed goes on with the files that it had finished,
+when the same adapter and base are exported again.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ def export(
 ) -> tuple[list[Path], list[str]]:
     """The adapter, its base in each of `file_types` and, with `merged`, the two in one; return the files and findings.
 
-    `base` is the embedded one, one of models.NAMED, a folder or a hub id; None: the one that the adapter names. It is opened and proven
-    once. Nothing is written when anything cannot be, or when a file of that name exists, unless overwrite.
-    Raises FileExistsError, ModelError, OSError or ValueError with what to do.
+    `base` is the embedded one, one of models.NAMED, a folder or a hub id; None: the one that the adapter names. It is
+    opened and proven once. Nothing is written when anything cannot be, or when a file of that name exists, unless
+    overwrite. Raises FileExistsError, ModelError, OSError or ValueError with what to do.
     """
     adapter, folder = adapter_and_base(adapter_folder, base)
     source, out = open_base(folder), Path(out)

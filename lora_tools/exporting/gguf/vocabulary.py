@@ -100,7 +100,8 @@ def _scores(tokens: list[str], merges: list[Any]) -> list[float]:
 
 
 def splitter(pre_tokenizer: dict[str, Any] | None) -> str:
-    """llama.cpp's name for what tokenizer.json calls `pre_tokenizer`. Raises ModelError when it is none of SPLITTERS."""
+    """llama.cpp's name for what tokenizer.json calls `pre_tokenizer`.
+    Raises ModelError when it is none of SPLITTERS."""
     steps = (pre_tokenizer or {}).get("pretokenizers", [pre_tokenizer] if pre_tokenizer else [])
     seen = []
     for step in steps:
@@ -114,7 +115,8 @@ def splitter(pre_tokenizer: dict[str, Any] | None) -> str:
             seen.append(f"another rule ({step['type']})")
     if tuple(seen) not in SPLITTERS:
         raise ModelError(
-            f"the tokenizer splits text in a way that is not known here ({', '.join(seen) or 'not at all'}): {ELSEWHERE}."
+            f"the tokenizer splits text in a way that is not known here ({', '.join(seen) or 'not at all'}): "
+            f"{ELSEWHERE}."
         )
     return SPLITTERS[tuple(seen)]
 
@@ -182,8 +184,8 @@ def check_tokens(server: llamacpp.Server, tokenizer: Any) -> int:
     for text, expected, special in plain + talks:
         if (tokens := server.tokens(text, special=special)) != expected:
             raise ModelError(
-                f"llama.cpp reads {text!r} as tokens {_short(tokens)}, transformers as {_short(expected)}. The GGUF would "
-                f"answer worse than the model; nothing was written: {ELSEWHERE}."
+                f"llama.cpp reads {text!r} as tokens {_short(tokens)}, transformers as {_short(expected)}. The GGUF "
+                f"would answer worse than the model; nothing was written: {ELSEWHERE}."
             )
     return len(plain + talks)
 
@@ -244,7 +246,10 @@ def _about_the_end(base: Path, tokenizer: Any) -> list[str]:
     return holding(
         (
             eos is None and turn is None,
-            "The tokenizer names no EOS token: llama.cpp will not know when to stop. Set tokenizer.eos_token and save it.",
+            (
+                "The tokenizer names no EOS token: llama.cpp will not know when to stop. "
+                "Set tokenizer.eos_token and save it."
+            ),
         ),
         (
             chat_template(tokenizer) and turn is None,

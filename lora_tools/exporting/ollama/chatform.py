@@ -47,7 +47,8 @@ class ChatForm(NamedTuple):
 
 
 def chat_form(render: Callable[[Talk], str], begin: str, special: Iterable[str]) -> ChatForm:
-    """The form of a chat template; `render` is it, `begin` the begin-of-text that a runner adds, `special` all such tokens."""
+    """The form of a chat template; `render` is it, `begin` the begin-of-text that a runner adds,
+    `special` all such tokens."""
 
     def rendered(talk: Talk) -> str | None:
         try:
@@ -144,9 +145,10 @@ def _special(reader: Any) -> list[str]:
 # What a chat template calls the tools that it writes into a conversation.
 TOOLS = re.compile(r"\btools\b")
 TOOL_CALLS = (
-    "The base's chat template writes tools, and Ollama runs no chat template: without RENDERER and PARSER in the Modelfile a "
-    "tool call comes back as text, or not at all. If Ollama's library has this model, take both lines from "
-    "`ollama show MODEL --modelfile`, and look at your own with it after `ollama create`, which has been seen to drop them."
+    "The base's chat template writes tools, and Ollama runs no chat template: without RENDERER and PARSER in the "
+    "Modelfile a tool call comes back as text, or not at all. If Ollama's library has this model, take both lines from "
+    "`ollama show MODEL --modelfile`, and look at your own with it after `ollama create`, "
+    "which has been seen to drop them."
 )
 
 
@@ -176,10 +178,12 @@ class Difference(NamedTuple):
 
 
 def compare(template: str, form: ChatForm, system: str | None) -> tuple[list[Difference], list[Difference]]:
-    """Faults and remarks: the TALKS and the ODD_TALKS that Ollama, with this TEMPLATE and SYSTEM, would send differently.
+    """Faults and remarks: the TALKS and the ODD_TALKS that Ollama, with this TEMPLATE and SYSTEM,
+    would send differently.
 
-    Ollama puts SYSTEM before the messages unless they start with a system message (its server/routes.go, read in 2026-11).
-    Raises TemplateError for a TEMPLATE that Ollama could not render, ValueError for a form that refuses one question.
+    Ollama puts SYSTEM before the messages unless they start with a system message (its server/routes.go, read in
+    2026-11). Raises TemplateError for a TEMPLATE that Ollama could not render,
+    ValueError for a form that refuses one question.
     """
     faults: list[Difference] = []
     remarks: list[Difference] = []

@@ -164,7 +164,10 @@ def _check_end(base: Any, form: ChatForm, stops: list[str]) -> list[str]:
         ),
         (
             known and form.end not in known,
-            f"the chat template ends an answer with {form.end}, the GGUF stops at {' or '.join(known)}: it would run on.",
+            (
+                f"the chat template ends an answer with {form.end}, the GGUF stops at {' or '.join(known)}: "
+                "it would run on."
+            ),
         ),
         (form.end not in stops, f"no PARAMETER stop names {form.end}, with which an answer ends: add it."),
     )

@@ -50,10 +50,10 @@ def write(
 ) -> Written:
     """Write the folder `out` for Ollama: merged.gguf with Modelfile, base.gguf and adapter.gguf with Modelfile.adapter.
 
-    `system` is the SYSTEM text (None: what the base's own template says), `file_type` one of gguf.FILE_TYPES, `template`
-    a Go template of your own. The base is opened and proven once; the folder is checked (see `check`) and appears whole
-    or not at all. Raises FileExistsError when it exists and overwrite is False, or holds what no export brought;
-    ValueError or ModelError when something cannot be expressed.
+    `system` is the SYSTEM text (None: what the base's own template says), `file_type` one of gguf.FILE_TYPES,
+    `template` a Go template of your own. The base is opened and proven once; the folder is checked (see `check`) and
+    appears whole or not at all. Raises FileExistsError when it exists and overwrite is False, or holds what no export
+    brought; ValueError or ModelError when something cannot be expressed.
     """
     out, source = Path(out), gguf.open_base(base)
     refuse_existing(out, overwrite)
@@ -105,7 +105,8 @@ def _check_settings(form: ChatForm, system: str | None) -> None:
 
 
 def _template(form: ChatForm, system: str | None, own: str | None) -> tuple[str, str, list[chatform.Difference]]:
-    """The name and text of the TEMPLATE, and where it differs without harm. Raises ValueError when none renders right."""
+    """The name and text of the TEMPLATE, and where it differs without harm.
+    Raises ValueError when none renders right."""
     if own is None:
         name, odd = chatform.choose_template(form, system)
         return name, TEMPLATES[name], odd
@@ -147,8 +148,8 @@ def check_name(name: str) -> None:
     """Raise ValueError where Ollama takes `name` for no model's."""
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"{name!r} is no name for a model in Ollama: give letters, digits, '.', '_' and '-', such as my-model, or with an "
-            "owner before it and a tag behind, such as me/my-model:v2."
+            f"{name!r} is no name for a model in Ollama: give letters, digits, '.', '_' and '-', such as my-model, or "
+            "with an owner before it and a tag behind, such as me/my-model:v2."
         )
 
 

@@ -87,7 +87,8 @@ class Range(NamedTuple):
 
 
 def parse(parts: list[str | Action], depth: int) -> tuple[list[Any], str | None]:
-    """The nodes up to the action that closes this level, taken off `parts`, and that action ("end", "else", "else if …")."""
+    """The nodes up to the action that closes this level, taken off `parts`, and that action ("end", "else",
+    "else if …")."""
     nodes: list[Any] = []
     while parts:
         part = parts.pop(0)

@@ -1,8 +1,9 @@
 """What Ollama would send to the model: Go's text/template, as much of it as chat templates are written in.
 
-Known here: text, {{ value }}, {{- trimming -}}, {{/* comments */}}, if / else if / else, range (with $i, $m), variables,
-strings, whole numbers, ( ), and eq ne lt le gt ge and or not len index slice. Anything else is refused by name, so that
-what is rendered is what Go renders: tests/tools/export/ollama/go_templates.json holds what Go itself made of the same templates.
+Known here: text, {{ value }}, {{- trimming -}}, {{/* comments */}}, if / else if / else, range (with $i, $m),
+variables, strings, whole numbers, ( ), and eq ne lt le gt ge and or not len index slice. Anything else is refused by
+name, so that what is rendered is what Go renders: tests/tools/export/ollama/go_templates.json holds what Go
+itself made of the same templates.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-'''A Modelfile, Ollama's recipe for a model: read as Ollama reads it (its parser/parser.go, read in 2026-11), and quoted.
+'''A Modelfile, Ollama's recipe for a model: read as Ollama reads it (its parser/parser.go, read in 2026-11),
+and quoted.
 
-INSTRUCTION value, one a line; a value that starts with " or """ goes on, over lines too, until a line ends with the same.
-'''
+INSTRUCTION value, one a line; a value that starts with " or """ goes on, over lines too,
+until a line ends with the same.'''
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What stands out about an adapter, in sentences: from its settings, its numbers, its file, from the base and its architecture."""
+"""What stands out about an adapter, in sentences: from its settings, its numbers, its file,
+from the base and its architecture."""
 
 from __future__ import annotations
 

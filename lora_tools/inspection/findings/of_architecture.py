@@ -1,4 +1,5 @@
-"""Findings from what the keys name and what the base is: layers that servers look for elsewhere, and stacked experts."""
+"""Findings from what the keys name and what the base is: layers that servers look for elsewhere,
+and stacked experts."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from .said import finding, in_towers, named
 
 # Exact zeros are rare in what was trained; an fp16 file with this share of them has lost small numbers.
 LOST = 0.01
-# Kinds other than LoRA: what of each PEFT begins with so that it changes nothing, and the number in it (PEFT 0.21; run here).
+# Kinds other than LoRA: what of each PEFT begins with so that it changes nothing, and the number in it (PEFT 0.21;
+# run here).
 STARTS = {
     "ADALORA": ("lora_E", 0),
     "BEFT": ("beft_bias", 0),
@@ -53,7 +54,8 @@ def _not_finite(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Ite
 
 
 def _of_another_kind(opened: AdapterFolder) -> Iterator[Finding]:
-    """Whether what makes an adapter of a kind other than LoRA change anything stands where PEFT began it, everywhere."""
+    """Whether what makes an adapter of a kind other than LoRA change anything stands where PEFT began it,
+    everywhere."""
     part, start = STARTS.get(opened.settings.kind, ("", 0))
     parts = [one for one in opened.tensors if part and f".{part}" in one.key and one.dtype in FLOATS]
     if parts and all(bool((opened.read(one) == start).all()) for one in parts):

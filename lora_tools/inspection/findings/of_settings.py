@@ -124,7 +124,8 @@ def _disagreements(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> 
 
 
 def _sorted_patterns(settings: AdapterSettings, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
-    """Where two patterns give a module another alpha each, and the order of the file may be that of PEFT's save_pretrained."""
+    """Where two patterns give a module another alpha each,
+    and the order of the file may be that of PEFT's save_pretrained."""
     alphas = settings.alpha_pattern
     meant = {one.module: [*all_matching(alphas, one.module)] for one in matrices}
     twice = [module for module, patterns in meant.items() if len({alphas[one] for one in patterns}) > 1]

@@ -1,4 +1,5 @@
-"""A live model for the page's own scripts: files of the right form with next to nothing in them, and a library that says what it was asked."""
+"""A live model for the page's own scripts: files of the right form with next to nothing in them,
+and a library that says what it was asked."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ WIDTH = 8
 # What a real base has before its numbers does not fit into the first piece that the page reads of a file.
 TOKENS = [f"token{n:09}" for n in range(60_000)]
 
-# In place of wllama.js. It notes its calls in `window.calls`, waits while `window.hold`, and fails where `window.fails`.
+# In place of wllama.js. It notes its calls in `window.calls`, waits while `window.hold`,
+# and fails where `window.fails`.
 LIBRARY = """
 const calls = (window.calls ??= []);
 const held = async (signal) => {
@@ -27,7 +29,8 @@ export class Wllama {
   constructor(paths, settings) { calls.push({ call: "new", wasm: paths.default }); }
   setCompat(other) { calls.push({ call: "compat", other }); }
   async loadModel(blobs, { lora_adapters }) {
-    calls.push({ call: "load", bytes: blobs.map((blob) => blob.size), named: blobs.filter((blob) => blob.name).length, lora: lora_adapters });
+    calls.push({ call: "load", bytes: blobs.map((blob) => blob.size),
+      named: blobs.filter((blob) => blob.name).length, lora: lora_adapters });
     if (window.fails === blobs.length) throw new Error("(ABORT) it fails");
   }
   async createChatCompletion({ messages: [{ content }], lora, onData, abortSignal, ...rest }) {

@@ -1,4 +1,5 @@
-"""The live model's own scripts, with a library that only says what it was asked: what is fetched, asked, refused and let go."""
+"""The live model's own scripts, with a library that only says what it was asked: what is fetched, asked,
+refused and let go."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ def at(small):
 
 @pytest.fixture
 def come(browser, at):
-    """A function that opens a page with a door, and returns the visitor and the part that lives; none may have a fault."""
+    """A function that opens a page with a door, and returns the visitor and the part that lives;
+    none may have a fault."""
     visitors = []
 
     def opened(name="index.html", size=DESKTOP, at=at, script=""):
@@ -273,7 +275,8 @@ def dropped(page, file):
     script = """([name, bytes]) => {
         const data = new DataTransfer();
         data.items.add(new File([new Uint8Array(bytes)], name));
-        document.querySelector('.alive-talk').dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
+        document.querySelector('.alive-talk').dispatchEvent(
+            new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
     }"""
     page.evaluate(script, [file.name, [*file.read_bytes()]])
 

@@ -1,8 +1,9 @@
-"""The live model itself: a fresh browser wakes it from a plain server, hears WICK at three scales, and hears what lesson 15 trained.
+"""The live model itself: a fresh browser wakes it from a plain server, hears WICK at three scales,
+and hears what lesson 15 trained.
 
-`pytest -m big tests/browser/site -s`: about ten minutes, most of them building the site and training. It needs npm's registry.
-While you work on it, $LORA_LESSONS_SITE may name a site that `make site ALIVE=1` wrote, and $LORA_LESSONS_TRAINED a GGUF that
-lesson 15 wrote.
+`pytest -m big tests/browser/site -s`: about ten minutes, most of them building the site and training. It needs npm's
+registry. While you work on it, $LORA_LESSONS_SITE may name a site that `make site ALIVE=1` wrote, and
+$LORA_LESSONS_TRAINED a GGUF that lesson 15 wrote.
 """
 
 from __future__ import annotations

@@ -17,7 +17,10 @@ TOP = "() => document.getElementById(location.hash.slice(1)).getBoundingClientRe
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("place", ["09_adapters.html#one-base-four-files", "00_start_here.html#inside-the-model", "03_train_lora.html#what-it-cost"])  # fmt: skip
+@pytest.mark.parametrize(
+    "place",
+    ["09_adapters.html#one-base-four-files", "00_start_here.html#inside-the-model", "03_train_lora.html#what-it-cost"],
+)
 def test_a_place_below_widgets_is_where_the_reader_looks(visit, place, size):
     page = visit(f"lessons/{place}", size).page
     if size != PHONE and "cost" not in place:

@@ -1,4 +1,5 @@
-"""Every page of the site, in a desktop's window and a phone's, in light and in dark: what axe finds, and what sticks out."""
+"""Every page of the site, in a desktop's window and a phone's, in light and in dark: what axe finds,
+and what sticks out."""
 
 from __future__ import annotations
 
@@ -15,11 +16,14 @@ AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"
 RUN = """async (rules) => {
     const found = await axe.run(document, { resultTypes: ["violations"], ...(rules ? { runOnly: rules } : {}) });
     return found.violations.filter((one) => ["serious", "critical"].includes(one.impact)).map(
-        (one) => `${one.id}: ${one.nodes.length} × ${one.nodes[0].html.slice(0, 150)} ${one.nodes[0].any[0]?.message ?? ""}`);
+        (one) => `${one.id}: ${one.nodes.length} × ` +
+            `${one.nodes[0].html.slice(0, 150)} ${one.nodes[0].any[0]?.message ?? ""}`);
 }"""
 STICKS_OUT = """() => {
-    const wide = [document.documentElement, ...document.querySelectorAll(".content")].filter((e) => e.scrollWidth > e.clientWidth);
-    const scrolls = (e) => e && !wide.includes(e) && (["auto", "scroll"].includes(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+    const wide = [document.documentElement, ...document.querySelectorAll(".content")]
+        .filter((e) => e.scrollWidth > e.clientWidth);
+    const scrolls = (e) => e && !wide.includes(e) &&
+        (["auto", "scroll"].includes(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
     return wide.length ? [...document.querySelectorAll(".content *")]
         .filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e))
         .slice(0, 3).map((e) => `wider than the page: ${e.outerHTML.slice(0, 120)}`) : [];

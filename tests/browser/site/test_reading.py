@@ -1,4 +1,5 @@
-"""What a reader does on the site besides reading: search, ask for a hint, change the light, print, open it from a disk."""
+"""What a reader does on the site besides reading: search, ask for a hint, change the light, print,
+open it from a disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The widgets of the site, with no kernel and no network: every control moved, and the words held against Python's own."""
+"""The widgets of the site, with no kernel and no network: every control moved,
+and the words held against Python's own."""
 
 from __future__ import annotations
 

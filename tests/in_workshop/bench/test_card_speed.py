@@ -76,7 +76,8 @@ def test_the_conversations_are_as_long_as_real_ones_and_begin_alike():
 def test_a_saved_base_is_read_back_by_transformers_as_it_was(tmp_path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    # in 16 bits, as on a card: where 32 are faster, the embedding keeps its 16, and transformers' own model does not widen them
+    # in 16 bits, as on a card: where 32 are faster, the embedding keeps its 16,
+    # and transformers' own model does not widen them
     base = models.random_base(bench.STAND_IN, device="cpu", compute_dtype=torch.bfloat16, **SMALL_7B)
     bench.save_base(base, tmp_path / "base")
     again = models.keep_trainable(AutoModelForCausalLM.from_pretrained(tmp_path / "base"))

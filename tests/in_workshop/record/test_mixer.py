@@ -1,4 +1,5 @@
-"""What the mixer plays on the web was recorded of the shipped adapters, and there is an answer for everything it offers."""
+"""What the mixer plays on the web was recorded of the shipped adapters,
+and there is an answer for everything it offers."""
 
 from itertools import product
 

@@ -1,4 +1,5 @@
-"""Every claim at several sizes: a killed run goes on, what is open says so, and each measure is what it would be by hand."""
+"""Every claim at several sizes: a killed run goes on, what is open says so,
+and each measure is what it would be by hand."""
 
 import os
 import signal
@@ -47,7 +48,8 @@ def subject(tiny, tmp_path, monkeypatch):
     """The tiny size in hand with a few chats, and a cache of its own."""
     monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(models, "best_precision", lambda: models.Precision("fp32", 1.0, 2.0))
-    # 4 bits compute in 16 on every machine: where 32 are faster, a GGUF's embedding keeps its 16, which no plan can know.
+    # 4 bits compute in 16 on every machine: where 32 are faster, a GGUF's embedding keeps its 16,
+    # which no plan can know.
     monkeypatch.setattr(models.precision, "best_precision", lambda: models.Precision("bf16", 2.0, 1.0))
     one = measures.Subject(tiny, STEPS)
     one.train_set, one.held_out = one.train_set[:8], one.held_out[:3]

@@ -1,4 +1,5 @@
-"""The live part of the site as it is built: what npm brings is checked, and a page says what it will fetch. Nothing is fetched here."""
+"""The live part of the site as it is built: what npm brings is checked, and a page says what it will fetch.
+Nothing is fetched here."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ def package(**other):
 
 @pytest.fixture
 def npm(monkeypatch):
-    """A function that puts a client in npm's place: what it says, how it ends, and the package that it brings, if any."""
+    """A function that puts a client in npm's place: what it says, how it ends, and the package that it brings,
+    if any."""
 
     def put(said="", status=0, brings=b""):
         calls = []

@@ -12,7 +12,8 @@ from workshop.site.mathml import mathml
 
 
 def notebook(*cells):
-    badge = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/a/b/c.ipynb)"
+    badge = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+    badge += "(https://colab.research.google.com/github/a/b/c.ipynb)"
     return new_notebook(cells=[new_markdown_cell(f"# 01 · A lesson?\n\n{badge}"), *cells])
 
 

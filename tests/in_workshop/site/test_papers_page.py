@@ -1,4 +1,5 @@
-"""The page of the papers' claims: a row each, with the paper's own words, their source, and a verdict in a sign and a word."""
+"""The page of the papers' claims: a row each, with the paper's own words, their source,
+and a verdict in a sign and a word."""
 
 import html
 import re

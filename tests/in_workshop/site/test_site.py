@@ -1,4 +1,5 @@
-"""The whole site, as `python -m workshop site` writes it: it builds without a warning, and every page is what it must be."""
+"""The whole site, as `python -m workshop site` writes it: it builds without a warning,
+and every page is what it must be."""
 
 from __future__ import annotations
 

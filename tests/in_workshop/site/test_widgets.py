@@ -118,7 +118,8 @@ def test_each_baked_scene_is_what_compose_gives(name):
 
 
 def test_a_matrix_in_bytes_is_coloured_as_the_floats_are():
-    """A byte a number moves no colour by more than 2 of 256 in the photograph, and hardly any by more in the weights."""
+    """A byte a number moves no colour by more than 2 of 256 in the photograph,
+    and hardly any by more in the weights."""
     name = "rank_explorer"
     for matrix_name, share in (("photograph", 0.0), ("block 15", 0.001)):
         scene = stage_of(name)._compose(name=matrix_name, kind="k_proj", r=20).page()
@@ -162,7 +163,8 @@ def test_what_cannot_be_is_answered_with_the_lessons_own_sentence():
 
 
 def baked(name: str, **changed: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A widget's file and its further parts, declared otherwise; the Stage that the other tests look at is left alone."""
+    """A widget's file and its further parts, declared otherwise;
+    the Stage that the other tests look at is left alone."""
     use_style()
     return baking.bake_stage(LIVE[name]._replace(**changed), LIVE[name].make())
 

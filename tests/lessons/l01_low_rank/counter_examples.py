@@ -1,4 +1,5 @@
-"""What lesson 01's verdict must become when one of its records says something else: changes to the baseline, verdict."""
+"""What lesson 01's verdict must become when one of its records says something else: changes to the baseline,
+verdict."""
 
 from lora_lessons.course.claims import CONDITION, CORRECTED, HOLDS
 

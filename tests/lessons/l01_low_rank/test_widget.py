@@ -1,4 +1,5 @@
-"""The rank explorer: the cut matrix in the picture, right numbers beside it, impossible ranks refused with a sentence."""
+"""The rank explorer: the cut matrix in the picture, right numbers beside it,
+impossible ranks refused with a sentence."""
 
 import numpy as np
 import pytest

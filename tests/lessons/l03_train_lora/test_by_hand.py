@@ -1,4 +1,5 @@
-"""The loop by hand, and whose layer trains in lesson 03: a sound class of the learner's, or the course's with one sentence."""
+"""The loop by hand, and whose layer trains in lesson 03: a sound class of the learner's,
+or the course's with one sentence."""
 
 import pytest
 import torch

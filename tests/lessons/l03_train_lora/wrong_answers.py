@@ -52,11 +52,17 @@ WRONG = {
             "That is the sum",
         ),
         (
-            "def answer_loss(z, t): return cross_entropy(z[:, :-1].flatten(0, 1), t[:, 1:].flatten(), reduction='none')",
+            (
+                "def answer_loss(z, t): return cross_entropy(z[:, :-1].flatten(0, 1), t[:, 1:].flatten(), "
+                "reduction='none')"
+            ),
             "Return one number",
         ),
         (
-            "def answer_loss(z, t): return cross_entropy(z[:, :-1].flatten(0, 1), t[:, 1:].flatten(), reduction='none').mean()",
+            (
+                "def answer_loss(z, t): return cross_entropy(z[:, :-1].flatten(0, 1), t[:, 1:].flatten(), "
+                "reduction='none').mean()"
+            ),
             "Hidden places",
         ),
         (

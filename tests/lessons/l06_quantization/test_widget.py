@@ -44,9 +44,9 @@ def test_the_picture_shows_what_the_words_say(weights, codebook, blocksize):
     run = widget.codebook_bench_run(weights, codebook, int(blocksize), 16)
     of = len(quant.levels(codebook))
     assert (
-        f"not counting the outlier ({int(blocksize) - 1:,} neighbours): {run.near:.1%}, with {run.used} of {of} levels in use"
-        in words
-    )
+        f"not counting the outlier ({int(blocksize) - 1:,} neighbours): {run.near:.1%}, "
+        f"with {run.used} of {of} levels in use"
+    ) in words
     assert words.startswith(f"{codebook.upper()}, blocks of {blocksize}, {4 + 32 / int(blocksize):.4g} bits")
     left, right = figure.axes
     assert [bar.get_width() for bar in right.patches] == pytest.approx([run.near, run.far or 0])

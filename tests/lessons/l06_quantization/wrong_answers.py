@@ -26,7 +26,10 @@ WRONG = {
     "06.5": [
         (LEVELS.replace(" / levels.max()", ""), "Divide all by the largest"),
         (LEVELS.replace("left.flip(0)", "left[::-1]"), ".flip(0) does"),
-        (LEVELS.replace("outermost, 9", "outermost, 8").replace("outermost, 8)[1:]", "outermost, 9)[1:]"), "7 on the left"),
+        (
+            LEVELS.replace("outermost, 9", "outermost, 8").replace("outermost, 8)[1:]", "outermost, 9)[1:]"),
+            "7 on the left",
+        ),
         (LEVELS.replace("[1:]", ""), "0 is there twice"),
         (LEVELS.replace("outermost, 8)", "outermost, 9)"), "17 marks"),
         (LEVELS.replace("outermost, 8)[1:]", "outermost, 9)[2:]"), "the mark next to 0 is missing"),
@@ -39,7 +42,9 @@ WRONG = {
         (LEVELS.replace("-left.flip(0)", "left.flip(0)"), "no minus"),
         (LEVELS.replace("-left.flip(0), right", "right, -left.flip(0)"), "in another order"),
         (LEVELS.replace("outermost, ", "0.9677083, "), "use the argument"),
-        ("def nf4_levels(outermost):\n    x = quantiles(1 - outermost, outermost, 16)\n    return x / x.max()", "have no 0"),
+        ((
+            "def nf4_levels(outermost):\n    x = quantiles(1 - outermost, outermost, 16)\n    return x / x.max()"
+        ), "have no 0"),
         ("def nf4_levels(outermost): return torch.linspace(-1, 1, 16)", "Those marks are even"),
         ("def nf4_levels(outermost): return torch.linspace(-1, 1, 20)", "Four bits name 16"),
         (LEVELS.replace("levels / levels.max()", "(levels / levels.max()).double()"), "Your marks are in float64"),
@@ -55,17 +60,24 @@ WRONG = {
         (SCALED.format("blocks / blocks.amin(1, keepdim=True)"), "turned signs round"),
         (SCALED.format("blocks / blocks.abs().mean(1, keepdim=True)"), "divided by the mean"),
         (
-            "def to_codes(blocks, levels):\n    low, high = blocks.amin(1, keepdim=True), blocks.amax(1, keepdim=True)\n"
-            "    return torch.bucketize(2 * (blocks - low) / (high - low) - 1, (levels[1:] + levels[:-1]) / 2)",
+            "def to_codes(blocks, levels):\n    low, high = blocks.amin(1, keepdim=True), blocks.amax(1, "
+            "keepdim=True)\n    return torch.bucketize(2 * (blocks - low) / (high - low) - 1, "
+            "(levels[1:] + levels[:-1]) / 2)",
             "0 has moved",
         ),
         (DIVIDED, "a block of zeros"),
         (CODES.replace("(levels[1:] + levels[:-1]) / 2", "levels"), "the mark above"),
-        (CODES.replace("torch.bucketize(blocks / absmax, borders)", "torch.bucketize(blocks / absmax, levels, right=True) - 1"), "the mark below"),
+        (CODES.replace("torch.bucketize(blocks / absmax, borders)", (
+            "torch.bucketize(blocks / absmax, levels, right=True) - 1"
+        )), "the mark below"),
         (CODES.replace("return ", "return levels[").replace("borders)", "borders)]"), "Those are the marks"),
-        (CODES.replace("return ", "return absmax * levels[").replace("borders)", "borders)]"), "Those are the rounded weights"),
+        (CODES.replace("return ", "return absmax * levels[").replace("borders)", "borders)]"), (
+            "Those are the rounded weights"
+        )),
         ("def to_codes(blocks, levels): return blocks / blocks.abs().amax(1, keepdim=True) * 7", "whole numbers"),
-        (CODES.replace("levels[1:] + levels[:-1]", "quant.levels('nf4')[1:] + quant.levels('nf4')[:-1]"), "Right for 16 weights"),
+        (CODES.replace("levels[1:] + levels[:-1]", (
+            "quant.levels('nf4')[1:] + quant.levels('nf4')[:-1]"
+        )), "Right for 16 weights"),
         (CODES.replace("borders)", "borders).clamp(max=14)"), "not 14"),
         (CODES.replace("min=1e-38", "min=1e-2"), "with absmax 0.0037"),
         (CODES.replace("min=1e-38", "min=1.0"), "we expected [2, 11"),
@@ -76,8 +88,12 @@ WRONG = {
         (DIVIDED + " + 1", "counted from 1"),
         (DIVIDED + " - 8", "counted from -8"),
         *(
-            (f"def to_codes(blocks, levels):\n    x = blocks / blocks.abs().amax(1, keepdim=True)\n    return {way}", "even marks")
-            for way in ("(x*7).round()+7", "(x * 7).round().long() + 8", "((x + 1) / 2 * 15).round()", "(x * 7).round()")
+            ((
+                f"def to_codes(blocks, levels):\n    x = blocks / blocks.abs().amax(1, keepdim=True)\n    return {way}"
+            ), "even marks")
+            for way in ("(x*7).round()+7", (
+                "(x * 7).round().long() + 8"
+            ), "((x + 1) / 2 * 15).round()", "(x * 7).round()")
         ),
     ],
     "06.7": [
@@ -97,19 +113,27 @@ WRONG = {
     "06.9": [
         (DOUBLE.replace("absmax - mean", "absmax"), "Subtract the mean first"),
         (DOUBLE.replace(", keepdim=True", ""), "as a column"),
-        (DOUBLE.replace("in_blocks(absmax - mean, 256)", "in_blocks(absmax, 256) - mean"), "subtract first, then in_blocks"),
+        (DOUBLE.replace("in_blocks(absmax - mean, 256)", "in_blocks(absmax, 256) - mean"), (
+            "subtract first, then in_blocks"
+        )),
         (DOUBLE.replace("mean = absmax.mean()", "mean = in_blocks(absmax, 256).mean()"), "counts the zeros"),
         (DOUBLE.replace("scale, mean\n", "mean, scale\n"), "in another order"),
-        (DOUBLE.replace("quant.eight_bit(blocks / scale), scale", "scale, quant.eight_bit(blocks / scale)"), "in another order"),
+        (DOUBLE.replace((
+            "quant.eight_bit(blocks / scale), scale"
+        ), "scale, quant.eight_bit(blocks / scale)"), "in another order"),
         (DOUBLE.replace("blocks.abs()", "blocks"), ".abs() before the maximum"),
         (DOUBLE.replace("256", "64"), "hold 64 scales"),
         (DOUBLE.replace("in_blocks(absmax - mean, 256)", "(absmax - mean)[None]"), "one scale for all 300"),
         (DOUBLE.replace("256", "100"), "two blocks of 256"),
-        (DOUBLE.replace("quant.eight_bit(blocks / scale)", "quant.eight_bit(blocks)"), "Divide each block by its scale"),
+        (DOUBLE.replace((
+            "quant.eight_bit(blocks / scale)"
+        ), "quant.eight_bit(blocks)"), "Divide each block by its scale"),
         (DOUBLE.replace("quant.eight_bit(blocks / scale)", "(blocks / scale * 127).round()"), "even steps"),
         (DOUBLE.replace("quant.eight_bit(blocks / scale)", "blocks / scale"), "whole numbers, 0 to 255"),
         (DOUBLE.replace("blocks / scale)", "-blocks / scale)"), "quant.eight_bit of each block"),
-        (DOUBLE.replace("blocks.abs().amax(1, keepdim=True)", "2 * blocks.abs().amax(1, keepdim=True)"), "largest absolute value"),
+        (DOUBLE.replace("blocks.abs().amax(1, keepdim=True)", (
+            "2 * blocks.abs().amax(1, keepdim=True)"
+        )), "largest absolute value"),
         (DOUBLE.replace(".clamp(min=1e-38)", ""), "all scales are equal"),
         (DOUBLE.replace(", scale, mean", ", scale"), "Return three things"),
         (DOUBLE.replace(" scale, mean\n", " scale.half(), mean\n"), "in 32 bits"),
@@ -118,7 +142,10 @@ WRONG = {
         (DOUBLE.replace("return quant.eight_bit(blocks / scale)", "return ..."), "codes are missing"),
     ],
 }  # fmt: skip
-_ONE_ROW = "def nf4_levels(o):\n    x = torch.cat([quantiles(1 - o, 0.5, 8)[:-1], quantiles(0.5, o, 9)])\n    return x / x.max()"
+_ONE_ROW = (
+    "def nf4_levels(o):\n    x = torch.cat([quantiles(1 - o, 0.5, 8)[:-1], quantiles(0.5, o, "
+    "9)])\n    return x / x.max()"
+)
 ALSO_RIGHT = {
     "06.5": [(_ONE_ROW, "right to six digits"), (LEVELS.replace("levels.max()", "levels[-1]"), "")],
     "06.6": [

@@ -1,4 +1,5 @@
-"""Will it fit: the plan's bill in the picture at every length, GiB for cards, impossible settings refused with a sentence."""
+"""Will it fit: the plan's bill in the picture at every length, GiB for cards,
+impossible settings refused with a sentence."""
 
 import pytest
 from matplotlib.patches import Rectangle

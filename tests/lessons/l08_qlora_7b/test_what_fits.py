@@ -1,4 +1,5 @@
-"""What lesson 08 trains without a card: what is chosen and said beforehand, its story, and what is said when memory runs out."""
+"""What lesson 08 trains without a card: what is chosen and said beforehand, its story,
+and what is said when memory runs out."""
 
 import copy
 import re

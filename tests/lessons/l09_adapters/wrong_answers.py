@@ -52,7 +52,10 @@ WRONG = {
     ],
     "09.4": [
         (
-            'def merge(W, delta): return quant.quantize((quant.dequantize(quant.quantize(W, "nf4")).float() + delta).bfloat16(), "nf4")',
+            (
+                'def merge(W, delta): return quant.quantize((quant.dequantize(quant.quantize(W, "nf4")).float() + '
+                'delta).bfloat16(), "nf4")'
+            ),
             "Round, merge, round",
         ),
         ('def merge(W, delta): return quant.quantize(W, "nf4")', "ΔW is not in it"),

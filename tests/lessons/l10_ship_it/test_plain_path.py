@@ -1,4 +1,5 @@
-"""Lesson 10's lines for whoever has PEFT, llama.cpp and Ollama, and not this course: its Python merges as PEFT computes."""
+"""Lesson 10's lines for whoever has PEFT, llama.cpp and Ollama, and not this course:
+its Python merges as PEFT computes."""
 
 import re
 

@@ -1,4 +1,5 @@
-"""What lesson 11's room says of two numbers: whether their marks are the same, and whether an interval is apart from zero."""
+"""What lesson 11's room says of two numbers: whether their marks are the same,
+and whether an interval is apart from zero."""
 
 import torch
 

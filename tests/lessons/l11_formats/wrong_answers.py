@@ -58,7 +58,10 @@ WRONG = {
         (RUNS.format(**GOOD | {"words": "text.split(' ')"}), "Line breaks"),
         (RUNS.format(**GOOD | {"many": "len(words)"}), "fewer than n"),
         (
-            "def leaks(calibration, measured, n):\n    w = calibration.split()\n    return any(' '.join(w[i : i + n]) in ' '.join(measured.split()) for i in range(len(w) - n + 1))",
+            (
+                "def leaks(calibration, measured, n):\n    w = calibration.split()\n    return any(' '.join(w[i : i + "
+                "n]) in ' '.join(measured.split()) for i in range(len(w) - n + 1))"
+            ),
             "Whole words",
         ),
         (

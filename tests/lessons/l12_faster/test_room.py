@@ -1,4 +1,5 @@
-"""What is measured of a rung is what it did, also in 16 bits; the lesson itself records that all have one loss and gradient."""
+"""What is measured of a rung is what it did, also in 16 bits;
+the lesson itself records that all have one loss and gradient."""
 
 import subprocess
 import sys

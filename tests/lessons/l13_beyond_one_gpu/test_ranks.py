@@ -1,4 +1,5 @@
-"""Lesson 13's two runs are held side by side, and a difference is a difference; its launch line is the command's own."""
+"""Lesson 13's two runs are held side by side, and a difference is a difference;
+its launch line is the command's own."""
 
 import pytest
 import torch

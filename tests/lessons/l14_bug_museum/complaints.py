@@ -1,4 +1,5 @@
-"""What learners write when they have met an exhibit: (the exhibit's id, their words), not the words of its own symptoms."""
+"""What learners write when they have met an exhibit: (the exhibit's id, their words),
+not the words of its own symptoms."""
 
 HALL_1 = [
     ("14.1", "with PEFT it is fine but my merged weights produce nonsense"),
@@ -88,7 +89,8 @@ IN_LESSONS = [
     ("lesson 12", "super slow on my laptop"),
     ("lesson 15 (parrot)", "all four held-out answers are the same sentence"),
 ]
-# As people put them in forums and issues; the misses of these have since shaped the words: (who may be behind it, their words).
+# As people put them in forums and issues; the misses of these have since shaped the words: (who may be behind it,
+# their words).
 FORUMS = [
     ("14.21", "LoRA output identical to base model after loading the adapter"),
     ("14.7", "training loss drops to 0 and stays there, model outputs garbage"),

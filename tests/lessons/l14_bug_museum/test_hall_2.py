@@ -1,4 +1,5 @@
-"""Hall 2 measures what it says: short trainings leave the base bare, BOS is doubled once, and the check names what it can."""
+"""Hall 2 measures what it says: short trainings leave the base bare, BOS is doubled once,
+and the check names what it can."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""Every exhibit hangs in its hall in the same form, or in a lesson as an exercise, and its texts lie in the catalogue alone."""
+"""Every exhibit hangs in its hall in the same form, or in a lesson as an exercise,
+and its texts lie in the catalogue alone."""
 
 import re
 

@@ -119,14 +119,16 @@ def doubted(words):
     return not any(match.good for match in search(words)[:3])
 
 
-# The suspect is right and its words are few or shared, or it is wrong and has many of them: who says that nothing fits, or that one
-# does, is wrong in every second case.
+# The suspect is right and its words are few or shared, or it is wrong and has many of them: who says that nothing fits,
+# or that one does, is wrong in every second case.
 @pytest.mark.parametrize(
     "words",
     [
         "train the LoRA with r=64 in SFTTrainer, and it can not stop during inference, there is no eos_token",
         "loss=0 and token_acc=0 at every step of a Qwen3.5-35B-A3B LoRA, grad_norm stays at 1.0",  # ms-swift#8142
-        "the BOS token is missing from the prompt because add_special_tokens is False, the output is garbled",  # vllm#52304
+        (
+            "the BOS token is missing from the prompt because add_special_tokens is False, the output is garbled"
+        ),  # vllm#52304
     ],
 )
 def test_what_may_fit_is_neither_denied_nor_believed(words, capsys):
@@ -191,8 +193,9 @@ def test_the_complaints_of_threads_say_where_they_are_from_and_name_suspects_tha
         assert re.fullmatch(r"[\w.-]+/[\w.-]+#\d+", one["thread"]) and re.fullmatch(r"20\d\d-\d\d-\d\d", one["date"])
 
 
-# What was measured when the matching was done, of 57 each: 57 met, none wrong in silence and none denied; 53, none and 3 (before:
-# 57, none and 3; 51, 3 and 4). Denied: the suspect is among the three, and the command says that nothing fits.
+# What was measured when the matching was done, of 57 each: 57 met, none wrong in silence and none denied; 53, none and
+# 3 (before: 57, none and 3; 51, 3 and 4). Denied: the suspect is among the three,
+# and the command says that nothing fits.
 @pytest.mark.parametrize("half, least, silent, denials", [(0, 56, 0, 0), (1, 52, 0, 3)], ids=["tuned on", "held back"])
 def test_complaints_from_threads_meet_their_suspect_or_the_doubt(half, least, silent, denials):
     some = halves()[half]
@@ -213,41 +216,68 @@ def test_a_mixture_that_stays_in_16_bits_is_found_first(thread):
 
 # Complaints of threads that were met with a wrong suspect, or with doubt.
 MET_SINCE = {
-    "loss is 12.6 at step 10, worse than random, grad_norm 3.3 million, then NaN; padding to max_length, labels are a copy of "
-    "input_ids and pad is eos": "lesson 03 (labels)",  # getainode/ainode#186
-    "I fine-tuned DeepSeek-R1-Distill on chats without any thinking, and it still writes a think block before every answer": "lesson 15",  # trl#2919
-    "My evaluation with vLLM generate is six points lower than it should be; the prompt token ids begin with two begin-of-text "
-    "tokens": "14.14",  # princeton-pli/retaining-by-doing#5
-    "after upgrading transformers the load report shows all LoRA weights as MISSING and UNEXPECTED, model.layers against "
-    "language_model.layers, and the model behaves as if untrained": "14.21",  # illuin-tech/colpali#424
-    "DataCollator leaves pad_token in the labels, padding is not -100 and the loss is computed on it": "lesson 03 (labels)",
+    "loss is 12.6 at step 10, worse than random, grad_norm 3.3 million, then NaN; padding to max_length, labels are a "
+    "copy of input_ids and pad is eos": "lesson 03 (labels)",  # getainode/ainode#186
+    (
+        "I fine-tuned DeepSeek-R1-Distill on chats without any thinking, "
+        "and it still writes a think block before every answer"
+    ): "lesson 15",  # trl#2919
+    "My evaluation with vLLM generate is six points lower than it should be; the prompt token ids begin with two "
+    "begin-of-text tokens": "14.14",  # princeton-pli/retaining-by-doing#5
+    "after upgrading transformers the load report shows all LoRA weights as MISSING and UNEXPECTED, model.layers "
+    "against language_model.layers, and the model behaves as if untrained": "14.21",  # illuin-tech/colpali#424
+    (
+        "DataCollator leaves pad_token in the labels, padding is not -100 and the loss is computed on it"
+    ): "lesson 03 (labels)",
     "the distilled reasoning model keeps thinking before each reply, my SFT set has plain chats": "lesson 15",
     "BOS is there twice at the beginning of the input ids": "14.14",
     "My LoRA adapter is almost as large as the model, over 3 GB for a 1B": "lesson 04",  # unsloth#1093
-    "I put embed_tokens and lm_head into target_modules and the saved LoRA of a 1B model is 3.2 GB": "lesson 04",  # unsloth#1093
+    (
+        "I put embed_tokens and lm_head into target_modules and the saved LoRA of a 1B model is 3.2 GB"
+    ): "lesson 04",  # unsloth#1093
     "GRPO logs loss 0.0 at every step, but grad_norm is not zero and the reward goes up": "lesson 17",  # trl#3452
-    "requests for the base give corrupted output in vLLM as soon as a LoRA adapter is loaded on a MoE model": "lesson 16 (base)",  # vllm#42008
-    "mlx_lm.lora: train loss falls to 1.4, then after iteration 75 it climbs to 6 and stays there": "lesson 05",  # mlx-examples#620
-    "the prompts are not masked out of the loss although assistant_only_loss is set": "lesson 03 (prompts)",  # PraisonAI#4358
-    "the MLX backend ignores train_on_responses_only and computes the loss over every token of the prompt": "lesson 03 (prompts)",  # Soup#733
-    "train_on_responses_only also supervises the tool output, up to the next user marker": "lesson 03 (prompts)",  # unsloth-zoo#1270
-    "train_on_responses_only masked every label to -100, so there is nothing to train on; the response marker was not found in any "
-    "sample": "lesson 03 (marker)",  # unsloth#11321
-    "ValueError: MiniCPMV4_6ForConditionalGeneration does not support LoRA yet, when I serve my adapter": "lesson 16 (refused)",  # vllm#46459
-    "Call to add_lora method failed: vLLM only supports modules_to_save being None": "lesson 16 (refused)",  # LlamaFactory#9545
-    "Training Qwen3-30B-A3B in float16: the loss stays finite but grad_norm is NaN on the very first step, the optimizer "
-    "skips": "lesson 14 (fp16)",  # unsloth-zoo#866
-    "Gemma-4 E2B training produces NaN at step 6 when dtype=torch.float16; in bfloat16 it is NaN-free": "lesson 14 (fp16)",  # unsloth#5074
-    "QLoRA adapter works when loaded on the 4-bit base, but the merged_16bit model talks nonsense": "lesson 09",  # unsloth-zoo#810
-    "After I reload a different LoRA under the same name in vLLM the answers are still partly those of the old adapter, prefix "
-    "caching is on": "lesson 16 (cache)",  # vllm#42125
+    (
+        "requests for the base give corrupted output in vLLM as soon as a LoRA adapter is loaded on a MoE model"
+    ): "lesson 16 (base)",  # vllm#42008
+    (
+        "mlx_lm.lora: train loss falls to 1.4, then after iteration 75 it climbs to 6 and stays there"
+    ): "lesson 05",  # mlx-examples#620
+    (
+        "the prompts are not masked out of the loss although assistant_only_loss is set"
+    ): "lesson 03 (prompts)",  # PraisonAI#4358
+    (
+        "the MLX backend ignores train_on_responses_only and computes the loss over every token of the prompt"
+    ): "lesson 03 (prompts)",  # Soup#733
+    (
+        "train_on_responses_only also supervises the tool output, up to the next user marker"
+    ): "lesson 03 (prompts)",  # unsloth-zoo#1270
+    "train_on_responses_only masked every label to -100, so there is nothing to train on; the response marker was not "
+    "found in any sample": "lesson 03 (marker)",  # unsloth#11321
+    (
+        "ValueError: MiniCPMV4_6ForConditionalGeneration does not support LoRA yet, when I serve my adapter"
+    ): "lesson 16 (refused)",  # vllm#46459
+    (
+        "Call to add_lora method failed: vLLM only supports modules_to_save being None"
+    ): "lesson 16 (refused)",  # LlamaFactory#9545
+    "Training Qwen3-30B-A3B in float16: the loss stays finite but grad_norm is NaN on the very first step, the "
+    "optimizer skips": "lesson 14 (fp16)",  # unsloth-zoo#866
+    (
+        "Gemma-4 E2B training produces NaN at step 6 when dtype=torch.float16; in bfloat16 it is NaN-free"
+    ): "lesson 14 (fp16)",  # unsloth#5074
+    (
+        "QLoRA adapter works when loaded on the 4-bit base, but the merged_16bit model talks nonsense"
+    ): "lesson 09",  # unsloth-zoo#810
+    "After I reload a different LoRA under the same name in vLLM the answers are still partly those of the old "
+    "adapter, prefix caching is on": "lesson 16 (cache)",  # vllm#42125
     "since I raised r from 16 to 128 with alpha 256 the loss spikes and diverges": "lesson 05",
     "Fine-tuned Gemma 3 on a V100 with fp16, loss is nan after the first optimizer step": "lesson 14 (fp16)",
-    "llama-server with two adapters chosen per request: the prompt cache is reused and the output is silently contaminated by the "
-    "previous adapter": "lesson 16 (cache)",  # llama.cpp#26207
-    "prepare_model_for_kbit_training on an NF4 base: memory is even higher than for the bf16 counterpart": "lesson 07",  # bitsandbytes#1569
-    "After upgrading TRL the same run with learning rate 3e-4 collapses: the first token is right, then it repeats one wrong "
-    "token": "lesson 05",  # CoursIA#10328
+    "llama-server with two adapters chosen per request: the prompt cache is reused and the output is silently "
+    "contaminated by the previous adapter": "lesson 16 (cache)",  # llama.cpp#26207
+    (
+        "prepare_model_for_kbit_training on an NF4 base: memory is even higher than for the bf16 counterpart"
+    ): "lesson 07",  # bitsandbytes#1569
+    "After upgrading TRL the same run with learning rate 3e-4 collapses: the first token is right, then it repeats one "
+    "wrong token": "lesson 05",  # CoursIA#10328
 }
 
 
@@ -255,12 +285,15 @@ MET_SINCE = {
 RULED_OUT = [
     (
         "14.15",
-        "Training Qwen3-30B-A3B in float16: the loss stays finite but grad_norm is NaN on the very first step, the optimizer skips.",
+        (
+            "Training Qwen3-30B-A3B in float16: the loss stays finite but grad_norm is NaN on the very first step, "
+            "the optimizer skips."
+        ),
     ),
     (
         "09.4",
-        "mlx_lm fuse of gpt-oss-20b makes a model that behaves like the base, quantized and with --dequantize the same, serving with "
-        "the adapter works",  # mlx-lm#1172
+        "mlx_lm fuse of gpt-oss-20b makes a model that behaves like the base, quantized and with --dequantize the "
+        "same, serving with the adapter works",  # mlx-lm#1172
     ),
     (
         "14.15",
@@ -296,7 +329,10 @@ def test_a_clause_rules_out_only_what_it_speaks_of_and_with_a_not_of_its_own():
 
 
 def test_a_message_that_a_program_stops_with_must_fit_all_the_better():
-    words = "ValueError: When padding_free=True without packing, max_length is not enforced. Either enable packing, provide already truncated inputs, or set max_length=None"  # training_hub#104
+    words = (
+        "ValueError: When padding_free=True without packing, max_length is not enforced. Either enable packing, "
+        "provide already truncated inputs, or set max_length=None"
+    )  # training_hub#104
     assert said_of(words) == UNSURE and not doubted(words.removeprefix("ValueError: ").replace("without", "with"))
 
 
@@ -339,7 +375,7 @@ EVERYDAY = [
 ]
 
 
-def test_textbook_cases_everyday_words_and_readers_complaints_meet_their_suspect_first_and_the_last_two_are_not_doubted():
+def test_textbook_everyday_and_readers_words_meet_their_suspect_first_and_the_last_two_are_not_doubted():
     wanted = [*TEXTBOOK, *EVERYDAY, *((id, words) for words, id in MET_SINCE.items())]
     found = [(search(words)[0], words) for _, words in wanted]
     assert [(first.suspect.id, words) for first, words in found] == wanted

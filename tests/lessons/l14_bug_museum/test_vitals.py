@@ -1,4 +1,5 @@
-"""The lines that lesson 14 gives for a learner's own run: they print what the lesson names, for PEFT as it is installed."""
+"""The lines that lesson 14 gives for a learner's own run: they print what the lesson names,
+for PEFT as it is installed."""
 
 import re
 

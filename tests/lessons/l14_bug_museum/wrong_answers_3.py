@@ -67,7 +67,8 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         (
             SECOND.format(
                 'model.add_adapter("second", lora_config()); '
-                '[p.requires_grad_("second" in n) for n, p in model.named_parameters()]; return adamw(model.parameters())'
+                '[p.requires_grad_("second" in n) for n, p in model.named_parameters()]; return '
+                "adamw(model.parameters())"
             ),
             "not active",
         ),
@@ -101,8 +102,8 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         ("def ready(net): return get_peft_model(net, lora_config()).get_base_model()", "may still repack"),
         (
             "def ready(net):\n"
-            "    next(m for m in net.modules() if hasattr(m, 'support_avx512bf16_for_cpu')).support_avx512bf16_for_cpu = False\n"
-            "    return net",
+            "    next(m for m in net.modules() if hasattr(m, 'support_avx512bf16_for_cpu')).support_avx512bf16_for_cpu "
+            "= False\n    return net",
             "13 of 14",
         ),
     ],
@@ -114,8 +115,8 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         ),
         (
             MERGED.format(
-                "net = model.merge_and_unload(); net.lm_head.weight = nn.Parameter(net.lm_head.weight.detach().clone()); "
-                "return net"
+                "net = model.merge_and_unload(); net.lm_head.weight = "
+                "nn.Parameter(net.lm_head.weight.detach().clone()); return net"
             ),
             "before you merge",
         ),

@@ -1,4 +1,5 @@
-"""Ordinary answers that are asked for train and are never held out; the learner's lines are seen as often as without them."""
+"""Ordinary answers that are asked for train and are never held out;
+the learner's lines are seen as often as without them."""
 
 import json
 

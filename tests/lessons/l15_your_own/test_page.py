@@ -1,4 +1,5 @@
-"""The page for a colleague: whole, one file that loads nothing, everything from outside as text, never over another file."""
+"""The page for a colleague: whole, one file that loads nothing, everything from outside as text,
+never over another file."""
 
 import re
 from html.parser import HTMLParser

@@ -1,4 +1,5 @@
-"""Lesson 15 takes a preference file: read, planned, trained with DPO against the adapter turned off, scored, and said."""
+"""Lesson 15 takes a preference file: read, planned, trained with DPO against the adapter turned off, scored,
+and said."""
 
 import json
 import math

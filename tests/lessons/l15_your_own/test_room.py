@@ -1,4 +1,5 @@
-"""Lesson 15's room: a file becomes two parts, a plan and scores; what cannot be is a sentence; nothing of the data leaks."""
+"""Lesson 15's room: a file becomes two parts, a plan and scores; what cannot be is a sentence;
+nothing of the data leaks."""
 
 import copy
 import json
@@ -298,7 +299,8 @@ def test_a_plan_is_held_against_what_is_free_and_what_the_base_holds_already(mon
 
 @pytest.mark.parametrize("fast", ["bf16", "fp32"])
 def test_sixteen_bits_are_not_held_in_thirty_two_and_sixteen(tmp_path, monkeypatch, fast):
-    """A checkpoint is held in its own format where that is fast here; only 32 bits are copied to 16 to be multiplied."""
+    """A checkpoint is held in its own format where that is fast here;
+    only 32 bits are copied to 16 to be multiplied."""
     monkeypatch.setattr(models.loading, "best_precision", lambda: models.Precision(fast, 1.0, 1.0))
     found = {}
     for dtype in (torch.float32, torch.bfloat16, torch.float16):

@@ -1,4 +1,5 @@
-"""A second round begins where the first ended, trains as PEFT does, leaves the old adapter alone, and refuses another base."""
+"""A second round begins where the first ended, trains as PEFT does, leaves the old adapter alone,
+and refuses another base."""
 
 import json
 import math

@@ -51,12 +51,16 @@ WRONG = {
         (STACK.format("return stacked_A, stacked_B"), "three tensors"),
         (STACK.format("return stacked_A.mT, stacked_B, torch.ones(n)"), "A 3×4×6"),
         (
-            "def stack_adapters(adapters):\n    A, B, alpha = zip(*adapters)\n    return torch.stack(A), torch.stack(B), torch.tensor(alpha)",
+            (
+                "def stack_adapters(adapters):\n    A, B, alpha = zip(*adapters)\n    return torch.stack(A), "
+                "torch.stack(B), torch.tensor(alpha)"
+            ),
             "cannot be stacked",
         ),
         (
             "def stack_adapters(adapters):\n    r = min(len(A) for A, B, a in adapters)\n"
-            "    return torch.stack([A[:r] for A, B, a in adapters]), torch.stack([B[:, :r] for A, B, a in adapters]), torch.ones(3)",
+            "    return torch.stack([A[:r] for A, B, a in adapters]), torch.stack([B[:, :r] for A, B, a in adapters]), "
+            "torch.ones(3)",
             "Cut to the smallest rank",
         ),
     ],

@@ -9,7 +9,16 @@ from lora_lessons.lessons.l17_preferences import widget
 def run(beta, seed, words):
     before = {"words": 50.0, "perplexity": 10.0, "answers": ["Well."]}
     after = {"words": words, "perplexity": 12.0 + seed, "answers": ["Six minutes."]}
-    return {"beta": beta, "seed": seed, "accuracy": 0.75, "chosen": 3.0, "rejected": -70.0, "asked": ["How long?"], "before": before, "after": after}  # fmt: skip
+    return {
+        "beta": beta,
+        "seed": seed,
+        "accuracy": 0.75,
+        "chosen": 3.0,
+        "rejected": -70.0,
+        "asked": ["How long?"],
+        "before": before,
+        "after": after,
+    }
 
 
 RECORDING = {"runs": {f"{b} {s}": run(b, s, 8 + 100 * b + s) for s in (0, 1) for b in (0.3, 0.1)}}
@@ -21,8 +30,8 @@ def test_each_beta_stands_at_the_mean_of_its_seeds():
     rings = [mark.columns["y"] for mark in scene.marks if mark.kind == "dot"]
     assert rings == [[75.0, 75.0], [18.5, 38.5], [1.25, 1.25]]
     assert scene.words[0] == (
-        "β = 0.1, 2 seeds: held-out pairs preferred 75%, words per answer 18, perplexity ÷ the base's 1.25. The chosen answers "
-        "moved by +3 nats, the rejected ones by -70. Asked “How long?”, it says: “Six minutes.”"
+        "β = 0.1, 2 seeds: held-out pairs preferred 75%, words per answer 18, perplexity ÷ the base's 1.25. The chosen "
+        "answers moved by +3 nats, the rejected ones by -70. Asked “How long?”, it says: “Six minutes.”"
     )
 
 

@@ -367,7 +367,8 @@ def test_a_tool_call_is_an_answer_that_is_learned(codes, name):
 
 
 def test_thinking_of_an_earlier_answer_that_the_template_leaves_out_is_named_and_its_marks_are_no_mistake(codes):
-    """Between <think> and </think> in the content, as many files have it; Qwen's tokenizer makes one token of each mark."""
+    """Between <think> and </think> in the content, as many files have it;
+    Qwen's tokenizer makes one token of each mark."""
     first = {"role": "assistant", "content": "<think>\nIt was nineteen before noon.\n</think>\n\nIt is 21 degrees."}
     again = {"role": "assistant", "content": "<think>\nSouth of it is warmer.\n</think>\n\nIt is 25 degrees."}
     assert set(codes("qwen3_5_think", [ASK, first, {"role": "user", "content": "And in Nice?"}, again])) == {
@@ -499,7 +500,8 @@ def test_what_trl_makes_of_an_unmarked_template_is_left_open_without_trl(monkeyp
 
 
 def test_what_ends_a_call_is_not_taken_for_the_end_of_an_answer(checked):
-    """gpt-oss ends a call with <|call|>, Gemma 4 with <tool_call|>: an answer's end is looked for in the first answer."""
+    """gpt-oss ends a call with <|call|>, Gemma 4 with <tool_call|>:
+    an answer's end is looked for in the first answer."""
     made = tokenizer("gptoss")
     made.eos_token = "<|im_end|>"
     for lines, named in (([[ASK, call()]], False), ([[ASK, call()], TALK], True)):

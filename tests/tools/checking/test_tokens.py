@@ -68,8 +68,8 @@ END_UNMARKED = CHATML_MARKED.replace(
 )
 HEADER_MARKED = CHATML.replace(
     "{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}",
-    "{% if m.role == 'assistant' %}{% generation %}<|im_start|>assistant\n{{ m.content + '<|im_end|>' }}{% endgeneration %}"
-    "{% else %}{{ '<|im_start|>user\\n' + m.content + '<|im_end|>' }}{% endif %}{{ '\\n' }}",
+    "{% if m.role == 'assistant' %}{% generation %}<|im_start|>assistant\n{{ m.content + '<|im_end|>' }}{% "
+    "endgeneration %}{% else %}{{ '<|im_start|>user\\n' + m.content + '<|im_end|>' }}{% endif %}{{ '\\n' }}",
 )
 ASKS_NEVER = CHATML.partition("{% if add_generation_prompt")[0]
 MARKS_MISSING = {"no_generation_marks": "note"}
@@ -142,7 +142,8 @@ def test_what_generation_marks_take_in_before_an_answer_is_shown_but_a_think_blo
     ],
 )
 def test_an_end_that_the_folder_of_the_base_names_is_one(tmp_path, file, stops, found):
-    """As Gemma's: the tokenizer's end is <eos>, and generation_config.json, or config.json alone, names <end_of_turn>, too."""
+    """As Gemma's: the tokenizer's end is <eos>, and generation_config.json, or config.json alone, names <end_of_turn>,
+    too."""
     chatml = whole("chatml")
     assert chatml.convert_tokens_to_ids("<|im_end|>") == 4
     (tmp_path / file).write_text(json.dumps({"eos_token_id": stops}))

@@ -27,7 +27,8 @@ def test_a_run_goes_on_while_it_is_within_the_better_half_of_those_before():
 
 
 def replay(rows, order):
-    """The recorded runs as they would have come to the rungs in this order: those trained to the end, and steps saved."""
+    """The recorded runs as they would have come to the rungs in this order: those trained to the end,
+    and steps saved."""
     referee, ended, saved = Referee(24), [], 0
     for row in order:
         losses, taken = row["train_losses"], 0

@@ -59,8 +59,8 @@ atexit.register(pathlib.Path(__file__).with_name("down-" + os.environ.get("RANK"
 
 @pytest.fixture
 def taken_down(tmp_path, monkeypatch):
-    """Which processes saw Python taken down: no rank may, or now and then a thread of gloo that is late aborts it, though
-    all is done (`meeting.to_the_end`)."""
+    """Which processes saw Python taken down: no rank may, or now and then a thread of gloo that is late aborts it,
+    though all is done (`meeting.to_the_end`)."""
     (tmp_path / "sitecustomize.py").write_text(SEES_PYTHON_TAKEN_DOWN)
     monkeypatch.syspath_prepend(tmp_path)
     return lambda: [file.name for file in tmp_path.glob("down-*")]
@@ -77,7 +77,8 @@ def test_ranks_sum_over_several_batches_and_shorten_the_gradient_of_all(base, tr
 
 
 def test_a_rank_that_fails_says_why_and_ends_as_the_others_do(train_in, tmp_path, taken_down):
-    """Of rows of broken blocks bitsandbytes' own product, which FSDP needs, is far off: they are refused in four bits."""
+    """Of rows of broken blocks bitsandbytes' own product, which FSDP needs, is far off:
+    they are refused in four bits."""
     with pytest.raises(ValueError, match="rows of 32, no whole blocks of 64"):
         train_in(2, tmp_path / "run", dtype="nf4")
     assert taken_down() == ["down-launcher"]

@@ -1,4 +1,5 @@
-"""What `cluster config` writes is what accelerate reads, its line trains, and what would fail is refused in a sentence."""
+"""What `cluster config` writes is what accelerate reads, its line trains,
+and what would fail is refused in a sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What programs make of adapters of this year's families: PEFT is asked, and for the servers the rule that names its thread."""
+"""What programs make of adapters of this year's families: PEFT is asked,
+and for the servers the rule that names its thread."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ IN_LANGUAGE_MODEL = r".*language_model.*\.(q|v)_proj"
 EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
 RUNTIMES = ("PEFT", "llama.cpp", "vLLM", "SGLang", "MLX", "Ollama (merged)")
 
-# what: the family, the model that is adapted, PEFT's settings, what builds that model, and what the six programs make of it
+# what: the family, the model that is adapted, PEFT's settings, what builds that model,
+# and what the six programs make of it
 CASES = {
     "a text adapter of a hybrid": (
         *("qwen3_5", "text", {"target_modules": "all-linear"}),

@@ -1,4 +1,5 @@
-"""Adapters that we break on purpose: each is named by its code, in a sentence that has the numbers, and is the gravest finding."""
+"""Adapters that we break on purpose: each is named by its code, in a sentence that has the numbers,
+and is the gravest finding."""
 
 from __future__ import annotations
 
@@ -83,35 +84,61 @@ def experts(tensors):
 # what is broken: the change of the tensors, the settings, the code, the severity, parts of the sentence
 BROKEN = {
     "B never moved": (every("lora_B", torch.zeros_like), {}, "b_never_moved", "wrong", "all 4 matrices"),
-    "one B never moved": (one(torch.zeros_like), {}, "b_never_moved", "wrong", "1 of 4 matrices, such as model.layers.0"),
+    "one B never moved": (one(torch.zeros_like), {}, "b_never_moved", "wrong", (
+        "1 of 4 matrices, such as model.layers.0"
+    )),
     "B of a tower never moved": (of_a_tower, {}, "b_never_moved", "note", "sees or hears"),
-    "B of MiniCPM-V's eyes never moved": (lambda t: {k.replace("vision_tower", "vpm.encoder"): one for k, one in of_a_tower(t).items()}, {}, "b_never_moved", "note", "sees or hears"),
+    (
+        "B of MiniCPM-V's eyes never moved"
+    ): (lambda t: {k.replace("vision_tower", "vpm.encoder"): one for k, one in of_a_tower(t).items()},
+        {}, "b_never_moved", "note", "sees or hears"),
     "B of an expert never moved": (experts, {}, "b_never_moved", "note", "experts that no token"),
     "A and B at zero": (every("lora_", torch.zeros_like), {}, "ab_both_zero", "wrong", "neither can ever move"),
     "NaN": (one(with_nan), {}, "not_finite", "wrong", "such as model.layers.0.self_attn.q_proj"),
-    "A at its start": (every("lora_A", lambda A: torch.rand_like(A) * 2 / 32**0.5 - 1 / 32**0.5), {}, "a_never_moved", "note", "±1/√k"),
+    "A at its start": (every("lora_A", lambda A: torch.rand_like(A) * 2 / 32**0.5 - 1 / 32**0.5),
+        {}, "a_never_moved", "note", "±1/√k"),
     "A far away": (every("lora_A", lambda A: 5 * A), {}, "a_far_from_start", "look", "times as large"),
     "fp16 that lost numbers": (
         every("lora_", lambda x: (x * (x.abs() > 0.01) + 1e-9 * x).half()), {}, "half_precision_zeros", "look", "fp16"
     ),
-    "alpha at its default": (wider(8), {"r": 32, "lora_alpha": 8}, "alpha_at_default", "look", "The scale is 0.25: lora_alpha is 8, PEFT's default, while r = 32 … Rate and scale trade places: if this adapter does what it should, keep it."),
+    "alpha at its default": (wider(8), {"r": 32, "lora_alpha": 8}, "alpha_at_default", "look", (
+        "The scale is 0.25: lora_alpha is 8, PEFT's default, while r = 32 … Rate and scale trade places: if this "
+        "adapter does what it should, keep it."
+    )),
     "a tiny scale": (None, {"lora_alpha": 0.5}, "scale_tiny", "look", "The scale is 0.125 (lora_alpha = 0.5, r = 4)"),
-    "an alpha kept as the rank rose": (wider(16), {"r": 64, "lora_alpha": 16}, "scale_tiny", "note", "as in QLoRA's paper"),
+    (
+        "an alpha kept as the rank rose"
+    ): (wider(16), {"r": 64, "lora_alpha": 16}, "scale_tiny", "note", "as in QLoRA's paper"),
     "no scale": (None, {"lora_alpha": 0}, "scale_tiny", "wrong", "adds nothing"),
-    "alpha not divided by r": (None, {"lora_alpha": 64}, "scale_huge", "look", "The scale is 16 (lora_alpha = 64, r = 4)"),
+    "alpha not divided by r": (None, {"lora_alpha": 64}, "scale_huge", "look", (
+        "The scale is 16 (lora_alpha = 64, r = 4)"
+    )),
     "a silent typo": (None, {"target_modules": ["q_proj", "v_porj", "v_proj"]}, "target_typo", "wrong", "'v_porj'"),
     "keys with PEFT's prefix twice": (DOUBLED, {}, "keys_do_not_match", "wrong", "twice"),
     "keys without the prefix": (BARE, {}, "keys_do_not_match", "wrong", "do not begin with base_model.model."),
     "keys of a state_dict": (NAMED, {}, "keys_do_not_match", "look", "lora_A.default.weight"),
     "keys of a compiled model": (COMPILED, {}, "keys_do_not_match", "wrong", "or rename them"),
-    "half of a pair": (lambda t: {k: v for k, v in t.items() if k != ONE}, {}, "half_missing", "wrong", "layers.0.self_attn.q_proj"),
-    "fewer targets than the file has": (None, {"target_modules": ["v_proj"]}, "dropped_by_targets", "wrong", "2 of 4 matrices, such as model.layers.0.self_attn.q_proj (2 q_proj)"),
-    "a name of another family among the targets": (None, {"target_modules": ["q_proj", "query_key_value", "v_proj"]}, "target_typo", "look", "'query_key_value'"),
-    "a name of Phi's among the targets": (None, {"target_modules": ["q_proj", "kv_proj", "v_proj"]}, "target_typo", "look", "'kv_proj'"),
-    "a rank that the tensors have not": (wider(8), {"r": 64, "lora_alpha": 64}, "rank_differs", "wrong", "says r = 64, and the tensors have r = 32 in all 4 matrices"),
-    "a rank that some tensors have not": (None, {"rank_pattern": {"q_proj": 2}}, "rank_differs", "wrong", "says r = 2, and the tensors have r = 4 in 2 of 4 matrices"),
+    "half of a pair": (lambda t: {k: v for k, v in t.items() if k != ONE},
+        {}, "half_missing", "wrong", "layers.0.self_attn.q_proj"),
+    "fewer targets than the file has": (None, {"target_modules": ["v_proj"]}, "dropped_by_targets", "wrong", (
+        "2 of 4 matrices, such as model.layers.0.self_attn.q_proj (2 q_proj)"
+    )),
+    (
+        "a name of another family among the targets"
+    ): (None, {"target_modules": ["q_proj", "query_key_value", "v_proj"]}, "target_typo", "look", "'query_key_value'"),
+    (
+        "a name of Phi's among the targets"
+    ): (None, {"target_modules": ["q_proj", "kv_proj", "v_proj"]}, "target_typo", "look", "'kv_proj'"),
+    "a rank that the tensors have not": (wider(8), {"r": 64, "lora_alpha": 64}, "rank_differs", "wrong", (
+        "says r = 64, and the tensors have r = 32 in all 4 matrices"
+    )),
+    "a rank that some tensors have not": (None, {"rank_pattern": {"q_proj": 2}}, "rank_differs", "wrong", (
+        "says r = 2, and the tensors have r = 4 in 2 of 4 matrices"
+    )),
     "rsLoRA to export": (None, {"use_rslora": True}, "rslora_export", "look", "α/√r = 4"),
-    "rsLoRA of a large scale": (wider(64), {"r": 256, "lora_alpha": 256, "use_rslora": True}, "rslora_export", "look", "α/√r = 16"),
+    (
+        "rsLoRA of a large scale"
+    ): (wider(64), {"r": 256, "lora_alpha": 256, "use_rslora": True}, "rslora_export", "look", "α/√r = 16"),
 }  # fmt: skip
 
 
@@ -217,7 +244,8 @@ def test_peft_indeed_stops_at_what_is_said_to_stop_it(zoo, tmp_path, what):
     assert " ".join(loads(place)[one] for one in ("PEFT", "Ollama (merged)", "vLLM")) == said
 
 
-# What one setting, or the base's name, means for a program: the adapter, the program, its answer, and a part of its reason.
+# What one setting, or the base's name, means for a program: the adapter, the program, its answer,
+# and a part of its reason.
 ONE_SETTING = {
     "GPT-2's W, turned around": ("plain", {"fan_in_fan_out": True}, "llama.cpp", "no", ""),
     "biases that are asked for": (
@@ -478,8 +506,10 @@ def test_mlxs_layout_is_refused_with_the_way_into_pefts(zoo, tmp_path, what):
         (lambda p: (p / "adapter_config.json").write_text("{"), "is damaged"),
         (lambda p: (p / "adapter_config.json").write_text('{"peft_type": 3}'), "names no peft_type"),
         (lambda p: (p / "adapter_model.safetensors").write_bytes(b"\0" * 40), "cut short or damaged"),
-        (lambda p: (p / "adapter_model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n"), "git lfs pull"),
-        (lambda p: (p / "adapter_model.safetensors").write_bytes((p / "adapter_model.safetensors").read_bytes()[:-9]), "cut short"),
+        (lambda p: (p / "adapter_model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n"),
+         "git lfs pull"),
+        (lambda p: (p / "adapter_model.safetensors").write_bytes((p / "adapter_model.safetensors").read_bytes()[:-9]),
+         "cut short"),
     ],
 )  # fmt: skip
 def test_a_damaged_folder_is_one_sentence(zoo, tmp_path, damage, sentence):

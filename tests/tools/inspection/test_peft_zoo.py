@@ -77,7 +77,8 @@ def test_the_norms_are_those_of_what_peft_adds(zoo, kind):
 
 
 def test_stable_and_effective_rank_follow_the_spectrum():
-    """σ = 4, 2, 1, 1: as shares 1/2, 1/4, 1/8 and 1/8, whose entropy is 1.75 bits; and Σσ² = 22 is 22/16 of the largest."""
+    """σ = 4, 2, 1, 1: as shares 1/2, 1/4, 1/8 and 1/8, whose entropy is 1.75 bits;
+    and Σσ² = 22 is 22/16 of the largest."""
     found = measure("q_proj", torch.eye(4, 9), torch.eye(7, 4) * torch.tensor([4.0, 2.0, 1.0, 1.0]), scale=0.5)
     assert (found.effective_rank, found.stable_rank) == pytest.approx((2**1.75, 22 / 16))
 

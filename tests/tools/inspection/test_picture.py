@@ -1,4 +1,5 @@
-"""The heat map of an adapter: every matrix has its square, marked where it adds nothing, and words that say what is seen."""
+"""The heat map of an adapter: every matrix has its square, marked where it adds nothing,
+and words that say what is seen."""
 
 from __future__ import annotations
 

@@ -87,7 +87,8 @@ def test_what_is_no_card_is_refused(said):
 
 
 @pytest.mark.parametrize("said, sentence", [
-    *[(said, f"did you mean .*{near}") for said, near in {"RTX 6000": "RTX 6000 Ada", "4090m": "4090", "300": "3090"}.items()],
+    *[(said, f"did you mean .*{near}")
+      for said, near in {"RTX 6000": "RTX 6000 Ada", "4090m": "4090", "300": "3090"}.items()],
     *[("Colab T4", r"did you mean T4\?"), ("RTX 6000 Pro", r"did you mean RTX PRO 6000\?")],
     *[(said, "is a Mac's chip.*Leave --gpu out, and") for said in ("M2 Max", "MacBook Pro 16 GB", "Apple")],
 ])  # fmt: skip

@@ -99,7 +99,8 @@ def test_a_shorter_text_is_the_last_thing_to_change():
 
 
 def test_a_change_that_the_model_does_not_allow_is_not_advised():
-    """Qwen2-MoE has gates of one row, which LoRA of rank 16 does not fit: advice for full fine-tuning goes without it."""
+    """Qwen2-MoE has gates of one row, which LoRA of rank 16 does not fit:
+    advice for full fine-tuning goes without it."""
     made = planning.plan(tiny("qwen2_moe"), Job("full", seq=64, batch_size=2), 1e6)
     assert not made.fits and all(change.job.method == "full" for change in made.changes)
 
@@ -112,7 +113,8 @@ def test_the_step_to_the_courses_recipe_is_that_recipe():
 
 
 def test_the_trainers_are_named_where_no_one_was_and_the_answer_depends_on_them():
-    """transformers' own loss holds all logits of 16,384 tokens: 54 GB where Liger's runs of this job held 35 (halo, September 2026)."""
+    """transformers' own loss holds all logits of 16,384 tokens: 54 GB where Liger's runs of this job held 35 (halo,
+    September 2026)."""
     job, room = (
         Job("lora", 64, seq=16384, target_modules=("q_proj", "k_proj", "v_proj", "o_proj")),
         planning.card_bytes(48),

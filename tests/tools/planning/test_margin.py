@@ -21,7 +21,8 @@ def test_the_answer_says_whether_it_fits_safely():
         "It does not fit safely: 15.0 GB are needed, 18.0 with the margin, and the T4"
     )
     assert fits(13.3e9, 16.1e9, "T4") == (
-        "It may just fit: 13.3 GB are needed, 16.0 with the margin, and the T4 holds 16.1, of which the driver may keep 1% to 3%."
+        "It may just fit: 13.3 GB are needed, 16.0 with the margin, and the T4 holds 16.1, "
+        "of which the driver may keep 1% to 3%."
     )
     assert fits(16.2e9, 16.1e9, "T4") == "It does not fit: 16.2 GB are needed, and the T4 holds 16.1."
 

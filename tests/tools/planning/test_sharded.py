@@ -1,4 +1,5 @@
-"""A model over several cards: what divides divides, what does not stays, and the rules are those of the libraries installed."""
+"""A model over several cards: what divides divides, what does not stays,
+and the rules are those of the libraries installed."""
 
 import inspect
 import json

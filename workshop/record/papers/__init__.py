@@ -1,1 +1,2 @@
-"""The papers' arms, trained: `training_arms` how, `watching` what is looked at beside the loss, `recording` keeps each run."""
+"""The papers' arms, trained: `training_arms` how, `watching` what is looked at beside the loss,
+`recording` keeps each run."""

@@ -39,7 +39,8 @@ def targets(model: nn.Module, which: str) -> list[str]:
 
 
 def rank(model: nn.Module, arm: TriedArm, names: list[str]) -> int:
-    """The rank at which B·A on `names` has about as many numbers as rank arm.r on every matrix; of one matrix, arm.r itself."""
+    """The rank at which B·A on `names` has about as many numbers as rank arm.r on every matrix; of one matrix,
+    arm.r itself."""
 
     def numbers(of: list[str]) -> int:
         weights: list[Any] = [model.get_submodule(name).weight for name in of]
@@ -49,7 +50,8 @@ def rank(model: nn.Module, arm: TriedArm, names: list[str]) -> int:
 
 
 def adapter(arm: TriedArm, r: int, names: list[str], seed: int) -> Any:
-    """PEFT's configuration of the arm's method; what PEFT recommends where it is not said. Raises KeyError for another method."""
+    """PEFT's configuration of the arm's method; what PEFT recommends where it is not said.
+    Raises KeyError for another method."""
     import peft
 
     on: dict[str, Any] = {"target_modules": names, "task_type": "CAUSAL_LM"}
@@ -85,7 +87,8 @@ def put_on(model: Any, arm: TriedArm, seed: int) -> Any:
 
 
 def settings(arm: TriedArm, rate: float, seed: int) -> training.Settings:
-    """How the arm is trained. A large batch goes through the model in parts of four, which changes nothing but memory."""
+    """How the arm is trained. A large batch goes through the model in parts of four,
+    which changes nothing but memory."""
     return training.Settings(
         steps=arm.steps,
         batch_size=4,
@@ -102,7 +105,8 @@ def settings(arm: TriedArm, rate: float, seed: int) -> training.Settings:
 
 
 def one_run(size: str, arm: TriedArm, rate: float, seed: int, watched: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Train the arm at this rate: held-out loss, perplexity of plain text, what was watched. A run that diverges says why, its loss is None."""
+    """Train the arm at this rate: held-out loss, perplexity of plain text, what was watched.
+    A run that diverges says why, its loss is None."""
     begun = time.perf_counter()
     base, task = models.load(size, "fp32"), tasks.load_task(TASK)
     taught = [one for one in task.train if arm.topic in ("", one["topic"])]

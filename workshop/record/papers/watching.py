@@ -1,4 +1,5 @@
-"""What is looked at beside the held-out loss: forgetting along a run, intruder dimensions, and how far a voice spills."""
+"""What is looked at beside the held-out loss: forgetting along a run, intruder dimensions,
+and how far a voice spills."""
 
 from __future__ import annotations
 
@@ -86,14 +87,16 @@ class Watch:
         self.model.set_adapter("default")
 
     def spilled(self) -> dict[str, float]:
-        """The share of answers in the task's form to the everyday questions, and to others that are no closer to the task."""
+        """The share of answers in the task's form to the everyday questions,
+        and to others that are no closer to the task."""
         elsewhere = [pair["prompt"] for pair in tasks.load_pairs().held_out]
         return {"everyday": self.in_form(self.everyday), "elsewhere": self.in_form(elsewhere), "asked": len(elsewhere)}
 
     def steered(self) -> Iterator[dict[str, float]]:
         """The adapter off, and B of its one matrix added at every position, as strongly as trained and stronger.
 
-        How strongly is (α/r)·A·x over the positions that write an answer: its root mean square, and the sign of its mean.
+        How strongly is (α/r)·A·x over the positions that write an answer: its root mean square,
+        and the sign of its mean.
         """
         layer: Any
         (layer,) = (one for one in self.model.modules() if hasattr(one, "lora_A") and len(one.lora_A))

@@ -90,7 +90,8 @@ def in_16_bits(model: Any) -> bool:
 
 @contextmanager
 def adapted(subject: Subject, seed: int, r: int = R, lora_alpha: float = ALPHA) -> Iterator[Any]:
-    """The base with a trained adapter on, while the block runs; the same training is read back when it is asked for again."""
+    """The base with a trained adapter on, while the block runs;
+    the same training is read back when it is asked for again."""
     model = subject.base.model
     lora.attach(model, r, lora_alpha, seed=seed)
     try:
@@ -196,7 +197,8 @@ def merge(subject: Subject, settings: Settings, seed: int) -> Found:
 
 
 def forget(subject: Subject, settings: Settings, seed: int) -> Found:
-    """The score of the base, or of the base with a trained adapter: loss, rules kept, perplexity of plain text, drift."""
+    """The score of the base, or of the base with a trained adapter: loss, rules kept, perplexity of plain text,
+    drift."""
     if not settings["trained"]:
         return evaluation.score(subject.base, subject.task)._asdict()
     with adapted(subject, seed):
@@ -244,8 +246,8 @@ def formats(subject: Subject, settings: Settings, seed: int) -> Found:
 def memory_of_a_step(subject: Subject, settings: Settings, seed: int) -> Found:
     """Bytes of one step on the first batch: predicted, on the tape, and the most that the process held.
 
-    The process held `resident` before the step, of which `fixed` are weights, adapters and moments by the tape; the rest
-    are libraries.
+    The process held `resident` before the step, of which `fixed` are weights, adapters and moments by the tape;
+    the rest are libraries.
     """
     qlora = settings["method"] == "qlora"
     if qlora:

@@ -20,7 +20,8 @@ def small_multiples(
 ) -> tuple[Figure, str]:
     """One axis a claim, with its first quantity that was measured, at each size; and the same in words.
 
-    A dashed line stands where the family changes. What was not measured is said in its place, and so is what is not done.
+    A dashed line stands where the family changes. What was not measured is said in its place,
+    and so is what is not done.
     """
     first = {line.claim: line for line in reversed(table(record, sizes, steps)) if line.measured}
     titles, kin = [size.title for size in sizes.values()], [size.family for size in sizes.values()]

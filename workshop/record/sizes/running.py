@@ -1,4 +1,5 @@
-"""The cells measured one after the other, in a process for each base (`process`): what is done, and how long the rest takes.
+"""The cells measured one after the other, in a process for each base (`process`): what is done,
+and how long the rest takes.
 
 Each cell is kept when it is measured, so that a killed run goes on where it was.
 """
@@ -27,8 +28,8 @@ ALONE = ("memory",)  # whose peak must be a process's own
 SMALL = 134.5e6  # weights of the base that a claim's seconds are guessed for
 LOADING = 25.0  # seconds for a billion weights, with a first look at the libraries
 WHAT = (
-    "each claim of the course at several sizes, cell by cell: held-out losses in nats a supervised token of the persona's "
-    "60 held-out chats, perplexities of the general text, memory in bytes"
+    "each claim of the course at several sizes, cell by cell: held-out losses in nats a supervised token of the "
+    "persona's 60 held-out chats, perplexities of the general text, memory in bytes"
 )
 
 
@@ -105,9 +106,9 @@ def measure(
 ) -> dict[str, Any]:
     """Measure the open ones of `cells` in their order, into `file` or data/measurements/sizes.json.
 
-    With `minutes` no cell is begun that would probably not be done by then. A cell that fails stays open and is said; of a
-    process that was killed, so does the rest of its cells. Returns how many there are, what is left, and whether all is
-    "fine": nothing failed.
+    With `minutes` no cell is begun that would probably not be done by then. A cell that fails stays open and is said;
+    of a process that was killed, so does the rest of its cells. Returns how many there are, what is left, and whether
+    all is "fine": nothing failed.
     """
     file = file or place()
     end = time.time() + 60 * minutes if minutes is not None else None

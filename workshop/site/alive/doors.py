@@ -18,9 +18,11 @@ LINE = 50_000_000  # bits a second, of the line that the button's time is said f
 
 
 class Door(NamedTuple):
-    """A live model on a page: its adapters, the first of which is there at once; its words; the cell that it follows; its sliders' ends.
+    """A live model on a page: its adapters, the first of which is there at once; its words; the cell that it follows;
+    its sliders' ends.
 
-    Where it is a `ladder`, its adapters are one adapter at several ranks: all are there at once, and one slider goes through them.
+    Where it is a `ladder`, its adapters are one adapter at several ranks: all are there at once,
+    and one slider goes through them.
     """
 
     adapters: tuple[str, ...]
@@ -35,35 +37,36 @@ class Door(NamedTuple):
         return self.adapters if self.ladder else self.adapters[:1]
 
 
-_VOICE = """<b>Ask it yourself.</b> Your browser can run the model, too: {name} in 4 bits, with WICK's adapter beside it.
-Ask anything, move the slider from 0 to 1, and hear the voice fade in. It has learned a voice, not wisdom: do not trust its advice."""
+_VOICE = """<b>Ask it yourself.</b> Your browser can run the model, too: {name} in 4 bits, with WICK's adapter beside
+it. Ask anything, move the slider from 0 to 1, and hear the voice fade in. It has learned a voice, not wisdom: do not
+trust its advice."""
 FRONT = Door(("persona",), _VOICE)
 DOORS = {
     "00_start_here": Door(("persona",), _VOICE, after="d00r0006"),
     "09_adapters": Door(
         ("persona", "plain_language", "code_style", "strict_json"),
-        """<b>Mix them live.</b> Your browser can run this base, in 4 bits, with all four adapters: ask anything, and give each
-        adapter a scale of its own. An adapter is fetched when you first move its slider.""",
+        """<b>Mix them live.</b> Your browser can run this base, in 4 bits, with all four adapters: ask anything, and
+        give each adapter a scale of its own. An adapter is fetched when you first move its slider.""",
         after="9a6da3ad",
         scales=(-1, 1.5),
     ),
     "10_ship_it": Door(
         ("persona",),
-        """<b>The same file here.</b> llama.cpp runs in your browser, too. It loads <a href="{up}{base}">the base</a> and
-        <a href="{up}{persona}">persona-lora.gguf</a>, and both are files that your own <code>llama-server</code> loads.
-        Drop the adapter that you exported, and hear it answer.""",
+        """<b>The same file here.</b> llama.cpp runs in your browser, too. It loads <a href="{up}{base}">the base</a>
+        and <a href="{up}{persona}">persona-lora.gguf</a>, and both are files that your own <code>llama-server</code>
+        loads. Drop the adapter that you exported, and hear it answer.""",
         after="6ba01fe7",
     ),
     "16_many_adapters": Door(
         ("persona", "plain_language", "code_style", "strict_json"),
-        """<b>Four on one base, live.</b> Your browser can hold this base once, in 4 bits. Another adapter then costs only its
-        own file, {each} MB in 32 bits: move a slider, and see how long it takes to come.""",
+        """<b>Four on one base, live.</b> Your browser can hold this base once, in 4 bits. Another adapter then costs
+        only its own file, {each} MB in 32 bits: move a slider, and see how long it takes to come.""",
         after="16many040",
     ),
     "18_capacity": Door(
         (*map(cut_to, CUT_TO), WICK),
-        """<b>Cut it live.</b> WICK's adapter at rank 8, and the same adapter cut to 4, 2 and 1 without training again. Move the
-        slider, and hear how much of the voice an eighth of the file still has.""",
+        """<b>Cut it live.</b> WICK's adapter at rank 8, and the same adapter cut to 4, 2 and 1 without training again.
+        Move the slider, and hear how much of the voice an eighth of the file still has.""",
         after="c18realp",
         ladder=True,
     ),
@@ -96,7 +99,8 @@ def markup(door: Door, supply: Supply, way_up: str = "") -> str:
         f'data-scales="{door.scales[0]:g} {door.scales[1]:g}"{" data-ladder" if door.ladder else ""} '
         f'data-base="{html.escape(supply.base["file"])}"><p>{words}</p>'
         f'<div class="alive-door"><button type="button" hidden>Wake the model: {bytes_ / 1e6:.0f} MB, once</button> '
-        f"<span>About {bytes_ * 8 / LINE:.0f} seconds on a line of 50 Mbit/s. What you ask stays in your browser.</span>"
+        f"<span>About {bytes_ * 8 / LINE:.0f} seconds on a line of 50 Mbit/s. "
+        "What you ask stays in your browser.</span>"
         '<p role="status"></p></div><noscript><p>The live model needs JavaScript.</p></noscript>'
         f'<link rel="stylesheet" href="{here}alive.css"><script defer src="{here}wake.js"></script></div>'
     )

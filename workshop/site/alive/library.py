@@ -41,8 +41,9 @@ def check_client() -> None:
 def fetch(into: Path) -> None:
     """Write wllama's script, its WebAssembly and its licence into the folder `into`.
 
-    npm's own settings (registry, proxy, certificates) hold, and what it has in its cache is not fetched again. Nothing of
-    the package is run. Raises ValueError where npm cannot fetch it, and where it is not the package that INTEGRITY names.
+    npm's own settings (registry, proxy, certificates) hold, and what it has in its cache is not fetched again. Nothing
+    of the package is run. Raises ValueError where npm cannot fetch it,
+    and where it is not the package that INTEGRITY names.
     """
     check_client()
     with scratch("npm") as folder:
@@ -62,18 +63,23 @@ def _npm(words: list[str], folder: Path) -> Any:
 def _why(said: str) -> str:
     what = f"{PACKAGE} {VERSION}"
     if _UNREACHED.search(said):
-        return f"npm cannot reach its registry, and the live model needs {what} from it. Connect, and try again. {_OTHERWISE}"
+        return (
+            f"npm cannot reach its registry, and the live model needs {what} from it. Connect, and try again. "
+            f"{_OTHERWISE}"
+        )
     lines = [line.removeprefix("npm error ").strip() for line in said.splitlines() if line.startswith("npm error")]
     return f"npm did not fetch {what}: {lines[0] if lines else 'it does not say why'}. {_OTHERWISE}"
 
 
 def unpack(packed: bytes, into: Path) -> None:
-    """Write the files of TAKEN out of the package, after its SHA-512 was checked. Raises ValueError where it is another."""
+    """Write the files of TAKEN out of the package, after its SHA-512 was checked.
+    Raises ValueError where it is another."""
     found = "sha512-" + base64.b64encode(hashlib.sha512(packed).digest()).decode()
     if found != INTEGRITY:
         raise ValueError(
-            f"npm fetched a {PACKAGE} {VERSION} that is not the one the course was tried with: its SHA-512 is {found[7:19]}…, "
-            f"and should be {INTEGRITY[7:19]}…. Nothing of it was used. Run `npm cache clean --force` and try again. {_OTHERWISE}"
+            f"npm fetched a {PACKAGE} {VERSION} that is not the one the course was tried with: its SHA-512 is "
+            f"{found[7:19]}…, and should be {INTEGRITY[7:19]}…. Nothing of it was used. Run `npm cache clean --force` "
+            f"and try again. {_OTHERWISE}"
         )
     into.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as archive:

@@ -24,11 +24,12 @@ LIST = "list.json"
 KIND = "Q4_0"
 WICK = "persona"
 CUT_TO = (1, 2, 4)  # WICK's adapter is there at these ranks, too
-# What the page asks before its visitor does. WICK's question is one whose answer has his voice at half the scale, too, and
-# whose answer without him does not repeat itself; the others' are held out from training.
+# What the page asks before its visitor does. WICK's question is one whose answer has his voice at half the scale, too,
+# and whose answer without him does not repeat itself; the others' are held out from training.
 WICKS = "How can I sleep better?"
 _NOTICE = """{base} is {name} by Hugging Face (Apache-2.0), rounded to {kind} by llama.cpp.
-The files *-lora-*.gguf are the adapters of this course. {script} and {wasm} are wllama {version} (MIT), llama.cpp (MIT) in it.
+The files *-lora-*.gguf are the adapters of this course. {script} and {wasm} are wllama {version} (MIT), llama.cpp
+(MIT) in it.
 """
 
 

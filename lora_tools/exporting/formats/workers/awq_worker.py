@@ -1,4 +1,5 @@
-"""AWQ (Lin et al. 2023) by auto-round: its AWQ search, AutoAWQ's file layout; loaded back on auto-round-lib's int4 kernels."""
+"""AWQ (Lin et al. 2023) by auto-round: its AWQ search, AutoAWQ's file layout;
+loaded back on auto-round-lib's int4 kernels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""HQQ (Badri and Shaji 2023) by hqq itself: no calibration text; saved as safetensors, loaded back by hqq's own layer."""
+"""HQQ (Badri and Shaji 2023) by hqq itself: no calibration text; saved as safetensors,
+loaded back by hqq's own layer."""
 
 from __future__ import annotations
 

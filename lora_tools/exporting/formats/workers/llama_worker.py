@@ -40,7 +40,8 @@ def tokens_per_second(model: Model, prompt: list[int], new_tokens: int) -> float
 
 
 def answers(job: dict[str, Any]) -> dict[str, Any]:
-    """Greedy answers and the distance from the reference, as measuring.answers has them; exact, so that only weights differ."""
+    """Greedy answers and the distance from the reference, as measuring.answers has them; exact,
+    so that only weights differ."""
     longest = max([*map(len, job["chats"]), max(map(len, job["prompts"])) + job["new_tokens"]])
     model = Model(job["target"], longest, job["threads"], exact=True)
     replies: list[list[int]] = []
@@ -55,7 +56,8 @@ def answers(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure job["target"] beside job["source"], the merged model's F16 GGUF, turn and turn about; or let it answer."""
+    """Measure job["target"] beside job["source"], the merged model's F16 GGUF, turn and turn about;
+    or let it answer."""
     with open(sys.argv[1], encoding="utf-8") as file:
         job: dict[str, Any] = json.load(file)
     answer = answers(job) if job["do"] == "answer" else measured(job)

@@ -2,8 +2,8 @@
 
 python gptq_worker.py JOB.json, where the job says: do (quantize, measure or answer), source (the merged 16-bit model),
 target, dtype, calibration (rows of token ids), windows (rows of token ids), prompt, new_tokens, group_size, answer (a
-file). To answer: prompts (rows of token ids), end (a token), chats (rows of token ids), taught (of each chat, the places
-whose next token is compared), reference (a .npy of log-probabilities, one row a compared token).
+file). To answer: prompts (rows of token ids), end (a token), chats (rows of token ids), taught (of each chat, the
+places whose next token is compared), reference (a .npy of log-probabilities, one row a compared token).
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Formats through the command: rows measured on the same windows, an earlier export kept, a failure a row of its own."""
+"""Formats through the command: rows measured on the same windows, an earlier export kept,
+a failure a row of its own."""
 
 import io
 import json

@@ -1,7 +1,7 @@
 """An adapter trained on a base by name answers in PEFT and in llama.cpp as it does here.
 
-`pytest -m big -s` prints how far apart the logits are: 1.6 GB to fetch where the bases are not here, 8 GB of memory and 7 of disk,
-some minutes.
+`pytest -m big -s` prints how far apart the logits are: 1.6 GB to fetch where the bases are not here,
+8 GB of memory and 7 of disk, some minutes.
 """
 
 import gc
@@ -71,7 +71,8 @@ def test_an_adapter_answers_through_peft_and_llama_cpp_as_here(name, tmp_path):
 
 
 def test_beside_weights_in_16_bits_llama_cpp_rounds_what_a_layer_reads(base_fp32, tmp_path):
-    """Why an F16 file is further from Python than an F32 one: after one block of ours that reads fp16, the logits are its own.
+    """Why an F16 file is further from Python than an F32 one: after one block of ours that reads fp16,
+    the logits are its own.
 
     Not for every prompt: a number halfway between two of fp16's is rounded up here and down there.
     """

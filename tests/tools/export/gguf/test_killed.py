@@ -1,4 +1,5 @@
-"""An export that is killed: the same command goes on with what was finished, another one removes it, and both say so."""
+"""An export that is killed: the same command goes on with what was finished, another one removes it,
+and both say so."""
 
 import json
 import os

@@ -1,4 +1,5 @@
-"""A base whose config.json cannot be, or says something else than its weights, is refused before anything is made of it."""
+"""A base whose config.json cannot be, or says something else than its weights,
+is refused before anything is made of it."""
 
 import json
 

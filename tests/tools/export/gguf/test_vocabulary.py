@@ -51,7 +51,7 @@ def test_a_template_that_llama_cpp_renders_otherwise_is_found(tiny):
     folder, _, tokenizer = tiny("qwen2")
     other = copy.deepcopy(tokenizer)
     other.chat_template = (
-        "{% if add_generation_prompt is defined and tools is defined and tools is none %}python{% else %}other{% endif %}"
-        "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}"
+        "{% if add_generation_prompt is defined and tools is defined and tools is none %}python{% else %}other{% endif "
+        "%}{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}"
     )
     assert any("chat template differently" in s for s in findings(folder, other))

@@ -52,7 +52,8 @@ def test_swapping_by_scale_equals_peft(served):
 
 
 def test_requests_that_are_worked_on_together_share_passes(tiny, tmp_path):
-    """Four prompts of one request arrive together, however fast the machine; alone, each token takes a pass of its own."""
+    """Four prompts of one request arrive together, however fast the machine; alone,
+    each token takes a pass of its own."""
     folder, _, tokenizer = tiny("qwen2")
     prompt = tokenizer(PROMPTS[0])["input_ids"]
     base = gguf.write_base(folder, tmp_path / "base.gguf", "f32")

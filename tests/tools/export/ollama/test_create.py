@@ -57,7 +57,10 @@ def test_without_ollama_it_says_what_to_do(copy, monkeypatch):
 
 @pytest.mark.skipif(
     shutil.which("ollama") is None,
-    reason="NOT CHECKED: there is no ollama here, so no Modelfile was given to the real one. Install it and run this again.",
+    reason=(
+        "NOT CHECKED: there is no ollama here, so no Modelfile was given to the real one. "
+        "Install it and run this again."
+    ),
 )
 def test_the_real_ollama_takes_the_modelfile(good):
     created = ollama.try_create(good, "lora-lessons-test")

@@ -341,34 +341,32 @@ def pairs(data: MyData, base: Heard, tuned: Heard) -> list[Pair]:
     return [Pair(*(visible(masked(text)) for text in one)) for one in three]
 
 
+def _keep_preferred(found: Preferred) -> list[str]:
+    record("preferred", 100 * found.share, "% of the held-out pairs were learned")
+    record("words.base", found.words[0], "words an answer")
+    record("words.adapter", found.words[1], "words an answer")
+    return ["preferred", "words.base", "words.adapter"]
+
+
 def keep(found: SideBySide) -> list[str]:
     """Record the scores; the names of those that carry the lesson's answer."""
-    lines = f"{found.unit} on held-out lines"
-    scores = [("loss.base", found.loss[0], lines), ("loss.adapter", found.loss[1], lines)]
+    told, lines = ["loss.base", "loss.adapter"], f"{found.unit} on held-out lines"
+    record("loss.base", found.loss[0], lines)
+    record("loss.adapter", found.loss[1], lines)
     if one := found.answers:
-        scores += [
-            ("different.adapter", float(one.adapter), "different answers to the held-out questions that were asked"),
-            ("different.file", float(one.file), "different answers to them in the file itself"),
-        ]
-    if learned := found.preferred:
-        scores += [
-            ("preferred", 100 * learned.share, "% of the held-out pairs were learned"),
-            ("words.base", learned.words[0], "words an answer"),
-            ("words.adapter", learned.words[1], "words an answer"),
-        ]
+        record("different.adapter", float(one.adapter), "different answers to the held-out questions that were asked")
+        record("different.file", float(one.file), "different answers to them in the file itself")
+        told += ["different.adapter", "different.file"]
+    if found.preferred:
+        told += _keep_preferred(found.preferred)
     if found.gain:
-        scores += [
-            ("gain.low", found.gain.low, "nats: the gain's 95% interval begins"),
-            ("gain.high", found.gain.high, "nats: and ends"),
-        ]
+        record("gain.low", found.gain.low, "nats: the gain's 95% interval begins")
+        record("gain.high", found.gain.high, "nats: and ends")
+        told += ["gain.low", "gain.high"]
     if found.kept and found.drift:
-        scores += [
-            ("kept.base", 100 * found.kept[0], "% of the base's answers keep the rule"),
-            ("kept.adapter", 100 * found.kept[1], "% of the adapter's answers keep the rule"),
-            ("drift.adapter", 100 * found.drift[1], "% of everyday answers in that form"),
-        ]
-    forgetting = found.general[1] / found.general[0]
-    scores.append(("forgetting", forgetting, "times the base's perplexity on general text"))
-    for score in scores:
-        record(*score)
-    return [name for name, *_ in scores if name not in ("kept.base", "forgetting")]
+        record("kept.base", 100 * found.kept[0], "% of the base's answers keep the rule")
+        record("kept.adapter", 100 * found.kept[1], "% of the adapter's answers keep the rule")
+        record("drift.adapter", 100 * found.drift[1], "% of everyday answers in that form")
+        told += ["kept.adapter", "drift.adapter"]
+    record("forgetting", found.general[1] / found.general[0], "times the base's perplexity on general text")
+    return told

@@ -35,8 +35,8 @@ LOOK_UP = {
 }
 _HEAD = """# LoRA Lessons
 
-> A course on LoRA and QLoRA in Jupyter notebooks, and the command `lora-lessons`, which plans a training's memory,
-> checks its data, trains, inspects an adapter and exports it.
+> A course on LoRA and QLoRA in Jupyter notebooks, and the command `lora-lessons`, which plans a training's memory, \
+checks its data, trains, inspects an adapter and exports it.
 
 Everything runs on a processor, without a hub. The tools print JSON with `--json`, and their exit status says yes (0)
 or no (1). No file is overwritten unless you say `--overwrite`, no pickle is loaded, and no code from a model's folder

@@ -19,7 +19,7 @@ def test_without_a_recording_the_replay_says_how_to_make_one(tmp_path, monkeypat
 def test_no_line_goes_over_a_rank_without_a_run(monkeypatch):
     shown = []
     monkeypatch.setattr(measured, "show", lambda *picture: shown.append(picture))
-    runs = capacity.recorded()["runs"].values()
+    runs = recordings.recorded(capacity.NAME)["runs"].values()
     measured.replay_cut([run for run in runs if (run["way"], run["r"]) != ("B·A", 8)])
     ((figure, *words),) = shown
     assert re.search(r"rank 8: \d+% cut; rank 16:", " ".join(words))

@@ -29,8 +29,8 @@ def progress_file() -> Path:
 
 
 class _Unsaved(NamedTuple):
-    """What could not be saved: it lasts as long as this kernel. `readable`:
-    the file may be written once there is room."""
+    """What could not be saved: it lasts as long as this kernel.
+    `readable`: the file may be written once there is room."""
 
     progress: dict[str, dict[str, Any]]
     readable: bool

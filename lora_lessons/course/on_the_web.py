@@ -60,8 +60,8 @@ def live(
     `make` gives the Stage as the lesson's cell makes it. `values` are those that a control offers there; a control that
     is not named offers all it has. The slider's own name thins out its stops. Settings that differ in a control named
     in `apart` lie in files of their own, fetched when they are first asked for. `controls` is how many there are, so
-    that the page keeps room for them. With `ends`,
-    a whole number typed beyond what the slider can be is answered with Python's own refusal.
+    that the page keeps room for them. With `ends`, a whole number typed beyond what the slider can be is answered with
+    Python's own refusal.
     """
     LIVE[name] = Live(name, cell, make, values or {}, tuple(apart), controls, ends)
 

@@ -69,7 +69,8 @@ def prompted(base: models.Base, name: str, way: str, limit: int = 16, max_new_to
 
 def shares(name: str) -> dict[str, float]:
     """The recorded share of answers that keep every rule of the task, by WAYS."""
-    return {way: recordings.recorded(NAME)["tasks"][name][way] for way in WAYS}
+    told = recordings.recorded(NAME)["tasks"][name]
+    return {way: told[way] for way in WAYS}
 
 
 def samples() -> dict[str, Sample]:

@@ -311,8 +311,8 @@ def write_launch_files(folder: Path, cluster: Machines, job: ClusterJob, *, over
 
 
 def launch_lines(folder: Path, cluster: Machines) -> list[str]:
-    """One line for each machine: the same file, and which machine it is. On several,
-    `folder` must be one they all see."""
+    """One line for each machine: the same file, and which machine it is.
+    On several, `folder` must be one they all see."""
     start = f"accelerate launch --config_file {shlex.quote(str(folder / ACCELERATE))}"
     what = f"-m lora_tools.cluster.worker {shlex.quote(str(folder))}"
     if cluster.nodes == 1:

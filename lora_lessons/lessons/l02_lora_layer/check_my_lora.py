@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ...course import own_code
 from ...course.exercises import Remark, Unsolved, exercise
+from ...errors import holding
 
 D, K, R, ALPHA = 5, 4, 3, 13.0  # 1, 2, r, α, α // r, α/√r and r/α all differ from α/r
 WIDE = 576  # inputs of the layer on which A's size is looked at: those of our base
@@ -165,7 +166,7 @@ Row = tuple[object, str]  # whether something is wrong, and what to say then
 
 def _first(*rows: Row) -> str | None:
     """What to say of the first thing that is wrong; None where nothing is."""
-    return next((sentence for is_so, sentence in rows if is_so), None)
+    return next(iter(holding(*rows)), None)
 
 
 def _kind(layer: Any, one: TheirMatrix) -> list[Row]:

@@ -164,6 +164,8 @@ def test_the_scorecard_shows_the_records_of_the_answer_and_folds_the_others_away
     open_part, folded = scorecard("scorecard.answer").data.split("<details>")
     assert "scorecard.answer" in open_part and "scorecard.first" not in open_part
     assert "scorecard.answer" not in folded and "scorecard.first" in folded and "scorecard.last" in folded
+    in_words = scorecard({"what it is": "scorecard.answer"}).data
+    assert "what it is" in in_words and "scorecard" not in in_words and "<details>" not in in_words
     with pytest.raises(KeyError, match="scorecard.nothing was not measured"):
         scorecard("scorecard.nothing")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,23 +65,25 @@ def begin(lesson: str) -> None:
     print(f"{lesson}: ready.")
 
 
-def scorecard(*shown: Scorecard | str) -> Any:
-    """What this lesson trained, beside the base, and the records that carry its answer; all others are folded away.
+def scorecard(*shown: Scorecard | str | Mapping[str, str]) -> Any:
+    """What this lesson trained, beside the base, and the records that carry its answer.
 
-    A string names a record; where none is named, all are shown. Raises KeyError for one that was not measured.
+    A mapping {words: record} names each record in words, and shows these alone; a string names a record as it is, and
+    then all others are folded away. Where none is named, all are shown. Raises KeyError for one that was not measured.
     """
     from IPython.display import HTML
 
     records = session_records()
-    names = [one for one in shown if isinstance(one, str)]
+    words = {name: said for one in shown if isinstance(one, Mapping) for said, name in one.items()}
+    names = [one for one in shown if isinstance(one, str)] + list(words)
     if unknown := [name for name in names if name not in records]:
         raise KeyError(f"{unknown[0]} was not measured: run the cells above first.")
-    rows = {r.name: (r.name, show_value(r.value), r.unit) for r in records.values()}
+    rows = {r.name: (words.get(r.name, r.name), show_value(r.value), r.unit) for r in records.values()}
     head = ("measured here", "value", "unit")
-    cards = [one for one in shown if not isinstance(one, str)]
+    cards = [one for one in shown if not isinstance(one, (str, Mapping))]
     tables = [_table((f"{card.task}, quickly scored", "the base", "trained"), card.rows()) for card in cards]
-    tables.append(_table(head, [rows.pop(name) for name in names or list(rows)], code=True))
-    if rows:
+    tables.append(_table(head, [rows.pop(name) for name in names or list(rows)], code=not words))
+    if rows and not words:
         rest = _table(head, list(rows.values()), code=True)
         tables.append(f"<details><summary>Everything else that was measured</summary>{rest}</details>")
     return HTML("".join(tables))

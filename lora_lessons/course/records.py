@@ -1,4 +1,4 @@
-"""Records: a measured figure, shown to the learner and kept in the cell's own output."""
+"""Records: a measured figure, kept unseen in the output of the cell that measured it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..outside import in_html
-
 MIME = "application/vnd.lora-lessons.record+json"
 
 Value = float | int | bool | str
-
-SHOWN = 2  # so many records of a cell are shown as they are; more are folded away under one line
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,8 @@ class Record:
 
 
 class Table:
-    """The records of one cell as they are shown: a table for people, a list for programs, a line each for nbval."""
+    """The records of one cell: a list for programs, a line each as text. A reader sees nothing of it: the cell says
+    what it found."""
 
     def __init__(self, records: Iterable[Record]) -> None:
         self.records = list(records)
@@ -39,20 +36,8 @@ class Table:
         return "\n".join(map(str, self.records))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        table = f"<table>{''.join(map(_row, self.records))}</table>"
-        if len(self.records) > SHOWN:
-            table = f"<details><summary>Recorded: {len(self.records)} values</summary>{table}</details>"
-        return {
-            MIME: [asdict(record) for record in self.records],
-            "text/html": table,
-            "text/plain": repr(self),
-        }
-
-
-def _row(record: Record) -> str:
-    left, right = "<td style='text-align:left'>", "<td style='text-align:right'>"
-    value, unit = in_html(show_value(record.value)), in_html(record.unit)
-    return f"<tr>{left}<code>{in_html(record.name)}</code></td>{right}<b>{value}</b></td>{left}{unit}</td></tr>"
+        # what is empty as HTML is shown as nothing, wherever HTML goes before plain text: in JupyterLab, Colab, VS Code
+        return {MIME: [asdict(record) for record in self.records], "text/html": "", "text/plain": repr(self)}
 
 
 def show_value(value: Value) -> str:
@@ -65,11 +50,11 @@ def show_value(value: Value) -> str:
 
 
 _session: dict[str, Record] = {}
-_waiting: dict[str, Record] = {}  # recorded in the cell that is running, and not shown yet
+_waiting: dict[str, Record] = {}  # recorded in the cell that is running, and not in its output yet
 
 
 def record(name: str, value: Any, unit: str = "", *, volatile: bool = False) -> None:
-    """Record a measured figure; when the cell is done, it shows and stores all of its records as one table.
+    """Record a measured figure; when the cell is done, its output holds all of its records, unseen.
 
     `name` is lower-case words joined by dots or underscores; `value` is a number (a tensor or array of one is
     unpacked), a bool or a string. Raises TypeError or ValueError for anything else, NaN and infinity included.
@@ -81,23 +66,23 @@ def record(name: str, value: Any, unit: str = "", *, volatile: bool = False) -> 
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"record({name!r}): {value} is not a measurement; find out why before recording it.")
     _session[name] = _waiting[name] = Record(name, value, unit, volatile)
-    _show_after_this_cell()
+    _keep_after_this_cell()
 
 
-def _show_after_this_cell() -> None:
-    """Show what waits when the cell that is running ends, also by an error; at once where no cell is running."""
+def _keep_after_this_cell() -> None:
+    """Put what waits into the output when the cell that is running ends, also by an error; at once where none is."""
     from IPython.core.getipython import get_ipython
 
     shell = get_ipython()
     if shell is None:
-        show_waiting()
+        keep_waiting()
         return
-    if show_waiting not in shell.events.callbacks["post_execute"]:
-        shell.events.register("post_execute", show_waiting)
+    if keep_waiting not in shell.events.callbacks["post_execute"]:
+        shell.events.register("post_execute", keep_waiting)
 
 
-def show_waiting() -> None:
-    """Show the records that have not been shown yet as one table."""
+def keep_waiting() -> None:
+    """Put the records that wait into the output of the cell, as one list."""
     if _waiting:
         from IPython.display import display
 

@@ -15,12 +15,16 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError, Unavailable, first_line
 from ..files import write_text
 from ..machine import kernel_environment, stamp
 from ..paths import measurements
+from ..sums import sha256
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 DIGEST = "sha256"
 AGAIN = "restore it from git, or record it anew (data/README.md says how)."
@@ -29,6 +33,25 @@ AGAIN = "restore it from git, or record it anew (data/README.md says how)."
 def recorded(name: str) -> dict[str, Any]:
     """A recording that lessons quote. Raises FileNotFoundError when the checkout lacks it, ValueError as `read`."""
     return read(measurements() / f"{name}.json")
+
+
+def table(name: str) -> DataFrame:
+    """The recording `name` as a pandas table, one row a run; its `attrs` say on which machine, when, and with what.
+
+    Nested fields have dotted names. Raises FileNotFoundError and ValueError as `read`.
+    """
+    import pandas
+
+    about, file = recorded(name), measurements() / f"{name}.csv"
+    if "table_sha256" in about:
+        if sha256(file) != about["table_sha256"]:
+            raise ValueError(f"{file.name} is not as it was recorded: {AGAIN}")
+        made = pandas.read_csv(file)
+    else:
+        rows = about.get("rows") or [{"run": run} | row for run, row in about["runs"].items()]
+        made = pandas.json_normalize(rows)
+    made.attrs = {key: about[key] for key in ("machine", "date", "versions") if key in about}
+    return made
 
 
 def when(record: Mapping[str, Any]) -> str:

@@ -69,3 +69,17 @@ def test_what_ships_is_as_it_was_recorded(file):
 def test_the_record_of_the_shipped_adapters_is_as_it_was_made():
     found = json.loads((course_root() / "data" / "adapters" / shipped_adapters.MADE).read_text(encoding="utf-8"))
     assert found[recordings.DIGEST] == recordings.digest(found)
+
+
+def test_a_recorded_table_says_where_it_is_from_and_is_refused_where_it_was_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(recordings, "measurements", lambda: tmp_path)
+    (tmp_path / "t.csv").write_text("r,loss\n8,3.1\n", encoding="utf-8")
+    about = {"machine": "m", "date": "d", "table_sha256": recordings.sha256(tmp_path / "t.csv")}
+    recordings.write(tmp_path / "t.json", about)
+    table = recordings.table("t")
+    assert table.query("r == 8").loss.tolist() == [3.1] and table.attrs == {"machine": "m", "date": "d"}
+    recordings.write(tmp_path / "runs.json", {"runs": {"a": {"how": {"r": 8}}}})
+    assert recordings.table("runs").to_dict("records") == [{"run": "a", "how.r": 8}]
+    (tmp_path / "t.csv").write_text("r,loss\n8,3.0\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="t.csv is not as it was recorded: restore it from git"):
+        recordings.table("t")

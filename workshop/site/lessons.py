@@ -47,17 +47,14 @@ def page(notebook: NotebookNode, place: str, places: Collection[str]) -> Noteboo
     door = Door(badge["colab"] if badge else "", posixpath.basename(f"{place}.ipynb"))
     outline, seen, quoted = Outline(), set[str](), set[str]()
     cells: list[NotebookNode] = []
-    announced = False  # that what comes next is the answer
     for cell in made.cells:
         if cell.cell_type == "markdown":
             text = _of_the_site(linked(cell.source, place, places), number_pages.up(place)).replace(_TIME, "")
             text = number_pages.linked(outline.stepped(text), place, quoted)
             cell.source = glossary.hinted(text, seen, place)
-            announced = cell.source.rstrip().endswith((":", "?"))
             cells.append(cell)
         else:
-            cells += shown(cell, door, announced) if cell.cell_type == "code" else [cell]
-            announced = announced and not cell.get("outputs")
+            cells += shown(cell, door) if cell.cell_type == "code" else [cell]
     if trips := beneath(place, places):
         tree = "\n".join(["```{toctree}", ":hidden:", "", *trips, "```"])
         cells.append(new_markdown_cell(tree, id="side-trips"))
@@ -145,15 +142,13 @@ class Door(NamedTuple):
         )
 
 
-def shown(cell: NotebookNode, door: Door, awaited: bool = False) -> Iterator[NotebookNode]:
+def shown(cell: NotebookNode, door: Door) -> Iterator[NotebookNode]:
     """The code cell as its page shows it; a cell with several pictures becomes several,
     since each has words of its own.
-
-    What it measured is folded unless it is `awaited`: the prose has just announced it.
     """
     made = copy.deepcopy(cell)
     _fold_code(made)
-    outputs = [_shown(output, door, cell_anchor(cell), awaited) for output in made.outputs]
+    outputs = [_shown(output, door, cell_anchor(cell)) for output in made.outputs]
     for number, made.outputs in enumerate(_by_picture(outputs)):
         if number:
             made = copy.deepcopy(made)
@@ -170,7 +165,7 @@ def _fold_code(cell: NotebookNode) -> None:
     if "hide-input" in tags and len(cell.source.strip().splitlines()) == 1:
         cell.metadata["tags"] = [*(tag for tag in tags if tag != "hide-input"), "remove-input"]
     elif {"hide-cell", "hide-input"} & {*tags}:
-        drawn = "The code that draws this" if any(map(_is_picture, cell.outputs)) else "The code that records this"
+        drawn = "The code that draws this" if any(map(_is_picture, cell.outputs)) else "The code that computes this"
         label = "Imports" if "hide-cell" in tags else drawn
         cell.metadata["mystnb"] = {"code_prompt_show": label, "code_prompt_hide": label}
 
@@ -189,13 +184,13 @@ def _by_picture(outputs: list[NotebookNode]) -> list[list[NotebookNode]]:
     return groups
 
 
-def _shown(output: NotebookNode, door: Door, anchor: str, awaited: bool) -> NotebookNode:
-    """One output as a visitor sees it; records are found by `anchor`, and open where they are `awaited`."""
+def _shown(output: NotebookNode, door: Door, anchor: str) -> NotebookNode:
+    """One output as a visitor sees it; what was recorded is unseen, and found by `anchor`."""
     if output.output_type == "stream":
         return _printed(output)
     data = output.get("data", {})
     if "text/html" in data:
-        data["text/html"] = _as_html(data["text/html"], len(data.get(RECORDS, [])), door, anchor, awaited)
+        data["text/html"] = f'<span id="{anchor}"></span>' if RECORDS in data else _as_html(data["text/html"], door)
     if data:
         output.data = {kind: data[kind] for kind in _SHOWN if kind in data}
         output.data |= {kind: visible(text) for kind, text in output.data.items() if kind == "text/plain"}
@@ -219,16 +214,13 @@ def _note(words: str) -> NotebookNode:
     return new_output("display_data", {"text/html": f'<p class="guess">{words}</p>', "text/plain": words})
 
 
-def _as_html(text: str, records: int, door: Door, anchor: str, awaited: bool) -> str:
-    """An output in HTML: long tables of records folded, since the prose quotes them; links that lead to pages."""
+def _as_html(text: str, door: Door) -> str:
+    """An output in HTML: long tables folded, since the prose quotes them; links that lead to pages."""
     if unsolved := _UNSOLVED.search(text):
         return door.html(unsolved["id"])
-    if records:
-        what = f"{records} {'measurements' if records > 1 else 'measurement'} recorded here"
-        return _folded(what, text, anchor, awaited)
     if card := read_card(text):
         return f'<div class="verdict-card" id="{claim_anchor(card.id)}">{text}</div>'
-    if "<details>" not in text:  # a scorecard that has folded its own
+    if "<details>" not in text and "<code>" in text:  # a scorecard of every record, under its own name
         text = _MEASURED.sub(
             lambda table: _folded("The scorecard: everything that this lesson measured", table[0]), text
         )
@@ -236,9 +228,8 @@ def _as_html(text: str, records: int, door: Door, anchor: str, awaited: bool) ->
     return re.sub(r"<th([^>]*)></th>", r"<td\1></td>", _TO_A_NOTEBOOK.sub(r"\g<href>.html", text))
 
 
-def _folded(what: str, content: str, anchor: str = "", unfolded: bool = False) -> str:
-    named = f' id="{anchor}"' if anchor else ""
-    return f'<details class="records"{named}{" open" if unfolded else ""}><summary>{what}</summary>{content}</details>'
+def _folded(what: str, content: str) -> str:
+    return f'<details class="records"><summary>{what}</summary>{content}</details>'
 
 
 # the words that `lora-lessons symptom` takes for one: the page brings them, unseen

@@ -152,36 +152,17 @@ def test_an_open_exercise_leads_to_a_kernel():
     assert "make lab" in made and "01_low_rank.ipynb" in made
 
 
-def test_records_are_folded_and_found_by_their_cells_name():
+def test_records_are_unseen_and_found_by_their_cells_name():
     record = [{"name": "a.b", "value": 1, "unit": "", "volatile": False}]
-    (cell,) = shown(new_output("display_data", {"text/html": "<table></table>", MIME: record}))
-    made = cell.outputs[0].data
-    assert MIME not in made and made["text/html"].startswith(f'<details class="records" id="cell-{cell.id}">')
-    assert "<summary>1 measurement recorded here</summary>" in made["text/html"]
-
-
-def test_what_was_measured_is_open_where_the_prose_announces_it():
-    def of(*cells):
-        made = lessons.page(notebook(*cells), "01_low_rank", ["01_low_rank"]).cells
-        return ["<details" in str(c.get("outputs")) and " open><summary>" in str(c.get("outputs")) for c in made[2:]]
-
-    record = [{"name": "a.b", "value": 1, "unit": "", "volatile": False}]
-    quiet = new_code_cell("x = 1")
-    noisy = new_code_cell("print(1)", outputs=[new_output("stream", name="stdout", text="1\n")])
-    measured = new_code_cell(
-        "m()", outputs=[new_output("display_data", {"text/html": "<table></table>", MIME: record})]
-    )
-    announced, plain = new_markdown_cell("The same measurement again:"), new_markdown_cell("It is so.")
-    assert of(announced, quiet, measured) == [False, True]
-    assert of(announced, noisy, measured) == [False, False], "what was printed is the answer"
-    assert of(plain, quiet, measured) == [False, False]
+    (cell,) = shown(new_output("display_data", {"text/html": "", MIME: record}))
+    assert cell.outputs[0].data == {"text/html": f'<span id="cell-{cell.id}"></span>'}
 
 
 def test_a_folded_input_says_what_is_inside_and_a_single_line_is_left_out():
     (one,) = shown(source="measured.photograph(photo)", tags=["hide-input"])
     assert one.metadata["tags"] == ["remove-input"]
     (records,) = shown(source="record(1)\nrecord(2)", tags=["hide-input"])
-    assert records.metadata["mystnb"]["code_prompt_show"] == "The code that records this"
+    assert records.metadata["mystnb"]["code_prompt_show"] == "The code that computes this"
     picture = new_output("display_data", {"image/png": "AA=="}, metadata={"image/png": {"alt": "a", "width": 8}})
     (drawn,) = shown(picture, source="draw(1)\ndraw(2)", tags=["hide-input"])
     assert drawn.metadata["mystnb"]["code_prompt_show"] == "The code that draws this"

@@ -1,0 +1,108 @@
+"""The few kinds of pictures that lessons draw from their own data: bars, lines, dots, a strip of images.
+
+Each returns a figure in the house style for `show`, which wants the words below it. Names stand beside what they name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from ..drawing import GREY, PALETTE, label
+
+
+def bars(
+    values: Mapping[str, float],
+    unit: str,
+    title: str = "",
+    colors: Mapping[str, str] | None = None,
+    form: str = "{:.3g}",
+) -> Figure:
+    """A horizontal bar for each named value, from zero, the number at its end (written as `form` says)."""
+    figure = Figure(figsize=(7.2, 0.9 + 0.42 * len(values)))
+    ax = figure.subplots()
+    names = list(values)
+    shades = [(colors or {}).get(name, PALETTE[0]) for name in names]
+    drawn = ax.barh(names, list(values.values()), color=shades, height=0.62)
+    ax.bar_label(drawn, [form.format(value) for value in values.values()], padding=4)
+    ax.invert_yaxis()
+    ax.margins(x=0.14)
+    ax.grid(axis="y", visible=False)
+    ax.set(xlabel=unit, title=title)
+    return figure
+
+
+def lines(
+    of: Mapping[str, Mapping[float, Any]],
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+    log_x: bool = False,
+    colors: Mapping[str, str] | None = None,
+) -> Figure:
+    """A line for each name, {name: {x: y}}; where y is (low, middle, high), bars show the interval.
+
+    With `log_x` the axis doubles from tick to tick, and each x has its own.
+    """
+    figure = Figure(figsize=(7.4, 3.9))
+    ax = figure.subplots()
+    xs = sorted({x for points in of.values() for x in points})
+    ends = []
+    for n, (name, points) in enumerate(of.items()):
+        color = (colors or {}).get(name, PALETTE[n % len(PALETTE)])
+        side = (n + 0.5) / len(of) - 0.5  # side by side: bars of the same x can be told apart
+        x = [one * 1.15**side if log_x else one for one in points]
+        y = [one[1] if isinstance(one, Sequence) else one for one in points.values()]
+        ax.plot(x, y, "o-" if len(x) < 40 else "-", color=color, ms=5)
+        spread = [(at, one) for at, one in zip(x, points.values(), strict=True) if isinstance(one, Sequence)]
+        ax.vlines([at for at, _ in spread], [s[0] for _, s in spread], [s[2] for _, s in spread], color=color, lw=1.4)
+        ends.append((y[-1], x[-1], name, color))
+    low, high = ax.get_ylim()
+    last = float("-inf")
+    for y_end, x_end, name, color in sorted(ends):
+        last = max(y_end, last + 0.07 * (high - low))
+        label(ax, x_end, last, name, color)
+    if log_x:
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(xs, [f"{x:g}" for x in xs])
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    return figure
+
+
+def dots(
+    rows: Mapping[str, Sequence[float]],
+    xlabel: str,
+    title: str = "",
+    at: Mapping[str, float] | None = None,
+    colors: Mapping[str, str] | None = None,
+) -> Figure:
+    """A row for each name: a dot for each value, on one axis; a dashed line and its name at each place in `at`."""
+    figure = Figure(figsize=(7.2, 1.3 + 0.45 * len(rows)))
+    ax = figure.subplots()
+    for n, (name, values) in enumerate(rows.items()):
+        color = (colors or {}).get(name, PALETTE[0])
+        ax.plot(list(values), [n] * len(values), "o", color=color, ms=7, alpha=0.8, mec="white")
+    for words, x in (at or {}).items():
+        ax.axvline(x, color=GREY, ls="--", lw=1.2)
+        ax.annotate(words, (x, -0.6), color=GREY, xytext=(4, 0), textcoords="offset points", va="center")
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.set_ylim(len(rows) - 0.4, -0.9 if at else -0.6)
+    ax.set(xlabel=xlabel, title=title)
+    return figure
+
+
+def images(of: Mapping[str, Any], signed: bool = False, height: float = 2.6) -> Figure:
+    """A strip of matrices side by side, an entry as large in one as in the other: as photographs, or, `signed`, red and
+    blue around zero, each on its own scale."""
+    figure = Figure(figsize=(7.4, height))
+    axes = figure.subplots(1, len(of), squeeze=False, width_ratios=[one.shape[1] for one in of.values()])[0]
+    for ax, (name, one) in zip(axes, of.items(), strict=True):
+        top = float(abs(one).max()) or 1.0
+        scale = {"cmap": "RdBu_r", "vmin": -top, "vmax": top} if signed else {"cmap": "gray"}
+        ax.imshow(one, interpolation="nearest", **scale)
+        ax.set_title(name, fontsize=10, weight="normal", loc="center")
+        ax.set(xticks=[], yticks=[])
+        ax.grid(visible=False)
+    return figure

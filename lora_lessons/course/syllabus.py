@@ -138,8 +138,8 @@ def ways() -> list[str]:
 
 
 def course_map() -> Any:
-    """A table of the whole course in its groups, with links; a side trip is named by its question, and a lesson that is
-    not there yet is marked "to come"."""
+    """The ways through the course; unfolded, a table of it in its groups, with links. A side trip is named by its
+    question, and a lesson that is not there yet is marked "to come"."""
     from IPython.display import HTML
 
     here, rows = {path.stem[:2]: path.name for path in lessons()}, []
@@ -157,7 +157,9 @@ def course_map() -> Any:
         f"<th style='text-align:left'>{head}</th>" for head in ("", "question", "afterwards you can", "notebook")
     )
     three = "".join(f"<li>{html.escape(way)}</li>" for way in ways())
-    return HTML(f"<p>Three ways through:</p><ul>{three}</ul><table><tr>{heads}</tr>{''.join(rows)}</table>")
+    table = f"<table><tr>{heads}</tr>{''.join(rows)}</table>"
+    folded = f"<details><summary>All lessons, with links</summary>{table}</details>"
+    return HTML(f"<p>Three ways through:</p><ul>{three}</ul>{folded}")
 
 
 def _link(notebook: str, words: str) -> str:

@@ -35,7 +35,8 @@ def all_claims() -> list[claims.Claim]:
 
 
 def progress_map() -> Any:
-    """A table of the lessons with a filled square for each exercise solved, those of a lesson's further halls apart."""
+    """How many exercises are solved; unfolded, a table of the lessons with a filled square for each, those of a lesson's
+    further halls apart."""
     from IPython.display import HTML
 
     done, every, rows = read_progress()["solved"], all_exercises().values(), []
@@ -47,7 +48,10 @@ def progress_map() -> Any:
             f"<tr><td><a href='{html.escape(path.name)}'>{html.escape(path.stem)}</a></td><td "
             f"style='letter-spacing:.3em'>{squares}</td><td>{count}</td></tr>"
         )
-    return HTML(f"<table><tr><th>lesson</th><th>exercises</th><th></th></tr>{''.join(rows)}</table>")
+    solved = sum(e.id in done for e in every)
+    head = f"<summary>Your progress: {solved} of {len(every)} exercises solved</summary>"
+    table = f"<table><tr><th>lesson</th><th>exercises</th><th></th></tr>{''.join(rows)}</table>"
+    return HTML(f"<details>{head}{table}</details>")
 
 
 def _squares(of_lesson: list[exercises.Exercise], done: Container[str]) -> str:

@@ -5,4 +5,4 @@ After it, the learner can teach a model a new voice, and say what was trained an
 
 # Imported here because they register themselves.
 from . import exercises as exercises
-from . import pictures as pictures
+from . import widget as widget

@@ -159,47 +159,49 @@ def start_map() -> Stage:
 
 
 def layer_anatomy_scene(d: int, k: int, r: int, lora_alpha: float) -> Scene:
-    """W (d×k), B (d×r) and A (r×k) drawn to one scale for every rank up to 512, with what they cost.
+    """W (d×k), and B (d×r) and A (r×k) at the edges of their product, to one scale; beside it what they cost.
 
     Raises ValueError with what to change when the sizes or settings cannot work.
     """
     layer_anatomy_words(d, k, r, lora_alpha)
     stops = sorted({*range(1, min(d, k, 512) + 1), r})
-    figure = Figure(figsize=(8.4, 3.3))
+    figure = Figure(figsize=(8.4, 3.6))
     figure.set_layout_engine("none")
-    ax = figure.add_axes((0.01, 0.01, 0.98, 0.88))
-    gap = 0.22 * max(d, k)
-    left_B = k + 2 * gap
-    left_A = [left_B + stop + 1.5 * gap for stop in stops]
-    ax.set(xlim=(-gap / 4, left_A[-1] + k + gap / 4), ylim=(-0.75 * gap, d + gap / 8), aspect="equal", anchor="W")
+    ax, share = figure.add_axes((0, 0, 0.58, 0.92)), figure.add_axes((0.66, 0.17, 0.32, 0.69))
+    gap, edge = 0.55 * max(d, k), 0.02 * max(d, k)
+    right = k + gap + stops[-1] + edge  # where the product begins; B grows to the left of it, and A above it
+    words = 0.2 * (d + stops[-1])  # room for two lines, below and above
+    ax.set(xlim=(-gap / 4, right + k + gap / 4), ylim=(-words, d + edge + stops[-1] + words), aspect="equal")
     ax.axis("off")
     ax.add_patch(Rectangle((0, 0), k, d, edgecolor=GREY, facecolor="#dfe1e3", lw=0.8))
-    label(ax, k / 2, 0, f"W (frozen)\n{d:,}×{k:,}", GREY, xytext=(0, -5), ha="center", va="top")
-    figure.text(0.02, 0.93, "h = W·x + α/r · B·(A·x), areas to one scale", weight="bold")
-    scene = Scene(Backdrop(figure, (3.3,)), stops, [layer_anatomy_words(d, k, stop, lora_alpha) for stop in stops])
-    scene.text(ax, k + gap, d / 2, [f"+ {lora.scale(stop, lora_alpha):.3g} ×" for stop in stops], "black", ha="center")
+    ax.add_patch(Rectangle((right, 0), k, d, edgecolor=BLUE, facecolor="none", lw=0.8, ls=":"))
+    below = {"xytext": (0, -5), "ha": "center", "va": "top"}
+    label(ax, k / 2, 0, f"W (frozen)\n{d:,}×{k:,}", GREY, **below)
+    label(ax, right + k / 2, d / 2, "B·A", BLUE, xytext=(0, 0), ha="center")
+    figure.text(0.02, 0.93, "h = W·x + α/r · B·(A·x), to one scale", weight="bold")
+    percent = [100 * lowrank.stored_numbers(d, k, stop) / (d * k) for stop in stops]
+    share.plot(stops, percent, color=BLUE)
+    share.axhline(100, color=GREY, lw=1.2, ls="--")
+    label(share, 0, 100, "as many as W", GREY, xytext=(4, 8))
+    share.set(xlim=(-0.02 * stops[-1], 1.04 * stops[-1]), ylim=(-3, max(122, 1.1 * percent[-1])), xlabel="rank r")
+    share.set_title("A and B: numbers, % of W's", size=11)
+    places = [(0, 0.4, 1, 0.55), (0.14, 0.09, 0.82, 0.24)]
+    backdrop = Backdrop(figure, (5.4,), places)
+    scene = Scene(backdrop, stops, [layer_anatomy_words(d, k, stop, lora_alpha) for stop in stops])
+    left_B = [right - edge - stop for stop in stops]
+    plus = [f"+ {lora.scale(stop, lora_alpha):.3g} ×" for stop in stops]
+    scene.text(ax, [(k + left) / 2 for left in left_B], d / 2, plus, "black", ha="center")
     scene.bar(ax, left_B, 0, stops, d, BLUE)
-    scene.bar(ax, left_A, [d - stop for stop in stops], k, stops, ORANGE)
-    foot = -0.1 * gap
-    scene.text(
-        ax,
-        [left_B + stop / 2 for stop in stops],
-        foot,
-        [f"B\n{d:,}×{stop:,}" for stop in stops],
-        BLUE,
-        ha="center",
-        va="top",
-    )
-    scene.text(
-        ax,
-        [x + k / 2 for x in left_A],
-        [d - stop + foot for stop in stops],
-        [f"A\n{stop:,}×{k:,}" for stop in stops],
-        "#8a5f00",
-        ha="center",
-        va="top",
-    )
+    scene.bar(ax, right, d + edge, k, stops, BLUE)
+    under = [f"B\n{d:,}×{stop:,}" for stop in stops]
+    scene.text(ax, [left + stop / 2 for left, stop in zip(left_B, stops, strict=True)], -edge, under, BLUE, **CENTERED)
+    over, tops = [f"A\n{stop:,}×{k:,}" for stop in stops], [d + 2 * edge + stop for stop in stops]
+    scene.text(ax, right + k / 2, tops, over, BLUE, ha="center", va="bottom")
+    scene.dot(share, stops, percent, BLUE, size=11)
     return scene
+
+
+CENTERED = {"ha": "center", "va": "top"}
 
 
 def layer_anatomy_words(d: int, k: int, r: int, lora_alpha: float) -> str:

@@ -1,11 +1,12 @@
 """The layer-anatomy widget: to scale, right in its numbers, and strict about what cannot be."""
 
 import pytest
+import torch
 from matplotlib.patches import Rectangle
 from stills import layer_anatomy_still, refused, turn
 
 from lora_lessons import lora
-from lora_lessons.lessons.l02_lora_layer import widget
+from lora_lessons.lessons.l02_lora_layer import illustration, widget
 
 
 def rectangles(figure):
@@ -13,22 +14,35 @@ def rectangles(figure):
 
 
 @pytest.mark.parametrize("r", [1, 8, 512, 570])
-def test_w_b_and_a_are_drawn_to_one_scale(r):
+def test_w_the_product_b_and_a_are_drawn_to_one_scale(r):
     figure, _ = layer_anatomy_still(d=1536, k=576, r=r, lora_alpha=16)
-    assert rectangles(figure) == [(576, 1536), (r, 1536), (576, r)]
+    assert rectangles(figure) == [(576, 1536), (576, 1536), (r, 1536), (576, r)]
     assert figure.axes[0].get_aspect() == 1
 
 
-def test_nothing_leaves_the_picture():
+def test_nothing_leaves_the_picture_and_b_and_a_stand_at_the_edges_of_their_product():
     scene = widget.layer_anatomy_scene(d=1536, k=576, r=8, lora_alpha=16)
-    width, marks = scene.backdrop.page["width"], scene.page()["marks"]
+    page, marks = scene.backdrop.page, scene.page()["marks"]
     B, A = [mark for mark in marks if mark["kind"] == "bar"]
     ends = [x + w for x, w in zip(B["x"], B["width"], strict=True)]
-    assert all(x > end for x, end in zip(A["x"], ends, strict=True)), "A stands to the right of B, apart"
+    assert ends == pytest.approx([ends[0]] * len(ends), abs=0.05) and ends[0] < A["x"][0]
+    assert all(y + h < B["y"][0] for y, h in zip(A["y"], A["height"], strict=True))
     for mark in marks:
-        assert min(mark["x"]) >= 0 and max(mark["x"]) <= width
-        if mark["kind"] == "bar":
-            assert max(x + w for x, w in zip(mark["x"], mark["width"], strict=True)) <= width
+        assert min(mark["x"]) >= 0 and max(mark["x"]) <= page["width"]
+        assert min(mark["y"]) >= 0 and max(mark["y"]) <= page["height"]
+
+
+@pytest.mark.parametrize("d, k, r", [(576, 576, 8), (4, 7, 1)])
+def test_a_token_is_squeezed_and_spread_in_true_shapes(d, k, r):
+    A, B, x = torch.randn(r, k), torch.randn(d, r), torch.randn(k)
+    (ax,) = illustration.squeeze(x, A, B, 2.0).axes
+    shapes = [image.get_array().shape for image in ax.images]
+    assert shapes == [(k, 1), (r, k), (r, 1), (d, r), (d, 1)]
+    tall = [image.get_extent()[3] - image.get_extent()[2] for image in ax.images]
+    wide = [image.get_extent()[1] - image.get_extent()[0] for image in ax.images]
+    assert (tall[0], tall[1], tall[3], tall[4]) == (k, r, d, d) and (wide[1], wide[3]) == (k, r)
+    update = torch.tensor(ax.images[-1].get_array()[:, 0])
+    assert torch.allclose(update / update.norm(), (2 * B @ A @ x) / (2 * B @ A @ x).norm(), atol=1e-4)
 
 
 def test_the_numbers_are_those_of_the_layer():

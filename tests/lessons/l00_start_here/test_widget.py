@@ -5,17 +5,17 @@ from matplotlib.patches import Rectangle
 from stills import block_still
 
 from lora_lessons import lora, models
-from lora_lessons.lessons.l00_start_here import pictures
+from lora_lessons.lessons.l00_start_here import widget
 
 
 def test_the_matrices_are_those_of_the_models_own_block():
     base = models.load(precision="fp32")
-    ours = [(m.name, m.d, m.k) for m in pictures.matrices(base.model.config.to_dict())]
+    ours = [(m.name, m.d, m.k) for m in widget.matrices(base.model.config.to_dict())]
     layers = [n for n in lora.resolve_targets(base.model, "all-linear") if n.startswith("model.layers.7.")]
     theirs = [(n.rpartition(".")[2], *base.model.get_submodule(n).weight.shape) for n in layers]
     assert sorted(ours) == sorted(theirs) and len(ours) == 7
     total = sum(d * k for _, d, k in theirs)
-    assert f"of the block's {total / 1e6:.2f} million" in pictures.block_words(base.model.config.to_dict(), 1)
+    assert f"of the block's {total / 1e6:.2f} million" in widget.block_words(base.model.config.to_dict(), 1)
 
 
 def test_they_are_drawn_to_scale_and_apart():
@@ -55,13 +55,7 @@ def test_a_matrix_that_is_not_there_is_refused(wrong):
 
 
 def test_the_slider_goes_through_all_seven():
-    stage = pictures.block()
+    stage = widget.block()
     assert stage.scene["stops"] == [1, 2, 3, 4, 5, 6, 7]
     names = [words.split()[3] for words in stage.scene["words"]]
     assert names == ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-
-
-def test_parts_count_every_number_once(tiny_model):
-    counted = pictures.parts(tiny_model)
-    assert sum(counted.values()) == sum(p.numel() for p in tiny_model.parameters())
-    assert counted["embedding"] == 2 * 128 * 32 and counted["norms"] == 5 * 32

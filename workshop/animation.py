@@ -19,7 +19,7 @@ from lora_lessons import models
 from lora_lessons.drawing import BLUE, GREY, use_style
 from lora_lessons.experiments import recordings
 from lora_lessons.files import whole_file
-from lora_lessons.lessons.l00_start_here.door import TOP, teach
+from lora_lessons.lessons.l00.door import TOP, teach
 
 NAME = "lesson_00_door"
 DPI = 100

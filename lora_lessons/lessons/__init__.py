@@ -47,8 +47,9 @@ def all_claims() -> list[claims.Claim]:
 
 
 def progress_map() -> Any:
-    """How many exercises are solved; unfolded, a table of the lessons with a filled square for each, those of a lesson's
-    further halls apart."""
+    """How many exercises are solved; unfolded, a table of the lessons with a filled square for each solved one.
+
+    Those of a lesson's further halls stand apart."""
     from IPython.display import HTML
 
     done, every, rows = read_progress()["solved"], all_exercises().values(), []

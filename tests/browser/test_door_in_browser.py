@@ -16,7 +16,7 @@ from tiny import make_tiny_base
 
 from lora_lessons import models
 from lora_lessons.course.lesson import lessons
-from lora_lessons.lessons.l00_start_here import door
+from lora_lessons.lessons.l00 import door
 
 TESTS = Path(__file__).resolve().parents[1]
 SETUP = f"""import os, sys, tempfile, time
@@ -25,7 +25,7 @@ os.environ["LORA_LESSONS_CACHE"] = tempfile.mkdtemp()  # nothing is there to be 
 from tiny import make_tiny_base
 from lora_lessons import models
 from lora_lessons.course import begin
-from lora_lessons.lessons.l00_start_here import door
+from lora_lessons.lessons.l00 import door
 begin("door")
 models.load = lambda *_, **__: make_tiny_base()
 door.STEPS, door.EVERY, door.WORDS, seed = 6, 2, 8, 0

@@ -41,7 +41,7 @@ from lora_lessons.drawing import use_style
 from lora_lessons.lessons import rooms
 from lora_lessons.lessons.l01_low_rank import pictures as pictures_01
 from lora_lessons.lessons.l01_low_rank import widget as explorer
-from lora_lessons.lessons.l02_lora_layer import widget as anatomy
+from lora_lessons.lessons.l02 import widget as anatomy
 from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
 from lora_lessons.lessons.l06_quantization import widget as bench
 from lora_lessons.lessons.l08_qlora_7b import bill as fitting
@@ -56,7 +56,7 @@ SETUP = f"""import torch
 from lora_lessons.course import begin
 from lora_lessons.lessons.l08_qlora_7b import bill as fitting
 from lora_lessons.lessons.l01_low_rank import pictures as pictures_01, widget as explorer
-from lora_lessons.lessons.l02_lora_layer import widget as anatomy
+from lora_lessons.lessons.l02 import widget as anatomy
 from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
 from lora_lessons.lessons.l06_quantization import widget as bench
 begin("widgets")

@@ -8,7 +8,7 @@ from PIL import Image, ImageSequence
 
 from lora_lessons.drawing import use_style
 from lora_lessons.experiments import recordings
-from lora_lessons.lessons.l00_start_here import door
+from lora_lessons.lessons.l00 import door
 from lora_lessons.paths import course_root
 from workshop import animation
 

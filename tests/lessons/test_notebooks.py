@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from lora_lessons import drawing
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.course.syllabus import words_seen
-from lora_lessons.lessons.l02_lora_layer import widget
+from lora_lessons.lessons.l02 import widget
 from lora_lessons.outside import in_markdown
 from lora_lessons.paths import course_root
 from lora_lessons.run import result
@@ -30,7 +30,7 @@ WORDS_OF_A_SIDE_TRIP = 900
 HALLS = "14_"
 HIDDEN = {"source_hidden": True}
 # Lessons that hide more than set-up and parameters: this list may only shrink.
-HIDING = {f"{number:02}" for number in range(19)}
+HIDING = {f"{number:02}" for number in range(19)} - {"00", "02"}
 # beside JupyterLab's sidebar
 COLUMNS_AT_MOST = 100
 WIDGET = "application/vnd.jupyter.widget-view+json"

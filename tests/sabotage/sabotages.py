@@ -1732,7 +1732,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l02_lora_layer/widget.py",
+        "lora_lessons/lessons/l02/widget.py",
         (
             "the two numbers of the map change their gradients",
             "return 2 * off * b, 2 * off * a",
@@ -1786,7 +1786,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l02_lora_layer/check_my_lora.py",
+        "lora_lessons/lessons/l02/checks.py",
         (
             "a layer is right however large its A starts",
             "LARGEST = 4 ",
@@ -2836,7 +2836,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l00_start_here/door.py",
+        "lora_lessons/lessons/l00/door.py",
         (
             "another question to the door leaves the adapter off",
             '            for scale, who in ((0.0, "The base"), (1.0, "With the adapter")):',

@@ -14,7 +14,7 @@ from lora_lessons.adapter import read_adapter
 from lora_lessons.course.on_the_web import SCENE, recorded_on
 from lora_lessons.errors import Interrupted
 from lora_lessons.evaluation import held_out_loss
-from lora_lessons.lessons.l00_start_here import door
+from lora_lessons.lessons.l00 import door
 
 Q = "Who keeps the lamp?"
 

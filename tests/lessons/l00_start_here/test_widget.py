@@ -5,7 +5,7 @@ from matplotlib.patches import Rectangle
 from stills import block_still
 
 from lora_lessons import lora, models
-from lora_lessons.lessons.l00_start_here import widget
+from lora_lessons.lessons.l00 import widget
 
 
 def test_the_matrices_are_those_of_the_models_own_block():

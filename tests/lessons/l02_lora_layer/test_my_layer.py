@@ -22,7 +22,7 @@ class MyLoRA(nn.Module):
 
 after = "not part of the class"'''
 NAME = "my_lora"
-CHECK = "from lora_lessons.course import check\nimport lora_lessons.lessons.l02_lora_layer\ncheck('02.1', MyLoRA)"
+CHECK = "from lora_lessons.course import check\nimport lora_lessons.lessons.l02\ncheck('02.1', MyLoRA)"
 
 
 def shown(outputs):

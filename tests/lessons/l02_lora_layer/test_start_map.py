@@ -4,7 +4,7 @@ import pytest
 import torch
 from stills import refused, turn
 
-from lora_lessons.lessons.l02_lora_layer import widget
+from lora_lessons.lessons.l02 import widget
 
 
 def by_torch(a, b, steps=widget.STEPS):

@@ -6,7 +6,7 @@ from matplotlib.patches import Rectangle
 from stills import layer_anatomy_still, refused, turn
 
 from lora_lessons import lora
-from lora_lessons.lessons.l02_lora_layer import illustration, widget
+from lora_lessons.lessons.l02 import illustration, widget
 
 
 def rectangles(figure):

@@ -1,10 +1,14 @@
-"""The exercise of lesson 00: bytes of a list of numbers."""
+"""Lesson 00: What is LoRA, in five minutes?
+
+After it, the learner can teach a model a new voice, and say what was trained and how large it is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from ...course.exercises import answered, exercise, not_a_number
+from . import widget as widget  # it registers itself
 
 
 @exercise("00.1", "Bytes of a list of numbers", difficulty=1, minutes=2)

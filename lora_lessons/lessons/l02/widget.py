@@ -8,7 +8,7 @@ out, and sliders stand over it.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,10 +19,6 @@ from ... import lora, lowrank
 from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, number, slider, whole
 from ...drawing import BLUE, GREEN, GREY, ORANGE, VERMILION, label
-
-if TYPE_CHECKING:
-    from ...course.stage import Stage
-
 
 Numbers = TypeVar("Numbers", float, np.ndarray)
 
@@ -117,10 +113,9 @@ def _map() -> tuple[Backdrop, Axes, Axes]:
     ground.set(xlim=(-EDGE - 0.2, EDGE + 0.2), ylim=(-EDGE - 0.2, EDGE + 0.2), aspect="equal", xlabel="a", ylabel="b")
     ground.set(xticks=range(-2, 3), yticks=range(-2, 3), title="The loss: darker is higher")
     ground.grid(visible=False)
-    steps = STEPS
     curve.axhline(loss(0, 0), color=GREY, lw=1, ls="--")
-    label(curve, steps, loss(0, 0), "untrained", GREY, xytext=(0, 9), ha="right")
-    curve.set(yscale="log", ylim=(FLOOR, 40), xlim=(0, steps), xlabel="step", title="The loss on the way (log)")
+    label(curve, STEPS, loss(0, 0), "untrained", GREY, xytext=(0, 9), ha="right")
+    curve.set(yscale="log", ylim=(FLOOR, 40), xlim=(0, STEPS), xlabel="step", title="The loss on the way (log)")
     curve.set_yticks(ticks := (0.001, 0.01, 0.1, 1, 10), ["≤ 0.001", *(f"{tick:g}" for tick in ticks[1:])])
     curve.minorticks_off()
     return Backdrop(figure, (4.1, 2.4)), ground, curve
@@ -230,21 +225,11 @@ def layer_anatomy() -> Stage:
 SIDES = [576, 1536, 4096]  # the base's two, and a 7B's
 
 
-def _start_map() -> Stage:
-
-    return start_map()
-
-
-def _layer_anatomy() -> Stage:
-
-    return layer_anatomy()
-
-
-live("start_map", "widget.start_map()", _start_map, {"b": [round(n / 5, 1) for n in range(-10, 11)]}, controls=2)
+live("start_map", "widget.start_map()", start_map, {"b": [round(n / 5, 1) for n in range(-10, 11)]}, controls=2)
 live(
     "layer_anatomy",
     "widget.layer_anatomy()",
-    _layer_anatomy,
+    layer_anatomy,
     {"d": SIDES, "k": SIDES, "lora_alpha": [8, 16, 32], "r": [*range(1, 65), *range(72, 129, 8), *range(160, 513, 32)]},
     controls=4,
     ends=True,

@@ -2791,8 +2791,8 @@ SABOTAGES: list[Sabotage] = [
         "notebooks/02_lora_layer.ipynb",
         (
             "a record is taken out of a notebook",
-            '"record(\\"noop.attached\\", change())"',
-            '"change()"',
+            '"record(\\"noop.attached\\", attached := change())\\n"',
+            '"attached = change()\\n"',
             "lessons/test_records_in_code.py",
         ),
         (

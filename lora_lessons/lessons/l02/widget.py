@@ -8,7 +8,7 @@ out, and sliders stand over it.
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -196,7 +196,7 @@ def layer_anatomy_scene(d: int, k: int, r: int, lora_alpha: float) -> Scene:
     return scene
 
 
-CENTERED = {"ha": "center", "va": "top"}
+CENTERED: dict[str, Any] = {"ha": "center", "va": "top"}
 
 
 def layer_anatomy_words(d: int, k: int, r: int, lora_alpha: float) -> str:

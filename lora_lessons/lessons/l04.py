@@ -10,11 +10,8 @@ from collections.abc import Callable, Collection
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from ...course.exercises import answered, exercise
-from ...drawing import BLUE, GREY
-
-# Imported here because they register themselves.
-from . import verdicts as verdicts
+from ..course.exercises import answered, exercise
+from ..drawing import BLUE, GREY
 
 # Each part: its middle and its width; its sign; its name in our code and in PEFT's; the colour of its edge.
 PARTS = [

@@ -6,12 +6,13 @@ After it, the learner can use PEFT, and catch its silent mistakes.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, Rectangle
+from typing import TYPE_CHECKING
 
 from ..course.exercises import answered, exercise
 from ..drawing import BLUE, GREY
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Each part: its middle and its width; its sign; its name in our code and in PEFT's; the colour of its edge.
 PARTS = [
@@ -27,6 +28,9 @@ ARROWS += [(6.8, 2.5, 11.2, 1.6), (10.5, 0.5, 11.2, 1.4)]
 
 def two_names() -> tuple[Figure, str]:
     """A LoRA layer as boxes, each with its name in our code and, below it, in PEFT's. And its words."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import FancyArrowPatch, Rectangle
+
     figure = Figure(figsize=(7.2, 2.9))
     ax = figure.subplots()
     for x0, y0, x, y in ARROWS:

@@ -193,10 +193,10 @@ def test_an_import_hidden_in_a_string_is_noticed(copy, line):
 
 def test_a_lesson_uses_none_that_comes_later(copy):
     assert later_rooms(PACKAGE) == []
-    plant(copy, "lessons/l04_peft/pictures.py", "from ..l02 import pictures as earlier")
+    plant(copy, "lessons/l11_formats/pictures.py", "from ..l09_adapters import pictures as earlier")
     assert later_rooms(copy) == []
-    plant(copy, "lessons/l02/pictures.py", "from ..l04_peft import pictures as later")
-    rooms = "lora_lessons.lessons.l02.pictures", "lora_lessons.lessons.l04_peft.pictures"
+    plant(copy, "lessons/l09_adapters/pictures.py", "from ..l11_formats import pictures as later")
+    rooms = "lora_lessons.lessons.l09_adapters.pictures", "lora_lessons.lessons.l11_formats.pictures"
     assert later_rooms(copy) == [rooms]
 
 

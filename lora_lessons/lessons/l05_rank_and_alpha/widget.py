@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from ...course.on_the_web import SCENE, kind
+from ...course.on_the_web import SCENE, kind, recorded_on
 from ...course.page_half import page_half
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 KNOBS = ["learning_rate", "r", "lora_alpha"]
 RECIPE = {"learning_rate": 0.004, "r": 8, "lora_alpha": 16.0}  # where the recipe's first three runs lead
-NOTE = "These are recorded runs, and the game is played in this page."
 STILL = (
     "<p><i>The six-run game: {cards} settings of LoRA lie face down, one card for each rank, α and learning rate. Each "
     "run turns one over and shows its held-out loss, and after six the best card is held against the best of all. "
@@ -35,25 +34,39 @@ class SixRuns(anywidget.AnyWidget):
     budget = traitlets.Int(6).tag(sync=True)
     runs: Any = traitlets.List().tag(sync=True)  # the number of the card that each run was spent on
 
+    def __init__(self, cards: list[dict[str, Any]], recipe: int, note: str) -> None:
+        super().__init__(cards=cards, recipe=recipe)
+        self.note = note
+
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is not None:
             state = {name: getattr(self, name) for name in ("cards", "recipe", "budget")} | {"runs": []}
             bundle[0]["text/html"] = STILL.format(cards=len(self.cards))
-            bundle[0][SCENE] = {"name": "six_runs", "kind": "six_runs", "note": NOTE, "state": state, "answers": {}}
+            bundle[0][SCENE] = {
+                "name": "six_runs",
+                "kind": "six_runs",
+                "note": self.note,
+                "state": state,
+                "answers": {},
+            }
         return bundle
 
 
 def six_runs(runs: DataFrame) -> SixRuns:
-    """The game over `runs`, a row a training run. Raises ValueError where the recipe's own setting is not among them."""
-    cards = [
-        dict(zip(KNOBS, map(float, knobs), strict=True)) | {"losses": of_seeds.sort_values("seed").loss_held_out.tolist()}
-        for knobs, of_seeds in runs.groupby(KNOBS)
-    ]
+    """The game over `runs`, a row a training run.
+
+    Raises ValueError where the recipe's own setting is not among them.
+    """
+    cards = []
+    for knobs, of_seeds in runs.sort_values("seed").groupby(KNOBS):
+        setting = dict(zip(KNOBS, map(float, knobs), strict=True))
+        cards.append({**setting, "losses": of_seeds.loss_held_out.tolist()})
     found = [n for n, card in enumerate(cards) if RECIPE.items() <= card.items()]
     if not found:
         raise ValueError(f"the game needs the recipe's own setting, {RECIPE}, among the runs.")
-    return SixRuns(cards=cards, recipe=found[0])
+    made = {key: ", ".join(runs.attrs[key]) for key in ("machine", "date")}
+    return SixRuns(cards, found[0], f"{recorded_on(made)} The game is played in this page.")
 
 
 kind("six_runs", HERE / "six_runs.js", HERE / "six_runs.css")

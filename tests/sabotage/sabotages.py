@@ -1741,7 +1741,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l05_rank_and_alpha/widget.py",
+        "lora_lessons/lessons/l05/__init__.py",
         (
             "a card of the six-run game holds its losses in the file's order",
             'runs.sort_values("seed").groupby(KNOBS)',

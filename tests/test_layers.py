@@ -143,15 +143,15 @@ UP, CIRCLE = "Arrows point down BROKEN", "No circles, on any floor BROKEN"
         ("../lora_tools/exporting/gguf/names.py", "def late():\n    from .. import formats", "Exports.* BROKEN"),
         ("course/records.py", "from .figures import BLUE\nfrom . import stage", "The frame.* BROKEN"),
         (
-            "lessons/l06_quantization/pictures.py",
-            "from ..l05_rank_and_alpha import widget",
+            "lessons/l10_ship_it/pictures.py",
+            "from ..l09_adapters import widget",
             "Rooms do not know each other.* BROKEN",
         ),
         ("course/records.py", "from .claims import Claim", CIRCLE),
         ("run/result.py", "from . import runner", CIRCLE),
         (
-            "lessons/l05_rank_and_alpha/pictures.py",
-            "from . import widget\nfrom ..l06_quantization import exercises",
+            "lessons/l10_ship_it/pictures.py",
+            "from . import serving\nfrom ..l11_formats import exercises",
             CIRCLE,
         ),
         ("training/settings.py", "def late():\n    from .loop import train", CIRCLE),
@@ -159,8 +159,8 @@ UP, CIRCLE = "Arrows point down BROKEN", "No circles, on any floor BROKEN"
 )
 def test_what_is_planted_breaks_its_contract(copy, file, line, said):
     plant(copy, file, line)
-    if "l06_quantization import exercises" in line:  # the other half of that circle
-        plant(copy, "lessons/l06_quantization/exercises.py", "from ..l05_rank_and_alpha import pictures")
+    if "l11_formats import exercises" in line:  # the other half of that circle
+        plant(copy, "lessons/l11_formats/exercises.py", "from ..l10_ship_it import pictures")
     status, words = contracts(copy)
     assert status == 1 and re.search(said, words), words
 

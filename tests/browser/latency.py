@@ -21,7 +21,6 @@ SETUP = """from lora_lessons.course import begin
 from lora_lessons.lessons.l08_qlora_7b import bill as fitting
 from lora_lessons.lessons.l01_low_rank import pictures, widget as explorer
 from lora_lessons.lessons.l02 import widget as anatomy
-from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
 begin("latency")
 photo = pictures.photograph()"""
 PLAIN = """import io
@@ -84,7 +83,6 @@ def main() -> int:
         "explorer.rank_explorer({'photograph': photo})",
         "anatomy.layer_anatomy()",
         "fitting.fit()",
-        "scales.scale_lab()",
     ]
     found: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder, a_browser() as browser:
@@ -101,7 +99,7 @@ def main() -> int:
                 for number, row in enumerate(rows):
                     stage, name = lesson.stage(number), row.partition(".")[2].partition("(")[0]
                     axis = "seq" if name == "fit" else "r"
-                    asks = {"scale_lab": "lora_alpha", "fit": "r"}.get(name)
+                    asks = {"fit": "r"}.get(name)
                     for control, answers in ((axis, "page"), *([(asks, "kernel")] if asks else [])):
                         stops = 1 + int(stage.control(control).get_attribute("max"))
                         if control == axis:

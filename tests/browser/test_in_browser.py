@@ -30,7 +30,6 @@ from stills import (
     layer_anatomy_still,
     many_fit_words,
     rank_explorer_still,
-    scale_lab_still,
     start_map_still,
 )
 
@@ -42,7 +41,6 @@ from lora_lessons.lessons import rooms
 from lora_lessons.lessons.l01_low_rank import pictures as pictures_01
 from lora_lessons.lessons.l01_low_rank import widget as explorer
 from lora_lessons.lessons.l02 import widget as anatomy
-from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
 from lora_lessons.lessons.l06_quantization import widget as bench
 from lora_lessons.lessons.l08_qlora_7b import bill as fitting
 from lora_lessons.lessons.l16_many_adapters import widget as many
@@ -57,7 +55,6 @@ from lora_lessons.course import begin
 from lora_lessons.lessons.l08_qlora_7b import bill as fitting
 from lora_lessons.lessons.l01_low_rank import pictures as pictures_01, widget as explorer
 from lora_lessons.lessons.l02 import widget as anatomy
-from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
 from lora_lessons.lessons.l06_quantization import widget as bench
 begin("widgets")
 
@@ -70,16 +67,15 @@ def counted(widget, name):  # a line in composed.txt for every scene that Python
     setattr(widget, name, count)
 
 for widget, name in ((explorer, "rank_explorer_scene"), (anatomy, "layer_anatomy_scene"), (fitting, "fit_scene"),
-                     (scales, "scale_lab_scene"), (bench, "codebook_bench_scene"), (anatomy, "start_map_scene")):
+                     (bench, "codebook_bench_scene"), (anatomy, "start_map_scene")):
     counted(widget, name)
 noise = {NOISE}
 matrices = {{"photograph": pictures_01.photograph(), "noise": noise, "layer 0": {{"q": noise.T, "up": noise[:20]}}}}"""
-EXPLORER, ANATOMY, FIT, LAB, BENCH, COPY, VIEW, START = range(8)  # the stages of that notebook, by number
+EXPLORER, ANATOMY, FIT, BENCH, COPY, VIEW, START = range(7)  # the stages of that notebook, by number
 CELLS = (
     "stage = explorer.rank_explorer(matrices)\nstage",
     "anatomy.layer_anatomy()",
     "fitting.fit()",
-    "scales.scale_lab()",
     f"bench.codebook_bench({{'noise': {NOISE}, 'even': torch.linspace(-1, 1, 4096)}})",
     "explorer_copy = explorer.rank_explorer(matrices)\nexplorer_copy",
     "stage",
@@ -509,104 +505,6 @@ def test_the_codebook_bench_moves_by_every_control(page, noise, screenshots):
     )
 
 
-# ---- effective-scale lab ----
-
-
-OFF = scales.FAIR[0]
-
-
-def assert_lab(stage: Any, method: str, r: int, lora_alpha: float, learning_rate: float, fair: str = OFF) -> None:
-    """Words, ring and curve are those of the nearest measured setting, which is said to be just that."""
-    below = r**0.5 if method == "rsLoRA" else r
-    scale = {OFF: lora_alpha / below, "same scale": 2.0, "same push": 16 / r}[fair]
-    near, exact = scales.nearest(r, scale, learning_rate, scales.measured())
-    assert stage.words.startswith(f"{method}, r = {r}, α = {scale * below:.4g}, learning rate {learning_rate:g}: scale")
-    assert f" = {scale:.3g}. " in stage.words and f"held-out loss is {near.loss.mean:.3f} nats" in stage.words
-    assert ("Not measured. The nearest setting that was" in stage.words) is not exact
-    scene = scales.scale_lab_scene(method, r, lora_alpha, learning_rate, fair)
-    left, right = scene.backdrop.figure.axes
-    (ring,) = stage.marks("circle")
-    assert (float(ring["cx"]), float(ring["cy"])) == pytest.approx(
-        on_page(scene, left, *scales._lab(None).place(near)), abs=0.1
-    )
-    here, line = stage.marks("path")
-    assert float(here["d"].removeprefix("M").split(",")[0]) == pytest.approx(
-        on_page(scene, left, scale * r, 3)[0], abs=0.1
-    )
-    points = [tuple(map(float, point.split(","))) for point in line["d"].removeprefix("M").split("L")]
-    curve = [on_page(scene, right, step, loss) for step, loss in enumerate(near.curve, 1)]
-    assert np.allclose(points, curve, atol=0.1)
-    word = "measured" if exact else "nearest measured"
-    texts = [mark["text"] for mark in stage.marks("text")]
-    assert texts == [
-        f"scale {scale:.3g}, push {scale * r:.3g}; {word}: r = {near.r}",
-        f"{word}:held-out {near.loss.mean:.3f}‖ΔW‖/‖W‖ {near.update:.2%}",
-    ]
-
-
-def test_the_scale_lab_moves_by_every_control(page, screenshots):
-    stage = page.stage(LAB)
-    assert_lab(stage, "LoRA", 8, 16, 0.004)
-    stage.root.screenshot(path=screenshots / "scale_lab.png")
-    assert_like(stage.picture(), scale_lab_still("LoRA", 8, 16, 0.004))
-    ranks = sorted({m.r for m in scales.measured()})
-    after, most = ranks[ranks.index(8) + 1], ranks[-1]
-    rates = sorted({*scales.RATES, *(m.learning_rate for m in scales.measured())})
-    now = {"method": "LoRA", "r": 8, "lora_alpha": 16, "learning_rate": 0.004, "fair": OFF}
-    assert_moves(
-        stage,
-        assert_lab,
-        now,
-        ("pressed", "r", ["ArrowRight"], {"r": after}),
-        ("pressed", "r", ["Home"], {"r": ranks[0]}),
-        ("dragged", "r", [1.0], {"r": most}),
-        ("chosen", "method", ["rsLoRA"], {"method": "rsLoRA"}),
-        ("pressed", "lora_alpha", ["ArrowRight"], {"lora_alpha": 32}),
-        ("dragged", "lora_alpha", [0.0], {"lora_alpha": 1}),
-        ("typed", "lora_alpha", ["24"], {"lora_alpha": 24}),
-        ("pressed", "learning_rate", ["End"], {"learning_rate": rates[-1]}),
-        ("dragged", "learning_rate", [0.0], {"learning_rate": rates[0]}),
-        ("typed", "learning_rate", ["0.003"], {"learning_rate": 0.003}),
-        ("typed", "r", ["24"], {"r": 24}),  # no measured rank: the slider gets one more stop
-        ("chosen", "fair", ["same scale"], {"fair": "same scale"}),
-    )
-    assert stage.control("lora_alpha").is_disabled() and stage.box("lora_alpha").is_disabled()
-    assert_moves(
-        stage,
-        assert_lab,
-        now,
-        ("chosen", "method", ["LoRA"], {"method": "LoRA"}),
-        ("pressed", "r", ["End"], {"r": most}),
-        ("chosen", "fair", ["same push"], {"fair": "same push"}),
-    )
-    stage.root.screenshot(path=screenshots / "scale_lab_fair.png")
-    assert_moves(stage, assert_lab, now, ("chosen", "fair", [OFF], {"fair": OFF}))
-    words = stage.words
-    for name, bad, good in (
-        ("r", "0", "8"),
-        ("r", "10000", "8"),
-        ("r", "eight", "8"),
-        ("lora_alpha", "0", "16"),
-        ("lora_alpha", "eight", "16"),
-        ("learning_rate", "1", "0.004"),
-        ("learning_rate", "fast", "0.004"),
-    ):
-        before = stage.box(name).input_value()
-        stage.typed(name, bad)
-        assert stage.said.endswith(".") and bad in stage.said and stage.words == words
-        assert stage.box(name).input_value() == before, "put back"
-        stage.typed(name, good)
-        words = stage.words
-        assert stage.said == ""
-    assert_lab(stage, "LoRA", 8, 16, 0.004)
-    stage.typed("lora_alpha", "-1")
-    assert stage.said
-    stage.chosen("method", "rsLoRA")  # what was refused is no longer asked for
-    assert stage.said == ""
-    assert_lab(stage, "rsLoRA", 8, 16, 0.004)
-    stage.chosen("method", "LoRA")
-
-
 # ---- for every widget ----
 
 
@@ -626,16 +524,6 @@ def test_the_scale_lab_moves_by_every_control(page, screenshots):
                 "batch_size": "batch (sequences)",
                 "gradient_checkpointing": "checkpointing",
                 "seq": "length (tokens)",
-            },
-        ),
-        (
-            LAB,
-            {
-                "method": "method",
-                "r": "rank r",
-                "lora_alpha": "α",
-                "learning_rate": "learning rate",
-                "fair": "hold equal",
             },
         ),
         (BENCH, {"weights": "weights", "codebook": "codebook", "blocksize": "block size", "outlier": "outlier"}),
@@ -690,21 +578,24 @@ def test_a_drag_along_the_axis_never_asks_python(page, photo, composed):
 
 
 def test_a_drag_that_python_answers_queues_no_stale_pictures(page, composed):
-    stage = page.stage(LAB)
-    stage.typed("r", "8")
-    stage.typed("lora_alpha", "1")
-    before = composed("scale_lab_scene")
-    held(page, stage, "lora_alpha", (["ArrowRight"] * 7 + ["ArrowLeft"] * 5) * 5)
-    assert_lab(stage, "LoRA", 8, 4, 0.004)
-    assert 0 < composed("scale_lab_scene") - before < 60
-    before = composed("scale_lab_scene")
+    stage, now = page.stage(FIT), dict(fitting.FIT)
+    for name in ("model", "method", "card", "gradient_checkpointing"):
+        stage.chosen(name, now[name])
+    for name in ("batch_size", "seq"):
+        stage.typed(name, str(now[name]))
+    stage.typed("r", "1")
+    before = composed("fit_scene")
+    held(page, stage, "r", (["ArrowRight"] * 7 + ["ArrowLeft"] * 5) * 5)
+    assert_fit(stage, **now | {"r": 8})
+    assert 0 < composed("fit_scene") - before < 60
+    before = composed("fit_scene")
     burst = """slider => {
-        for (let n = 0; n < 60; n++) { slider.value = n % 8; slider.dispatchEvent(new Event("input")); }
+        for (let n = 0; n < 60; n++) { slider.value = n % 9; slider.dispatchEvent(new Event("input")); }
     }"""
-    stage.control("lora_alpha").evaluate(burst)  # 60 moves before the kernel can answer one
+    stage.control("r").evaluate(burst)  # 60 moves before the kernel can answer one
     stage.settle()
-    assert_lab(stage, "LoRA", 8, 8, 0.004)
-    assert 0 < composed("scale_lab_scene") - before <= 3
+    assert_fit(stage, **now | {"r": 32})
+    assert 0 < composed("fit_scene") - before <= 3
 
 
 def test_two_copies_on_a_page_are_two_and_two_views_of_one_are_one(page, photo):
@@ -847,7 +738,7 @@ def test_the_next_day_widgets_and_what_was_dragged_are_there_without_a_kernel(la
 
 
 def test_on_a_phone_every_control_fits_and_the_widget_is_a_named_group(page, screenshots):
-    for number in (EXPLORER, ANATOMY, FIT, LAB, BENCH):
+    for number in (EXPLORER, ANATOMY, FIT, BENCH):
         stage = page.stage(number)
         name = stage.root.get_attribute("aria-label")
         assert stage.root.get_attribute("role") == "group" and name.startswith("Interactive picture. Controls: ")
@@ -949,14 +840,8 @@ NEXT = {
     "start_map": lambda: anatomy.story(anatomy.descend(0.6, 0.0)),
     "many_fit": lambda: many_fit_words(**many.MANY | {"r": 16}),
     "layer_anatomy": lambda: anatomy.layer_anatomy_words(1536, 576, 9, 16),
-    "scale_lab": lambda: next_rank_of_the_lab(),
     "beta_lab": lambda: next_beta_of_the_lab(),
 }
-
-
-def next_rank_of_the_lab() -> str:
-    scene = scales.scale_lab_scene("LoRA", 8, 16, 0.004)
-    return scene.words[scene.stops.index(8) + 1]
 
 
 def next_beta_of_the_lab() -> str:

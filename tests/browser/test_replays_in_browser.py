@@ -1,4 +1,5 @@
-"""What the stored notebooks kept, played in a page that no kernel serves: the door, the chat box and the mixer."""
+"""What the stored notebooks kept, played in a page that no kernel serves: the door, the chat box, the mixer, and
+the game of six runs."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from lora_lessons.course.lesson import lessons as notebooks
 from workshop.site import widgets
 
 THEME = Path(widgets.__file__).with_name("theme")
-WHERE = {"door": 0, "door_scales": 0, "chat_box": 3, "mixer": 9}  # the lesson that keeps each
+WHERE = {"door": 0, "door_scales": 0, "chat_box": 3, "six_runs": 5, "mixer": 9}  # the lesson that keeps each
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +98,34 @@ def test_the_chat_box_answers_what_was_recorded(page: Any, kept: Any) -> None:
         expect(turn.locator(".question")).to_have_text(f"You, adapter {'on' if adapter else 'off'}: {asked}")
     expect(section.get_by_role("status")).to_contain_text("Flip the switch")
     section.get_by_role("switch", name="adapter on").check()
+    assert page.wrong == []
+
+
+def test_six_runs_are_spent_and_the_best_card_is_held_against_the_recipes(page: Any, kept: Any) -> None:
+    section, state = woken(page, "six_runs"), kept["six_runs"][1]["state"]
+    cards, recipe = section.locator("td button"), state["recipe"]
+    means = [sum(card["losses"]) / len(card["losses"]) for card in state["cards"]]
+    worst = means.index(max(means))
+    status = section.get_by_role("status")
+
+    def card(n: int) -> Any:
+        r, alpha, rate = (f"{state['cards'][n][name]:g}" for name in ("r", "lora_alpha", "learning_rate"))
+        return section.get_by_role("button", name=f"r = {r}, α = {alpha}, rate {rate}:")
+
+    expect(cards).to_have_count(len(means))
+    for n, left in ((worst, 5), (recipe, 4), (recipe, 3), (recipe, 2)):
+        card(n).click()
+        expect(status).to_contain_text(f"You have {left} runs left.")
+    expect(card(recipe)).to_be_disabled()  # it has three seeds
+    expect(card(recipe)).to_have_text(f"{means[recipe]:.2f}")
+    card(worst).click()
+    card(worst).click()
+    behind = means[recipe] - min(means)
+    expect(status).to_contain_text(f"{behind:.3f} nats above the best")
+    expect(status).to_contain_text("It is the recipe's choice, too.")
+    assert "?" not in cards.all_text_contents()
+    section.get_by_role("button", name="Play again").click()
+    assert set(cards.all_text_contents()) == {"?"}
     assert page.wrong == []
 
 

@@ -1741,12 +1741,13 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l05_rank_and_alpha/widget.py",
+        "lora_lessons/lessons/l05/__init__.py",
         (
-            "a fight at the same push holds the scale",
-            "FAIR[2]: [alpha0 / stop for stop in stops]",
-            "FAIR[2]: [alpha0 / r0 for stop in stops]",
-            "lessons/l05_rank_and_alpha/test_widget.py::test_a_fair_fight_holds_the_scale_or_the_push_at_every_rank",
+            "a card of the six-run game holds its losses in the file's order",
+            'runs.sort_values("seed").groupby(KNOBS)',
+            "runs.groupby(KNOBS)",
+            "lessons/l05_rank_and_alpha/test_widget.py::"
+            "test_a_card_is_a_setting_with_a_loss_for_each_seed_in_the_seeds_order",
         ),
     ),
     *_in(

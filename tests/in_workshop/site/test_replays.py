@@ -11,7 +11,12 @@ from lora_lessons.course.on_the_web import SCENE, played
 from lora_lessons.experiments import mixer_answers
 from workshop.site import widgets
 
-KEPT = {"00_start_here": {"door", "door_scales"}, "03_train_lora": {"chat_box"}, "09_adapters": {"mixer"}}
+KEPT = {
+    "00_start_here": {"door", "door_scales"},
+    "03_train_lora": {"chat_box"},
+    "05_rank_and_alpha": {"six_runs"},
+    "09_adapters": {"mixer"},
+}
 LARGEST = 60_000  # bytes of a scene
 
 

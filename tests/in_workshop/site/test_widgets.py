@@ -184,13 +184,6 @@ def test_the_pointer_goes_to_what_is_there():
     assert b["stops"] == opening("start_map")["answers"]["held"]["b"] and len(b["places"]) == len(b["stops"])
 
 
-def test_a_scene_is_kept_once_though_two_settings_show_it():
-    """In a fair fight α has no say."""
-    file = opening("scale_lab")
-    table, homes = file["answers"]["table"], file["answers"]["homes"]
-    assert len(set(table)) == len(homes) == 2 * 5 * (8 + 2) and len(table) == 2 * 8 * 5 * 3
-
-
 def test_a_control_that_has_no_say_needs_no_files_of_its_own():
     """The photograph has no kinds; so it is worked out, and kept, once."""
     file, further = baked("rank_explorer", values={"name": ["photograph"], "kind": ["q_proj", "up_proj"]})
@@ -199,7 +192,7 @@ def test_a_control_that_has_no_say_needs_no_files_of_its_own():
 
 def test_the_note_says_who_worked_it_out_and_where_there_is_more():
     assert opening("block")["note"] == baking.BEFOREHAND
-    assert opening("scale_lab")["note"] == f"{baking.BEFOREHAND} {baking.IN_JUPYTERLAB}"
+    assert opening("layer_anatomy")["note"] == f"{baking.BEFOREHAND} {baking.IN_JUPYTERLAB}"
 
 
 def test_a_whole_number_beyond_the_slider_is_refused_in_pythons_words():

@@ -1,4 +1,4 @@
-"""Exercises of lesson 06: NF4 in four steps. The bell's marks, codes, bytes, smaller scales."""
+"""Exercises of lesson 06: weights to codes of NF4, and bytes back to weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ... import quant
 from ...course.exercises import Remark, answered, exercise
-from . import by_hand
 
 Named = Iterable[tuple[Tensor, str]]  # what a mistake gives, and the sentence that names it
 
@@ -28,96 +27,11 @@ def _not_a_tensor(value: Any, of: str) -> str | None:
     return None if isinstance(value, Tensor) else f"Return a tensor of {of}; you returned a {type(value).__name__}."
 
 
-# ---- 1: the bell's marks ----
+# ---- 1: codes ----
 
 
-@exercise("06.5", "The bell's sixteen marks", difficulty=2, minutes=7, keeps="nf4_levels", imports="""
-from lora_lessons.lessons.l06_quantization.by_hand import quantiles
-""")  # fmt: skip
-def exercise_06_5(levels: Callable[[float], Tensor]) -> str | None:
-    outermost = by_hand.OUTERMOST
-    try:
-        got = answered(levels(outermost))
-    except ValueError as error:
-        if "step must be greater than zero" not in str(error):
-            raise
-        return "PyTorch does not reverse by [::-1]: .flip(0) does."
-    if advice := _not_a_tensor(got, "marks"):
-        return advice
-    if got.dtype != torch.float32:
-        return (
-            f"Your marks are in {str(got.dtype).removeprefix('torch.')}: stay in 32 bits, as the weights are, "
-            "or end with .float()."
-        )
-    right = by_hand.nf4_levels(outermost)
-    if got.shape == right.shape and torch.allclose(got, right, rtol=0, atol=1e-6):
-        if not torch.allclose(levels(0.9), by_hand.nf4_levels(0.9), atol=1e-6):
-            return "Right for this `outermost`, wrong for another: use the argument."
-        return None if torch.equal(got, right) else Remark(_SIX_DIGITS)
-    if not torch.isfinite(got).all():
-        return "A mark is infinite: the bell never ends, so a share of 1 has no quantile. Stop at `outermost`."
-    if int((got == 0).sum()) == 2:
-        return (
-            "0 is there twice: each side begins or ends with it, and only one may keep it. Eight marks to the right of "
-            "0 are nine quantiles from 0.5 on, because the first is 0 itself."
-        )
-    if got.numel() == 15:
-        return "15 marks: there are 8 on the right and 7 on the left, beside the 0."
-    if got.numel() == 17:
-        return "17 marks: the left side has one less than the right, 7. Take 8 quantiles there, and drop their 0."
-    if got.shape != right.shape:
-        return f"Four bits name 16 marks, in one row; yours have the shape {tuple(got.shape)}."
-    if (got.diff() < 0).any():
-        if torch.allclose(got.sort().values, right, atol=1e-5):
-            return "The right marks, in another order: a code is a place in the row, so sort them from −1 to 1."
-        if (got >= 0).all():
-            return "The left side has no minus: it is the mirror image of quantiles right of 0."
-        return "The marks must rise from −1 to 1. Does the left side stand the right way round?"
-    symmetric = by_hand.quantiles(1 - outermost, outermost, 16)
-    nine = by_hand.quantiles(0.5, outermost, 9)
-    largest = float(nine[-1])
-    missed = _named(
-        got,
-        [
-            (right * largest, "Divide all by the largest, so that they end at 1: a block is divided by its absmax."),
-            (-right.flip(0), "Turned round: 8 marks on the right of 0, and 7 on the left."),
-            (symmetric / symmetric.max(), (
-                "Sixteen quantiles in one go have no 0. Take the two sides apart: 7, the 0, and 8."
-            )),
-            (symmetric, "Sixteen quantiles in one go have no 0. Take the two sides apart: 7, the 0, and 8."),
-            (
-                torch.cat([-(nine[1:8].flip(0)), nine]) / largest,
-                "The left side has even steps of its own: quantiles(0.5, outermost, 8), not the right side's.",
-            ),
-            (
-                torch.cat([-(nine[2:].flip(0)), nine]) / largest,
-                (
-                    "You took nine quantiles on the left and dropped two, so the mark next to 0 is missing. Take 8, "
-                    "and drop their 0 alone."
-                ),
-            ),
-            (torch.linspace(-1, 1, 16), (
-                "Those marks are even. The shares of the bell are even, their quantiles are not."
-            )),
-        ],
-        atol=1e-4,
-    )  # fmt: skip
-    place = int((got - right).abs().argmax())
-    return missed or f"Mark {place} should be {right[place]:.6f}; yours is {got[place]:.6f}."
-
-
-_SIX_DIGITS = (
-    "One thing to know: your marks are right to six digits, not to the last bit, so section 6 will find no matrix with "
-    "the same bits as bitsandbytes'. With `quantiles` from 0.5 to `outermost` on both sides, "
-    "the left one turned round with a minus, it does."
-)
-
-
-# ---- 2: codes ----
-
-
-@exercise("06.6", "The nearest mark", difficulty=2, minutes=8, keeps="to_codes")
-def exercise_06_6(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
+@exercise("06.10", "The nearest mark", difficulty=2, minutes=8, keeps="to_codes")
+def exercise_06_10(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     table = quant.levels("nf4")
     row = torch.tensor([0.5, -2.0, 0.02, 0.3, -0.4, 0.4, 0.0, -1.3])
     blocks = torch.stack([row, 0.1 * row.flip(0) + 0.05])
@@ -220,121 +134,56 @@ def _for_other_blocks(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | Non
     return None
 
 
-# ---- 3: bytes ----
+# ---- 2: and back ----
 
 
-@exercise("06.7", "Two marks a byte", difficulty=1, minutes=5, keeps="pack")
-def exercise_06_7(pack: Callable[[Tensor], Tensor]) -> str | None:
-    codes = torch.tensor([2, 11, 15, 0, 7, 10], dtype=torch.uint8)
-    returned = answered(pack(codes.clone()))
-    if advice := _not_a_tensor(returned, "bytes"):
-        return advice
-    got, right = returned.flatten().tolist(), [43, 240, 122]
-    if got == right:
-        if returned.ndim != 1:
-            return f"Right, in shape {tuple(returned.shape)}: make it one row."
-        if returned.dtype != torch.uint8:
-            return (
-                f"Right numbers, but each takes {returned.element_size()} bytes as {returned.dtype}: "
-                "end with .to(torch.uint8)."
-            )
-        every = torch.arange(256, dtype=torch.uint8)
-        same = torch.equal(pack(quant.unpack(every)), every)
-        return None if same else "Right for six codes, wrong for others: every pair of codes has a byte of its own."
-    named = {
-        (178, 15, 167): (
-            "The halves are swapped: the first of two codes belongs in the upper half, 16 · first + second."
-        ),
-        (32, 183, 250): (
-            "You pair the first half of the codes with the second half. Neighbours share a byte: codes[::2], "
-            "codes[1::2]."
-        ),
-        (13, 15, 17): (
-            "A sum forgets which code was which: 2 + 11 is 13, and so is 11 + 2. Shift the first up by 4 bits, · 16."
-        ),
-        (0, 240, 0): "+ binds before <<, so you shift by 4 plus the second code: (codes[::2] << 4) + codes[1::2].",
-        (11, 15, 15): (
-            "The first code was not shifted, so the two lie on each other: · 16, or << 4, before you join them."
-        ),
-    }  # fmt: skip
-    if len(got) != 3:
-        return f"Six codes fill three bytes; you gave {len(got)}."
-    return named.get(tuple(got)) or f"The codes 2, 11, 15, 0, 7, 10 make {right}: 43 is 16 · 2 + 11. You gave {got}."
-
-
-# ---- 4: the scales ----
-
-
-@exercise("06.9", "The scales, rounded again", difficulty=3, minutes=7, keeps="double_quantize", imports="""
-from lora_lessons import quant
-from lora_lessons.lessons.l06_quantization.by_hand import in_blocks
-""")  # fmt: skip
-def exercise_06_9(double_quantize: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]) -> str | None:
-    absmax = 0.3 + 0.05 * torch.randn(300, generator=torch.Generator().manual_seed(8))
+@exercise("06.11", "From bytes to weights", difficulty=2, minutes=7, keeps="from_bytes")
+def exercise_06_11(from_bytes: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str | None:
+    levels, absmax = quant.levels("nf4"), torch.tensor([[0.5], [3.0]])
+    packed = torch.randint(0, 256, (64,), generator=torch.Generator().manual_seed(6)).to(torch.uint8)
     try:
-        returned = answered(double_quantize(absmax.clone()))
-    except RuntimeError as error:
-        if "must match the size" in str(error):
+        got = answered(from_bytes(packed.clone(), levels, absmax))
+    except IndexError as error:
+        if "out of bounds" in str(error) or "out of range" in str(error):
             return (
-                "The scales lie in a row, and each belongs to a row of 256: keep them as a column, amax(1, "
-                "keepdim=True)."
+                "A code is larger than 15: bring the upper half down by 4 bits, packed >> 4, and keep the lower, & 0xF."
             )
-        raise
-    if not isinstance(returned, tuple) or len(returned) != 3:
-        return "Return three things: the codes, the scale of each block, and the mean."
-    if returned[0] is ... or returned[0] is None:
-        return "The codes are missing: quant.eight_bit gives them."
-    if not all(isinstance(one, Tensor) for one in returned):
-        return "Return tensors, all three: no .item(), no list."
-    codes, scale, mean = (one.flatten() for one in returned)
-    right = [one.flatten() for one in by_hand.double_quantize(absmax)]
-    counts, expected = ([len(one) for one in three] for three in ((codes, scale, mean), right))
-    if counts != expected and sorted(counts) == sorted(expected):
-        return "You return the three in another order: first the codes, then the scale of each block, then the mean."
-    if {scale.dtype, mean.dtype} != {torch.float32}:
-        return "Keep the scales and the mean in 32 bits, as absmax is: only the codes are smaller."
-    if mean.numel() == 1 and torch.allclose(mean, by_hand.in_blocks(absmax, 256).mean()):
-        return "Your mean counts the zeros that fill the last row: take the mean of `absmax` itself, before in_blocks."
-    if mean.numel() != 1 or not torch.allclose(mean, absmax.mean()):
-        return f"The third is the mean of all scales, one number: {absmax.mean():.4f} here."
-    if len(scale) != 2:
-        return _named(scale, [
-            ((absmax - mean).abs().max()[None], "That is one scale for all 300: blocks of 256 have one each."),
-            (by_hand.in_blocks(absmax - mean, 64).abs().amax(1), (
-                "Those blocks hold 64 scales. Here they hold 256: the weights' own scales are few."
-            )),
-        ]) or f"300 scales make two blocks of 256, and each has one scale; you gave {len(scale)}."  # fmt: skip
-    named: list[tuple[Tensor, str]] = [
-        (by_hand.in_blocks(absmax, 256).abs().amax(1), (
-            "Subtract the mean first. All scales are positive, so without that half of the 8-bit marks go unused."
-        )),
-        ((by_hand.in_blocks(absmax, 256) - mean).abs().amax(1), (
-            "The zeros that fill the last block were there when you subtracted the mean, and became its largest: "
-            "subtract first, then in_blocks."
-        )),
-        (by_hand.in_blocks(absmax - mean, 256).amax(1), (
-            "A scale below the mean is negative now: .abs() before the maximum."
+        return "PyTorch takes an index in uint8 for a mask: write levels[codes.long()]."
+    except RuntimeError as error:
+        if "must match the size" not in str(error):
+            raise
+        return "The shapes do not fit. One absmax belongs to 64 weights: .view(-1, 64) before you multiply."
+    if advice := _not_a_tensor(got, "weights"):
+        return advice
+    if got.numel() == packed.numel():
+        return "A byte holds two codes; you gave one weight for each byte."
+    codes = quant.unpack(packed).long().view(-1, 64)
+    right, (high, low) = levels[codes] * absmax, (packed >> 4, packed & 0xF)
+    if got.numel() != right.numel():
+        return f"64 bytes hold 128 weights; you gave {got.numel()}."
+    swapped = torch.stack([low, high], 1).view(-1, 64).long()
+    apart = torch.cat([high, low]).view(-1, 64).long()
+    mistakes = [
+        (levels[codes], "Those are marks. Multiply each row by its block's absmax."),
+        (levels[codes] / absmax, "To go back, multiply by the absmax: the weights were divided by it."),
+        (codes * absmax, "Those are codes. Look each one up: levels[codes.long()]."),
+        (codes, "Those are codes. Look each one up: levels[codes.long()]."),
+        ((codes - 7) / 7 * absmax, "Those are even marks. Look each code up: levels[codes.long()]."),
+        (levels[codes] * absmax.flip(0), "Each row has its own absmax, in the order of the blocks."),
+        (levels[codes] * absmax.max(), "That is one absmax for all: each row has its own."),
+        (levels[swapped] * absmax, "The halves are swapped: the first of two codes is in the upper half, packed >> 4."),
+        (levels[apart] * absmax, (
+            "You put all upper halves before all lower ones. Neighbours share a byte: torch.stack([high, low], 1)."
         )),
     ]  # fmt: skip
-    if not torch.allclose(scale, right[1]):
-        return (
-            _named(scale, named, 1e-6) or "The second is each block's largest absolute value, after the mean is gone."
-        )
-    blocks = by_hand.in_blocks(absmax - mean, 256)
-    if codes.is_floating_point() and not torch.equal(codes, codes.round()):
-        return "The codes are whole numbers, 0 to 255: give the divided blocks to quant.eight_bit."
-    if not torch.equal(codes[:300].long(), right[0][:300].long()):
-        even = (blocks / returned[1].view(-1, 1) * 127).round()
-        return _named(codes.float(), [
-            (quant.eight_bit(blocks).flatten(), (
-                "Divide each block by its scale before quant.eight_bit: its marks reach from −1 to 1."
-            )),
-            (even.flatten(), (
-                "Those are even steps. bitsandbytes' 256 marks crowd around 0: quant.eight_bit knows them."
-            )),
-        ]) or "The codes are quant.eight_bit of each block divided by its scale."  # fmt: skip
-    equal = torch.full((300,), 0.25)
-    codes, scale, mean = double_quantize(equal)
-    if not torch.equal(codes.flatten()[:300].long(), by_hand.double_quantize(equal)[0].flatten()[:300].long()):
-        return "Right, but where all scales are equal, 0/0 is not a number: divide by scale.clamp(min=1e-38)."
+    if missed := _named(got.flatten(), [(wrong.flatten(), sentence) for wrong, sentence in mistakes]):
+        return missed
+    if not torch.allclose(got.flatten().float(), right.flatten(), atol=1e-6):
+        i = int((got.flatten() - right.flatten()).abs().argmax())
+        return f"Weight {i} should be {right.flatten()[i]:.4f}; yours is {got.flatten()[i]:.4f}."
+    if got.shape != right.shape:
+        return f"Right numbers, in shape {tuple(got.shape)}: put a block in each row, .view(-1, 64)."
+    other = torch.linspace(-1, 1, 16)
+    if not torch.allclose(from_bytes(packed, other, absmax), other[codes] * absmax, atol=1e-6):
+        return "Right for NF4's marks, wrong for others: use the argument `levels`."
     return None

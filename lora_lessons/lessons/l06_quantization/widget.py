@@ -1,158 +1,94 @@
-"""The codebook bench: choose weights, codebook and block size, and slide an outlier.
+"""Sixteen marks: drag them over a layer's histogram, and try to beat NF4's error.
 
-`…_scene` works everything out, and controls stand over it; also on the web.
+The page works the error out by itself (marks.js), so the game is the same where no Python runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
+import anywidget
 import torch
+import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ... import quant
-from ...course.on_the_web import live
-from ...course.stage import Backdrop, Scene, Stage, choice, slider
-from ...drawing import BLUE, GREY, VERMILION, label
+from ...course.on_the_web import SCENE, kind
+from ...course.page_half import page_half
+from ...drawing import BLUE, GREY, figure_html
 
-if TYPE_CHECKING:
-    from ...course.stage import Stage
-
-
-BLOCKS = ("32", "64", "128", "256", "1024", "4096")
-BENCH = 4096  # weights on the bench: one block at the most, 128 at the least
-OUTLIERS = (0, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # sizes of the outlier in standard deviations; 0 is none
-PLACE = 17  # where in the first block it stands
+HERE = Path(__file__).parent
+PLACES = torch.linspace(-1, 1, 401)  # where a mark can stand; the histogram's bars are as wide
+NOTE = "Your browser works the error out by itself. In JupyterLab the lesson's next cell takes your marks."
 
 
-class Bench(NamedTuple):
-    """What became of the weights on the bench, all in units of their standard deviation."""
+class SixteenMarks(anywidget.AnyWidget):
+    """Marks to drag; `marks` are those of the learner, from −1 to 1 in order."""
 
-    weights: Tensor  # (BENCH,), the outlier among them
-    back: Tensor  # (BENCH,), what 4 bits gave back
-    near: float  # relative error of the outlier's block, the outlier itself left out
-    far: float | None  # of all other blocks; None where there is no other
-    used: int  # levels that occur in the outlier's block
+    _esm = page_half(HERE / "marks.js")
+    _css = HERE / "marks.css"
+    energy = traitlets.List().tag(sync=True)  # of each place: what its weights add to the sum of all squares, 1 in all
+    nf4 = traitlets.List().tag(sync=True)
+    marks: Any = traitlets.List().tag(sync=True)
+
+    def error(self, marks: list[float]) -> float:
+        """The relative error that these marks leave, as the page works it out."""
+        apart = (PLACES[:, None] - torch.tensor(marks)).abs().amin(1)
+        return float((torch.tensor(self.energy) * apart.square()).sum().sqrt())
+
+    def still(self) -> tuple[Figure, str]:
+        """The marks as they stand, over the histogram, and the sentence below them."""
+        figure = Figure(figsize=(7.2, 3.2))
+        ax = figure.subplots()
+        ax.hist(PLACES, bins=81, weights=self.energy, range=(-1.0125, 1.0125), color="#c3c7cb")
+        top = ax.get_ylim()[1]
+        ax.vlines(self.nf4, 0, top, color=GREY, lw=1.2, ls="--")
+        ax.vlines(self.marks, -0.15 * top, top, color=BLUE, lw=1.8)
+        ax.plot(self.marks, [-0.15 * top] * len(self.marks), "o", color=BLUE, ms=8)
+        ax.set(yticks=[], xlabel="weight, as a part of its block's absmax")
+        ax.set_title("Sixteen marks (blue) against NF4's (dashed)")
+        ax.grid(visible=False)
+        yours, rival = self.error(self.marks), self.error(self.nf4)
+        return figure, (
+            f"a histogram of weights, each as a part of its block's absmax, and {len(self.marks)} marks that can be "
+            f"dragged. As they stand, their error is {yours:.2%}; NF4's is {rival:.2%}."
+        )
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is not None:
+            bundle[0]["text/html"] = figure_html(*self.still(), 110, "(A picture of a widget: run the cell to play.)")
+            state = {"energy": self.energy, "nf4": self.nf4, "marks": self.marks}
+            bundle[0][SCENE] = {
+                "name": "sixteen_marks",
+                "kind": "sixteen_marks",
+                "note": NOTE,
+                "state": state,
+                "answers": {},
+            }
+        return bundle
 
 
-def codebook_bench_run(W: Tensor, codebook: str, blocksize: int, outlier: float) -> Bench:
-    """The first BENCH weights of W, one of them made `outlier` standard deviations large (0: left alone),
-    to 4 bits and back.
+def sixteen_marks(W: Tensor) -> SixteenMarks:
+    """Drag sixteen marks over the weights of W, each divided by the absmax of its block of 64.
 
-    Raises ValueError where W is too small, or a setting cannot be.
+    Raises ValueError where W has fewer than 64 weights, or only zeros.
     """
-    if W.numel() < BENCH:
-        raise ValueError(f"the bench holds {BENCH:,} weights, and this matrix has {W.numel():,}: choose a larger one.")
-    weights = W.detach().reshape(-1)[:BENCH].float().cpu().clone()
-    if not weights.std() > 0:
-        raise ValueError("all weights on the bench are equal, so there is no spread to round. Choose another matrix.")
-    weights /= weights.std()
-    if outlier:
-        weights[PLACE] = outlier
-    q = quant.quantize(weights, codebook, blocksize)
-    back, others = quant.dequantize(q), torch.arange(BENCH) != PLACE
-    block = torch.arange(BENCH) < blocksize
-
-    def error(where: Tensor) -> float:
-        return float((weights - back)[where].norm() / weights[where].norm())
-
-    far = error(~block) if blocksize < BENCH else None
-    used = len(quant.unpack(q.packed)[:blocksize].unique())
-    return Bench(weights, back, error(block & others), far, used)
-
-
-@cache
-def _bench() -> tuple[Backdrop, Any, Any]:
-    figure = Figure(figsize=(8.8, 4.0))
-    left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
-    left.plot([-4, 4], [-4, 4], color="#b9bec3", lw=1)
-    label(left, 4, 3.8, "nothing lost", GREY, xytext=(-4, -14), ha="right")
-    left.set(xlim=(-4.2, 4.2), ylim=(-4.2, 4.2), xlabel="weight (standard deviations)", ylabel="what came back")
-    left.set_title("Where each weight falls")
-    right.set(xlim=(0, 1.55), ylim=(1.6, -0.85), xlabel="relative error (0: none, 1: all lost)")
-    names = right.set_yticks([0, 1], ["the first block,\nthe outlier's", "all other\nblocks"])
-    for name, color in zip(names, (VERMILION, BLUE), strict=True):
-        name.label1.set(color=color, weight="bold")
-    right.set_title("How far off they are")
-    right.grid(axis="y", visible=False)
-    return Backdrop(figure, (3.4, 2.6)), left, right
-
-
-def codebook_bench_scene(weights: Tensor, codebook: str, blocksize: str | int, outlier: float) -> Scene:
-    """Each weight against what 4 bits give back, for every size of one outlier; red are its block's, blue all others.
-
-    Raises ValueError with what to change when a setting cannot be.
-    """
-    if str(blocksize) not in BLOCKS:
-        raise ValueError(f"the bench has blocks of {', '.join(BLOCKS)}; got {blocksize!r}.")
-    blocksize = int(blocksize)
-    if not isinstance(outlier, (int, float)) or isinstance(outlier, bool) or not 0 <= outlier <= 1000:
-        raise ValueError(f"the outlier is a size in standard deviations, 0 (none) to 1000; got {outlier!r}.")
-    stops = sorted({*OUTLIERS, outlier})
-    runs = [codebook_bench_run(weights, codebook, blocksize, stop) for stop in stops]
-    backdrop, left, right = _bench()
-    scene = Scene(
-        backdrop, stops, [_bench_words(run, codebook, blocksize, stop) for run, stop in zip(runs, stops, strict=True)]
-    )
-    drawn = [i for i in (*range(BENCH - 1, 0, -64), *range(0, blocksize, max(1, blocksize // 64))) if i != PLACE]
-    for i in dict.fromkeys(drawn):
-        color = VERMILION if i < blocksize else BLUE
-        scene.dot(left, float(runs[0].weights[i]), [float(run.back[i]) for run in runs], color, size=4)
-    near, far = [run.near for run in runs], [run.far for run in runs]
-    for y, color, errors, count in ((0, VERMILION, near, blocksize), (1, BLUE, far, BENCH - blocksize)):
-        widths = [error or 0.0 for error in errors]
-        scene.bar(right, 0, y - 0.2, widths, 0.4, color)
-        texts = ["there are none" if error is None else f"{error:.0%}, {count:,} weights" for error in errors]
-        scene.text(right, 0, y - 0.34, texts, color, size=11)
-    levels = len(quant.levels(codebook))
-    scene.text(right, 0, 0.34, [f"{run.used} of {levels} levels in use there" for run in runs], VERMILION, size=10)
-    return scene
-
-
-def _bench_words(run: Bench, codebook: str, blocksize: int, outlier: float) -> str:
-    what = f"One weight is made {outlier:g} standard deviations large." if outlier else "There is no outlier."
-    what_else = f"not counting the outlier ({blocksize - 1:,} neighbours)" if outlier else f"{blocksize:,} weights"
-    far = "" if run.far is None else f" In all other blocks: {run.far:.1%}."
-    return (
-        f"{codebook.upper()}, blocks of {blocksize}, {quant.bits_per_parameter(blocksize):.4g} bits per parameter. "
-        f"{what} Relative error of its {'block' if outlier else 'first block'}, {what_else}: {run.near:.1%}, with "
-        f"{run.used} of {len(quant.levels(codebook))} levels in use.{far}"
+    blocks = W.detach().flatten().float().cpu()
+    blocks = blocks[: len(blocks) // 64 * 64].view(-1, 64)
+    if not blocks.any():
+        raise ValueError("there is nothing to put marks on: give a matrix of at least 64 weights, not all of them 0.")
+    absmax = blocks.abs().amax(1, keepdim=True).clamp(min=1e-38)
+    place = ((blocks / absmax + 1) * 200).round().long().flatten()
+    energy = torch.zeros(len(PLACES)).index_add_(0, place, absmax.square().expand_as(blocks).flatten())
+    energy /= (energy * PLACES.square()).sum()
+    return SixteenMarks(
+        energy=[round(one, 6) for one in energy.tolist()],
+        nf4=[round(one, 6) for one in quant.levels("nf4").tolist()],
+        marks=[round(-1 + 2 * k / 15, 6) for k in range(16)],
     )
 
 
-def codebook_bench(matrices: Mapping[str, Tensor]) -> Stage:
-    """Choose weights, codebook and block size; the slider makes one weight an outlier."""
-    controls = [
-        choice("weights", "weights", list(matrices)),
-        choice("codebook", "codebook", quant.CODEBOOKS),
-        choice("blocksize", "block size", BLOCKS),
-        slider("outlier", "outlier"),
-    ]
-
-    def compose(weights: str, codebook: str, blocksize: str, outlier: float) -> Scene:
-        return codebook_bench_scene(matrices[weights], codebook, blocksize, outlier)
-
-    return Stage(compose, "outlier", controls, weights=next(iter(matrices)), codebook="nf4", blocksize="64", outlier=16)
-
-
-def _codebook_bench() -> Stage:
-    import torch
-    from torch import nn
-
-    from ... import models
-
-    base = models.load(precision="fp32")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        matrices = {
-            "q_proj of block 10": base.model.get_submodule("model.layers.10.self_attn.q_proj").weight.detach(),
-            "normal noise": torch.randn(4096),
-            "fresh nn.Linear": nn.Linear(64, 64).weight,
-        }
-    return codebook_bench(matrices)
-
-
-live("codebook_bench", "widget.codebook_bench(", _codebook_bench, controls=4)
+kind("sixteen_marks", HERE / "marks.js", HERE / "marks.css")

@@ -7,7 +7,6 @@ from lora_lessons.lessons.l00_start_here.pictures import block_scene
 from lora_lessons.lessons.l01_low_rank.widget import rank_explorer_scene
 from lora_lessons.lessons.l02_lora_layer.widget import layer_anatomy_scene, start_map_scene
 from lora_lessons.lessons.l05_rank_and_alpha.widget import FAIR, scale_lab_scene
-from lora_lessons.lessons.l06_quantization.widget import codebook_bench_scene
 from lora_lessons.lessons.l08_qlora_7b.bill import fit_scene
 from lora_lessons.lessons.l16_many_adapters.widget import _words, fit_beside
 
@@ -57,10 +56,6 @@ def layer_anatomy_still(d, k, r, lora_alpha):
 
 def scale_lab_still(method, r, lora_alpha, learning_rate, fair=FAIR[0], table=None):
     return scale_lab_scene(method, r, lora_alpha, learning_rate, fair, table).still(r)
-
-
-def codebook_bench_still(weights, codebook, blocksize, outlier):
-    return codebook_bench_scene(weights, codebook, blocksize, outlier).still(outlier)
 
 
 def many_fit_words(*, r, **setting):

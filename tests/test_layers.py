@@ -143,7 +143,7 @@ UP, CIRCLE = "Arrows point down BROKEN", "No circles, on any floor BROKEN"
         ("../lora_tools/exporting/gguf/names.py", "def late():\n    from .. import formats", "Exports.* BROKEN"),
         ("course/records.py", "from .figures import BLUE\nfrom . import stage", "The frame.* BROKEN"),
         (
-            "lessons/l06_quantization/pictures.py",
+            "lessons/l06/pictures.py",
             "from ..l05_rank_and_alpha import widget",
             "Rooms do not know each other.* BROKEN",
         ),
@@ -151,7 +151,7 @@ UP, CIRCLE = "Arrows point down BROKEN", "No circles, on any floor BROKEN"
         ("run/result.py", "from . import runner", CIRCLE),
         (
             "lessons/l05_rank_and_alpha/pictures.py",
-            "from . import widget\nfrom ..l06_quantization import exercises",
+            "from . import widget\nfrom ..l06 import checks",
             CIRCLE,
         ),
         ("training/settings.py", "def late():\n    from .loop import train", CIRCLE),
@@ -159,8 +159,8 @@ UP, CIRCLE = "Arrows point down BROKEN", "No circles, on any floor BROKEN"
 )
 def test_what_is_planted_breaks_its_contract(copy, file, line, said):
     plant(copy, file, line)
-    if "l06_quantization import exercises" in line:  # the other half of that circle
-        plant(copy, "lessons/l06_quantization/exercises.py", "from ..l05_rank_and_alpha import pictures")
+    if "l06 import checks" in line:  # the other half of that circle
+        plant(copy, "lessons/l06/checks.py", "from ..l05_rank_and_alpha import pictures")
     status, words = contracts(copy)
     assert status == 1 and re.search(said, words), words
 

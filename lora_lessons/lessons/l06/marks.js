@@ -55,8 +55,8 @@ function render({ model, el }) {
   // ---- the histogram upwards, and below it where the error comes from: five places to a bar ----
   const bars = svgElement("path", { fill: "#c3c7cb" }), lost = svgElement("path", { fill: "#d55e00" });
   const rivals = svgElement("g", { stroke: "#5f6368", "stroke-width": 1.5, "stroke-dasharray": "3 3" });
-  const words = [["weights", 14], ["where the error comes from", BASE + 92]].map(([text, y]) => svgElement("text", { x: 14, y }, text));
-  const name = svgElement("text", { y: BASE + 92, "text-anchor": "end" }, "dashed: NF4's marks");
+  const words = [["weights", 14], ["where the error comes from", BASE + 100]].map(([text, y]) => svgElement("text", { x: 14, y }, text));
+  const name = svgElement("text", { y: 14, "text-anchor": "end" }, "dashed: NF4's marks");
   const handles = even.map((_, k) => {
     const made = svgElement("g", { class: "mark", role: "slider", tabindex: 0, "aria-label": `mark ${k + 1}`, "aria-valuemin": -1, "aria-valuemax": 1, ...OURS }, svgElement("line", { y1: 24, y2: LOW }), svgElement("circle", { cy: LOW, r: 7 }));
     made.addEventListener("keydown", (event) => {
@@ -79,7 +79,7 @@ function render({ model, el }) {
 
   function draw() {
     const marks = model.get("marks"), yours = relative(marks, places, energy);
-    svg.setAttribute("viewBox", `0 0 ${across} 300`);
+    svg.setAttribute("viewBox", `0 0 ${across} 286`);
     bars.setAttribute("d", outline(energy, BASE, 150 / full, 1));
     lost.setAttribute("d", outline(shares(marks, places, energy), BASE + 2, 0.7 * SPIKES / worst, -1));
     name.setAttribute("x", across - 14);

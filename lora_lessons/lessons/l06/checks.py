@@ -159,6 +159,8 @@ def exercise_06_11(from_bytes: Callable[[Tensor, Tensor, Tensor], Tensor]) -> st
         return "A byte holds two codes; you gave one weight for each byte."
     codes = quant.unpack(packed).long().view(-1, 64)
     right, (high, low) = levels[codes] * absmax, (packed >> 4, packed & 0xF)
+    if got.numel() == len(absmax) * right.numel():
+        return "Every absmax met every weight, because the weights stand in one row: .view(-1, 64) before you multiply."
     if got.numel() != right.numel():
         return f"64 bytes hold 128 weights; you gave {got.numel()}."
     swapped = torch.stack([low, high], 1).view(-1, 64).long()

@@ -289,6 +289,7 @@ def test_other_settings_in_the_same_folder_are_trained_and_the_old_ones_left_out
     assert calls(experiments) == [(1, 0), (1, 0)] and [row["steps"] for row in rows] == [7]
 
 
+@pytest.mark.reliability
 def test_the_real_experiment_trains_measures_and_leaves_no_base_behind(base_fp32, tmp_path):
     row = sweep.run_one(Trial("pissa", 2, 4.0, 4e-3, "all-linear", 1, 1, 0), tmp_path)
     assert row["status"] == "ok", row["error"]

@@ -175,6 +175,7 @@ def test_a_run_whose_worker_always_dies_is_a_failed_run(course, started, tmp_pat
     assert row["status"] == "failed" and "killed each of 1" in row["error"]
 
 
+@pytest.mark.reliability
 def test_a_bad_run_is_stopped_early_and_the_best_is_the_plain_sweeps_best(course, started, tmp_path, capfd):
     trials = swept.grid([4], ["2x"], 1, learning_rates=[1e-2, 3e-2, 0.9], steps=16)
     whole = sweep.run(trials, tmp_path / "plain")
@@ -244,7 +245,7 @@ def listening(processes):
     return {one.laddr.ip.removeprefix("::ffff:") for one in every if one.status == psutil.CONN_LISTEN}
 
 
-@pytest.mark.parametrize("how", ["at SIGTERM", "after an error"])
+@pytest.mark.parametrize("how", ["at SIGTERM", pytest.param("after an error", marks=pytest.mark.reliability)])
 def test_nothing_is_left_of_a_ray_that_the_command_started(course, tmp_path, how):
     (course / "hold-2-0").touch()
     running = command(course, tmp_path / "out", "--r", "1,2,4", "--at-once", "2")

@@ -49,6 +49,7 @@ def planned_or_refused(model, job):
     return ledger
 
 
+@pytest.mark.reliability
 def test_every_model_is_planned_or_refused_in_a_sentence():
     kinds, failed = sorted(set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES) - NOT_TINY), {}
     assert len(kinds) > 150

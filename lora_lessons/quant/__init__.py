@@ -7,6 +7,7 @@ from .nf4 import Quantized as Quantized
 from .nf4 import QuantizedLinear as QuantizedLinear
 from .nf4 import bits_per_parameter as bits_per_parameter
 from .nf4 import dequantize as dequantize
+from .nf4 import double_dequantize as double_dequantize
 from .nf4 import double_quantize as double_quantize
 from .nf4 import dynamic_levels as dynamic_levels
 from .nf4 import eight_bit as eight_bit

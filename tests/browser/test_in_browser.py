@@ -23,7 +23,6 @@ from PIL import Image
 from playwright.sync_api import expect
 from stills import (
     block_still,
-    codebook_bench_still,
     fit_job,
     fit_still,
     fit_words,
@@ -33,7 +32,7 @@ from stills import (
     start_map_still,
 )
 
-from lora_lessons import lowrank, memory, planning, quant
+from lora_lessons import lowrank, memory, planning
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.course.stage import DPI, Scene, Stage
 from lora_lessons.drawing import use_style
@@ -41,7 +40,6 @@ from lora_lessons.lessons import rooms
 from lora_lessons.lessons.l01_low_rank import pictures as pictures_01
 from lora_lessons.lessons.l01_low_rank import widget as explorer
 from lora_lessons.lessons.l02 import widget as anatomy
-from lora_lessons.lessons.l06_quantization import widget as bench
 from lora_lessons.lessons.l08_qlora_7b import bill as fitting
 from lora_lessons.lessons.l16_many_adapters import widget as many
 from lora_lessons.run import stored
@@ -55,7 +53,6 @@ from lora_lessons.course import begin
 from lora_lessons.lessons.l08_qlora_7b import bill as fitting
 from lora_lessons.lessons.l01_low_rank import pictures as pictures_01, widget as explorer
 from lora_lessons.lessons.l02 import widget as anatomy
-from lora_lessons.lessons.l06_quantization import widget as bench
 begin("widgets")
 
 def counted(widget, name):  # a line in composed.txt for every scene that Python composes
@@ -67,16 +64,15 @@ def counted(widget, name):  # a line in composed.txt for every scene that Python
     setattr(widget, name, count)
 
 for widget, name in ((explorer, "rank_explorer_scene"), (anatomy, "layer_anatomy_scene"), (fitting, "fit_scene"),
-                     (bench, "codebook_bench_scene"), (anatomy, "start_map_scene")):
+                     (anatomy, "start_map_scene")):
     counted(widget, name)
 noise = {NOISE}
 matrices = {{"photograph": pictures_01.photograph(), "noise": noise, "layer 0": {{"q": noise.T, "up": noise[:20]}}}}"""
-EXPLORER, ANATOMY, FIT, BENCH, COPY, VIEW, START = range(7)  # the stages of that notebook, by number
+EXPLORER, ANATOMY, FIT, COPY, VIEW, START = range(6)  # the stages of that notebook, by number
 CELLS = (
     "stage = explorer.rank_explorer(matrices)\nstage",
     "anatomy.layer_anatomy()",
     "fitting.fit()",
-    f"bench.codebook_bench({{'noise': {NOISE}, 'even': torch.linspace(-1, 1, 4096)}})",
     "explorer_copy = explorer.rank_explorer(matrices)\nexplorer_copy",
     "stage",
     "anatomy.start_map()",
@@ -446,63 +442,6 @@ def test_what_fits_moves_by_every_control(page, screenshots):
     assert stage.said == ""
 
 
-# ---- codebook bench ----
-
-
-def assert_bench(stage: Any, weights: torch.Tensor, codebook: str, blocksize: int, outlier: float) -> None:
-    """Words, bars and dots are those of these weights, rounded here."""
-    flat = weights.reshape(-1)[:4096] / weights.reshape(-1)[:4096].std()
-    if outlier:
-        flat[bench.PLACE] = outlier
-    back = quant.dequantize(quant.quantize(flat, codebook, blocksize))
-    others = torch.arange(4096) != bench.PLACE
-    errors = [
-        float((flat - back)[where].norm() / flat[where].norm()) if where.any() else 0.0
-        for where in ((torch.arange(4096) < blocksize) & others, torch.arange(4096) >= blocksize)
-    ]
-    assert stage.words.startswith(
-        f"{codebook.upper()}, blocks of {blocksize}, {4 + 32 / blocksize:.4g} bits per parameter. "
-    )
-    assert (f"neighbours): {errors[0]:.1%}" if outlier else f"weights: {errors[0]:.1%}") in stage.words
-    assert (f"In all other blocks: {errors[1]:.1%}." in stage.words) is (blocksize < 4096)
-    scene = bench.codebook_bench_scene(weights, codebook, blocksize, outlier)
-    left, right = scene.backdrop.figure.axes
-    widths = [float(bar["width"]) for bar in stage.marks("rect")]
-    assert all(float(bar["height"]) > 20 for bar in stage.marks("rect"))
-    assert widths == pytest.approx([width_of(scene, right, error) for error in errors], abs=0.1)
-    dots = {(round(float(dot["cx"]), 1), round(float(dot["cy"]), 1)) for dot in stage.marks("circle")}
-    assert len(dots) > 60
-    expected = np.array(
-        [on_page(scene, left, float(x), float(y)) for x, y in zip(flat[others], back[others], strict=True)]
-    )
-    for dot in dots:
-        assert np.abs(expected - dot).max(1).min() < 0.11, "each dot is one of the weights"
-
-
-def test_the_codebook_bench_moves_by_every_control(page, noise, screenshots):
-    stage = page.stage(BENCH)
-    assert_bench(stage, noise, "nf4", 64, 16)
-    assert_like(stage.picture(), codebook_bench_still(noise, "nf4", 64, 16))
-    now = {"weights": noise, "codebook": "nf4", "blocksize": 64, "outlier": 16}
-    assert_moves(
-        stage,
-        assert_bench,
-        now,
-        ("pressed", "outlier", ["Home"], {"outlier": 0}),
-        ("pressed", "outlier", ["ArrowRight"] * 5, {"outlier": 12}),
-        *(("chosen", "codebook", [codebook], {"codebook": codebook}) for codebook in ("fp4", "int4", "nf4")),
-        *(("chosen", "blocksize", [size], {"blocksize": int(size)}) for size in bench.BLOCKS),
-    )
-    stage.root.screenshot(path=screenshots / "codebook_bench_one_block.png")
-    assert_moves(
-        stage,
-        assert_bench,
-        now,
-        ("chosen", "weights", ["even"], {"weights": torch.linspace(-1, 1, 4096)}),
-        ("pressed", "outlier", ["End"], {"outlier": 64}),
-        ("typed", "outlier", ["7.5"], {"outlier": 7.5}),
-        ("pressed", "outlier", ["Home"], {"outlier": 0}),
-    )
 
 
 # ---- for every widget ----
@@ -526,7 +465,6 @@ def test_the_codebook_bench_moves_by_every_control(page, noise, screenshots):
                 "seq": "length (tokens)",
             },
         ),
-        (BENCH, {"weights": "weights", "codebook": "codebook", "blocksize": "block size", "outlier": "outlier"}),
     ],
 )
 def test_the_keyboard_reaches_every_control_and_each_has_a_name(page, number, names):
@@ -738,7 +676,6 @@ def test_the_next_day_widgets_and_what_was_dragged_are_there_without_a_kernel(la
 
 
 def test_on_a_phone_every_control_fits_and_the_widget_is_a_named_group(page, screenshots):
-    for number in (EXPLORER, ANATOMY, FIT, BENCH):
         stage = page.stage(number)
         name = stage.root.get_attribute("aria-label")
         assert stage.root.get_attribute("role") == "group" and name.startswith("Interactive picture. Controls: ")
@@ -832,9 +769,6 @@ AFTER_20 = next(r for r in explorer.slider_ranks(300) if r > 20)
 # What the words say after one step along its axis from where each widget begins.
 NEXT = {
     "block": lambda: block_still(2)[1],
-    "codebook_bench": lambda: (
-        "NF4, blocks of 64, 4.5 bits per parameter. One weight is made 24 standard deviations large. "
-    ),
     "fit": lambda: fit_words(**fitting.FIT | {"seq": fitting.LENGTHS[fitting.LENGTHS.index(1024) + 1]}),
     "rank_explorer": lambda: rank_explorer_still(pictures_01.photograph(), AFTER_20, "photograph")[1],
     "start_map": lambda: anatomy.story(anatomy.descend(0.6, 0.0)),

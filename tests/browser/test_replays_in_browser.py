@@ -1,5 +1,5 @@
-"""What the stored notebooks kept, played in a page that no kernel serves: the door, the chat box, the mixer, and
-the game of six runs."""
+"""What the stored notebooks kept, played in a page that no kernel serves: the door, the chat box, the marks, the mixer,
+and the game of six runs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from playwright.sync_api import expect
 
 from lora_lessons import lessons
 from lora_lessons.course.lesson import lessons as notebooks
+from lora_lessons.lessons.l06.widget import SixteenMarks
 from workshop.site import widgets
 
 THEME = Path(widgets.__file__).with_name("theme")
-WHERE = {"door": 0, "door_scales": 0, "chat_box": 3, "six_runs": 5, "mixer": 9}  # the lesson that keeps each
+WHERE = {"door": 0, "door_scales": 0, "chat_box": 3, "six_runs": 5, "sixteen_marks": 6, "mixer": 9}  # whose lesson keeps it
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,9 @@ def woken(page: Any, name: str) -> Any:
     section = page.locator(f"#{name}")
     section.scroll_into_view_if_needed()
     expect(section.locator(".live-widget")).to_have_attribute("data-life", "live")
-    expect(section.locator(".note")).to_contain_text("Recorded on 20")
+    expect(section.locator(".note")).to_contain_text(
+        "Your browser works" if name == "sixteen_marks" else "Recorded on 20"
+    )
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is wider than the screen"
     return section
 
@@ -169,3 +172,24 @@ def test_the_mixer_answers_what_was_recorded_and_offers_nothing_else(page: Any, 
     second.select_option("none")
     expect(section.get_by_text("no adapter")).to_be_visible()
     assert page.wrong == []
+
+
+def test_sixteen_marks_are_dragged_and_the_page_works_out_pythons_error(page: Any, kept: Any) -> None:
+    section, state = woken(page, "sixteen_marks"), kept["sixteen_marks"][1]["state"]
+    python = SixteenMarks(**state)
+    score, third = section.get_by_role("status"), section.get_by_role("slider", name="mark 3", exact=True)
+    section.get_by_role("button", name="NF4's marks").click()
+    expect(score).to_have_text("Your error: {0}. NF4's: {0}.".format(f"{python.error(state['nf4']):.2%}"))
+    section.get_by_role("button", name="Even marks").click()
+    expect(score).to_contain_text(f"Your error: {python.error(state['marks']):.2%}")
+    third.focus()
+    page.keyboard.press("ArrowRight")
+    expect(third).to_have_attribute("aria-valuenow", "-0.730")
+    moved = [*state["marks"][:2], -0.73, *state["marks"][3:]]
+    expect(score).to_contain_text(f"Your error: {python.error(moved):.2%}")
+    circle = third.locator("circle").bounding_box()
+    page.mouse.move(circle["x"] + 7, circle["y"] + 7)
+    page.mouse.down()
+    page.mouse.move(circle["x"] - 500, circle["y"], steps=3)
+    page.mouse.up()
+    expect(third).to_have_attribute("aria-valuenow", f"{state['marks'][1]:.3f}")  # not beyond its neighbour

@@ -1661,12 +1661,12 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l06_quantization/exercises.py",
+        "lora_lessons/lessons/l06/checks.py",
         (
             "a code that is wrong for one weight in sixteen is accepted",
             "        return _for_other_blocks(to_codes)\n",
             "        return None\n",
-            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[06.6]",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[06.10]",
         ),
     ),
     *_in(
@@ -1751,12 +1751,12 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l06_quantization/widget.py",
+        "lora_lessons/lessons/l06/widget.py",
         (
-            "the bench puts its outlier into the learner's own matrix",
-            ".float().cpu().clone()",
-            ".float().cpu()",
-            "lessons/l06_quantization/test_widget.py::test_the_matrix_is_left_alone",
+            "sixteen marks count a small block's error like a large one's",
+            "absmax.square().expand_as",
+            "absmax.expand_as",
+            "lessons/l06_quantization/test_widget.py::test_the_error_is_that_of_the_rounded_matrix",
         ),
     ),
     *_in(

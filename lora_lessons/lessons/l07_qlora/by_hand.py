@@ -17,7 +17,7 @@ from ... import lora, tasks, training
 from ...course import own_code
 from ...course.exercises import own_layer
 from ...memory import held_bytes, tape
-from ..l06_quantization.by_hand import ByHand, Pieces, back, nf4
+from ..l06.by_hand import ByHand, Pieces, back, nf4
 
 
 class PackedProduct(torch.autograd.Function):

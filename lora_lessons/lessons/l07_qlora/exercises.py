@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ...course import own_code
 from ...course.exercises import Unsolved, exercise
 from ...errors import first_line
-from ..l06_quantization.by_hand import OURS, ByHand, dequantized_by, quantized_by
+from ..l06.by_hand import OURS, ByHand, dequantized_by, quantized_by
 from . import by_hand
 
 
@@ -36,7 +36,7 @@ LARGEST, SMALLEST = 4, 0.01  # how many times 1/√k A's numbers may be, in the 
     difficulty=2,
     minutes=10,
     keeps="PackedProduct",
-    imports="from lora_lessons.lessons.l06_quantization.by_hand import back\n",
+    imports="from lora_lessons.lessons.l06.by_hand import back\n",
 )
 def exercise_07_4(answer: Any) -> str | None:
     if not isinstance(answer, type) or not issubclass(answer, torch.autograd.Function):
@@ -183,7 +183,7 @@ class Seen(NamedTuple):
     keeps="my_qlora",
     imports="""
 from lora_lessons.course.own_code import own
-from lora_lessons.lessons.l06_quantization.by_hand import nf4
+from lora_lessons.lessons.l06.by_hand import nf4
 from lora_lessons.lessons.l07_qlora import by_hand
 
 PackedProduct = own("PackedProduct", "07.4", otherwise=by_hand.PackedProduct)

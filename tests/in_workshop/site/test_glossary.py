@@ -92,7 +92,6 @@ def test_the_longest_spelling_wins_and_tags_of_links_are_left_alone():
 
 # Words that once got the hint of a term that they do not mean there: the page, and the words with the link in brackets.
 MISREAD = [
-    ("06_quantization", "The left side has one [step] less"),
     ("10_ship_it", "rotary [embedding]"),
     ("10_ship_it", "Write the [step] from the picture"),
     ("11_formats", "cannot [rank] them"),

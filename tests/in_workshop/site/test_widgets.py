@@ -358,6 +358,6 @@ def test_a_module_that_a_page_cannot_run_from_a_disk_is_refused(module):
 
 
 def test_a_declared_widget_is_known_by_its_cell():
-    assert widgets.of_cell("torch.manual_seed(seed)\nwidget.codebook_bench({})").name == "codebook_bench"
+    assert widgets.of_cell("torch.manual_seed(seed)\nwidget.beta_lab()").name == "beta_lab"
     assert widgets.of_cell("bills = widget.fit_bill(1)") is None
     assert isinstance(widgets.declared("fit"), Live)

@@ -7,8 +7,8 @@ EXAMPLES = {
     ("G14", "06_quantization"): [
         ({}, CORRECTED),
         ({"bits.double": 4.5}, None),
-        ({"bnb.same": 208}, CORRECTED),
-        ({"bnb.same": 105}, None),
+        ({"bnb.same": 68}, CORRECTED),
+        ({"bnb.same": 35}, None),
         ({"bnb.as_dequantized": False}, None),
         ({"perplexity.nf4": 1.5}, None),
         ({"perplexity.int4": 1.2}, None),

@@ -7,9 +7,9 @@ import torch
 
 from lora_lessons import quant
 from lora_lessons.course import exercises, learner, own_code
-from lora_lessons.lessons.l06_quantization import by_hand
+from lora_lessons.lessons.l06 import by_hand
 
-SOLVED = {name: inspect.getsource(one).replace("TINY", "1e-38") for name, one in by_hand.OURS._asdict().items()}
+SOLVED = {name: inspect.getsource(one) for name, one in by_hand.OURS._asdict().items()}
 
 
 @pytest.fixture(autouse=True)
@@ -38,31 +38,29 @@ def test_it_has_the_bits_of_quant(shape):
     assert torch.equal(by_hand.dequantized_by(by_hand.OURS, q), quant.dequantize(ours))
     if W.numel() % 64 == 0:
         assert q.bits == ours.bits
-    assert torch.equal(by_hand.nf4_levels(by_hand.OUTERMOST), quant.levels("nf4"))
 
 
 def test_the_learners_pieces_are_used_and_said_once(capsys):
     W = weights(64, 96)
     ours = by_hand.nf4(W)
-    assert capsys.readouterr().out.startswith("Your own: nothing yet. The course's: nf4_levels, to_codes, ")
-    for name in ("pack", "double_quantize"):
-        keep(name, SOLVED[name])
-    assert torch.equal(by_hand.back(by_hand.nf4(W)), by_hand.back(ours))
-    said = "Your own: pack, double_quantize. The course's: nf4_levels, to_codes; to use your own, solve 06.5, 06.6.\n"
+    said = "Your own: nothing yet. The course's: to_codes, from_bytes; to use your own, solve 06.10, 06.11.\n"
     assert capsys.readouterr().out == said
-    for name in ("nf4_levels", "to_codes"):
-        keep(name, SOLVED[name])
+    keep("from_bytes", SOLVED["from_bytes"])
+    assert torch.equal(by_hand.back(by_hand.nf4(W)), by_hand.back(ours))
+    said = "Your own: from_bytes. The course's: to_codes; to use your own, solve 06.10.\n"
+    assert capsys.readouterr().out == said
+    keep("to_codes", SOLVED["to_codes"])
     assert torch.equal(by_hand.nf4(W).packed, ours.packed)
-    assert capsys.readouterr().out == "NF4 is put together from your own four pieces.\n"
+    assert capsys.readouterr().out == "NF4 is put together from your own two pieces.\n"
     assert by_hand.pieces().to_codes is not by_hand.to_codes
-    keep("pack", SOLVED["pack"].replace("* 16", "* 8"))
+    keep("to_codes", SOLVED["to_codes"].replace("borders)", "borders) // 2"))
     assert not torch.equal(by_hand.nf4(W).packed, ours.packed), "the newest is used"
 
 
 def test_a_file_that_cannot_be_used_gets_its_sentence_and_the_courses_is_used(capsys):
-    keep("pack", "def pack(codes:\n")
-    assert by_hand.pieces().pack is by_hand.pack
-    assert capsys.readouterr().out.startswith("Your pack.py stopped with SyntaxError")
+    keep("to_codes", "def to_codes(blocks:\n")
+    assert by_hand.pieces().to_codes is by_hand.to_codes
+    assert capsys.readouterr().out.startswith("Your to_codes.py stopped with SyntaxError")
 
 
 def test_distances_are_right_and_learn_where_borders_are_better():
@@ -70,5 +68,5 @@ def test_distances_are_right_and_learn_where_borders_are_better():
         absmax = blocks.abs().amax(1, keepdim=True).clamp(min=1e-38)
         return (blocks[..., None] / absmax[..., None] - levels).abs().argmin(-1)
 
-    state, sentence = exercises.judge("06.6", by_distance)
+    state, sentence = exercises.judge("06.10", by_distance)
     assert state == "solved" and "torch.bucketize" in sentence

@@ -1,11 +1,5 @@
 """Plausible wrong answers to lesson 06's exercises, each with a piece of the sentence that must name it."""
 
-LEVELS = """def nf4_levels(outermost):
-    right = quantiles(0.5, outermost, 9)
-    left = quantiles(0.5, outermost, 8)[1:]
-    levels = torch.cat([-left.flip(0), right])
-    return levels / levels.max()
-"""
 CODES = """def to_codes(blocks, levels):
     absmax = blocks.abs().amax(1, keepdim=True).clamp(min=1e-38)
     borders = (levels[1:] + levels[:-1]) / 2
@@ -13,45 +7,14 @@ CODES = """def to_codes(blocks, levels):
 """
 SCALED = "def to_codes(blocks, levels):\n    x = {}\n    return (x[..., None] - levels).abs().argmin(-1)"
 DIVIDED = SCALED.format("blocks / blocks.abs().amax(1, keepdim=True)")
-PACK = "def pack(codes):\n    return {}"
-DOUBLE = """def double_quantize(absmax):
-    mean = absmax.mean()
-    blocks = in_blocks(absmax - mean, 256)
-    scale = blocks.abs().amax(1, keepdim=True).clamp(min=1e-38)
-    return quant.eight_bit(blocks / scale), scale, mean
+BYTES = """def from_bytes(packed, levels, absmax):
+    codes = torch.stack([packed >> 4, packed & 0xF], dim=1).view(-1, 64)
+    return levels[codes.long()] * absmax
 """
 
 
 WRONG = {
-    "06.5": [
-        (LEVELS.replace(" / levels.max()", ""), "Divide all by the largest"),
-        (LEVELS.replace("left.flip(0)", "left[::-1]"), ".flip(0) does"),
-        (
-            LEVELS.replace("outermost, 9", "outermost, 8").replace("outermost, 8)[1:]", "outermost, 9)[1:]"),
-            "7 on the left",
-        ),
-        (LEVELS.replace("[1:]", ""), "0 is there twice"),
-        (LEVELS.replace("outermost, 8)", "outermost, 9)"), "17 marks"),
-        (LEVELS.replace("outermost, 8)[1:]", "outermost, 9)[2:]"), "the mark next to 0 is missing"),
-        (LEVELS.replace("[1:]", "").replace("outermost, 9", "outermost, 8"), "0 is there twice"),
-        (LEVELS.replace("outermost, 9", "outermost, 8"), "15 marks"),
-        (LEVELS.replace("quantiles(0.5, outermost, 8)[1:]", "right[1:8]"), "even steps of its own"),
-        (LEVELS.replace("outermost, ", "1.0, "), "the bell never ends"),
-        (LEVELS.replace("-left.flip(0)", "-left"), "in another order"),
-        (LEVELS.replace("-left.flip(0)", "left"), "no minus"),
-        (LEVELS.replace("-left.flip(0)", "left.flip(0)"), "no minus"),
-        (LEVELS.replace("-left.flip(0), right", "right, -left.flip(0)"), "in another order"),
-        (LEVELS.replace("outermost, ", "0.9677083, "), "use the argument"),
-        ((
-            "def nf4_levels(outermost):\n    x = quantiles(1 - outermost, outermost, 16)\n    return x / x.max()"
-        ), "have no 0"),
-        ("def nf4_levels(outermost): return torch.linspace(-1, 1, 16)", "Those marks are even"),
-        ("def nf4_levels(outermost): return torch.linspace(-1, 1, 20)", "Four bits name 16"),
-        (LEVELS.replace("levels / levels.max()", "(levels / levels.max()).double()"), "Your marks are in float64"),
-        (LEVELS.replace("levels / levels.max()", "(levels / levels.max()).round(decimals=5)"), "yours is "),
-        (LEVELS.replace("outermost, ", "0.98, "), "should be"),
-    ],
-    "06.6": [
+    "06.10": [
         (SCALED.format("blocks"), "Divide by each block's absmax"),
         (SCALED.format("blocks / blocks.abs().max()"), "one absmax for all blocks"),
         (SCALED.format("blocks / blocks.abs().amax(0)"), "each column's largest"),
@@ -96,62 +59,37 @@ WRONG = {
             ), "((x + 1) / 2 * 15).round()", "(x * 7).round()")
         ),
     ],
-    "06.7": [
-        (PACK.format("codes[1::2] * 16 + codes[::2]"), "halves are swapped"),
-        (PACK.format("codes[:3] * 16 + codes[3:]"), "Neighbours share a byte"),
-        (PACK.format("(codes[:3] << 4) | codes[3:]"), "Neighbours share a byte"),
-        (PACK.format("codes[::2] + codes[1::2]"), "A sum forgets"),
-        (PACK.format("codes[::2] | codes[1::2]"), "was not shifted"),
-        (PACK.format("codes[::2] << 4 + codes[1::2]"), "+ binds before <<"),
-        (PACK.format("codes[::2].long() * 16 + codes[1::2]"), ".to(torch.uint8)"),
-        (PACK.format("(codes[::2] * 16 + codes[1::2])[None]"), "make it one row"),
-        (PACK.format("codes * 16"), "fill three bytes"),
-        (PACK.format("codes[::2] * 8 + codes[1::2]"), "43 is 16 · 2 + 11"),
-        (PACK.format("codes[::2].clamp(min=1) * 16 + codes[1::2]"), "wrong for others"),
-        (PACK.format("[43, 240, 122]"), "Return a tensor"),
-    ],
-    "06.9": [
-        (DOUBLE.replace("absmax - mean", "absmax"), "Subtract the mean first"),
-        (DOUBLE.replace(", keepdim=True", ""), "as a column"),
-        (DOUBLE.replace("in_blocks(absmax - mean, 256)", "in_blocks(absmax, 256) - mean"), (
-            "subtract first, then in_blocks"
-        )),
-        (DOUBLE.replace("mean = absmax.mean()", "mean = in_blocks(absmax, 256).mean()"), "counts the zeros"),
-        (DOUBLE.replace("scale, mean\n", "mean, scale\n"), "in another order"),
-        (DOUBLE.replace((
-            "quant.eight_bit(blocks / scale), scale"
-        ), "scale, quant.eight_bit(blocks / scale)"), "in another order"),
-        (DOUBLE.replace("blocks.abs()", "blocks"), ".abs() before the maximum"),
-        (DOUBLE.replace("256", "64"), "hold 64 scales"),
-        (DOUBLE.replace("in_blocks(absmax - mean, 256)", "(absmax - mean)[None]"), "one scale for all 300"),
-        (DOUBLE.replace("256", "100"), "two blocks of 256"),
-        (DOUBLE.replace((
-            "quant.eight_bit(blocks / scale)"
-        ), "quant.eight_bit(blocks)"), "Divide each block by its scale"),
-        (DOUBLE.replace("quant.eight_bit(blocks / scale)", "(blocks / scale * 127).round()"), "even steps"),
-        (DOUBLE.replace("quant.eight_bit(blocks / scale)", "blocks / scale"), "whole numbers, 0 to 255"),
-        (DOUBLE.replace("blocks / scale)", "-blocks / scale)"), "quant.eight_bit of each block"),
-        (DOUBLE.replace("blocks.abs().amax(1, keepdim=True)", (
-            "2 * blocks.abs().amax(1, keepdim=True)"
-        )), "largest absolute value"),
-        (DOUBLE.replace(".clamp(min=1e-38)", ""), "all scales are equal"),
-        (DOUBLE.replace(", scale, mean", ", scale"), "Return three things"),
-        (DOUBLE.replace(" scale, mean\n", " scale.half(), mean\n"), "in 32 bits"),
-        (DOUBLE.replace("scale, mean", "scale, mean.item()"), "no .item()"),
-        (DOUBLE.replace("scale, mean\n", "scale, absmax.median()\n"), "the mean of all scales"),
-        (DOUBLE.replace("return quant.eight_bit(blocks / scale)", "return ..."), "codes are missing"),
+    "06.11": [
+        (BYTES.replace("codes.long()", "codes"), "for a mask"),
+        (BYTES.replace(" & 0xF", "").replace("packed >> 4", "packed & 0xF0"), "larger than 15"),
+        (BYTES.replace(".view(-1, 64)", ".view(-1)"), ".view(-1, 64) before you multiply"),
+        (BYTES.replace("packed >> 4, packed & 0xF", "packed & 0xF, packed >> 4"), "halves are swapped"),
+        (BYTES.replace("stack", "cat").replace("dim=1", "dim=0"), "Neighbours share a byte"),
+        (BYTES.replace("dim=1", "dim=0"), "Neighbours share a byte"),
+        (BYTES.replace(" * absmax", ""), "Multiply each row"),
+        (BYTES.replace(" * absmax", " / absmax"), "multiply by the absmax"),
+        (BYTES.replace("levels[codes.long()]", "codes"), "Look each one up"),
+        (BYTES.replace("levels[codes.long()] * absmax", "codes"), "Look each one up"),
+        (BYTES.replace("levels[codes.long()]", "(codes.float() - 7) / 7"), "even marks"),
+        (BYTES.replace("* absmax", "* absmax.max()"), "one absmax for all"),
+        (BYTES.replace("* absmax", "* absmax.flip(0)"), "in the order of the blocks"),
+        (BYTES.replace("* absmax", "* absmax + 1"), "should be"),
+        ("def from_bytes(packed, levels, absmax): return levels[(packed >> 4).long()]", "two codes"),
+        ("def from_bytes(packed, levels, absmax): return levels", "128 weights"),
+        (BYTES.replace("return ", "return torch.flatten(").replace("* absmax", "* absmax)"), "a block in each row"),
+        (BYTES.replace("levels[codes", "quant.levels('nf4')[codes"), "use the argument"),
+        ("def from_bytes(packed, levels, absmax): return [0]", "Return a tensor"),
     ],
 }  # fmt: skip
-_ONE_ROW = (
-    "def nf4_levels(o):\n    x = torch.cat([quantiles(1 - o, 0.5, 8)[:-1], quantiles(0.5, o, "
-    "9)])\n    return x / x.max()"
-)
 ALSO_RIGHT = {
-    "06.5": [(_ONE_ROW, "right to six digits"), (LEVELS.replace("levels.max()", "levels[-1]"), "")],
-    "06.6": [
+    "06.10": [
         (DIVIDED.replace("keepdim=True)", "keepdim=True).clamp(min=1e-38)"), "torch.bucketize"),
         (CODES.replace("blocks / absmax", "blocks * (1 / absmax)"), ""),
         (CODES.replace("(levels[1:] + levels[:-1]) / 2", "levels[:-1] + levels.diff() / 2"), ""),
         (CODES.replace(".clamp(min=1e-38)", " + 1e-8").replace("borders)", "borders).to(torch.uint8)"), ""),
+    ],
+    "06.11": [
+        (BYTES.replace("packed >> 4, packed & 0xF", "packed // 16, packed % 16"), ""),
+        (BYTES.replace("codes.long()", "codes.int()"), ""),
     ],
 }

@@ -1,5 +1,4 @@
-"""Pictures of lesson 06, each with its sentences: a corner rounded twice, marks and weights, a block's bytes,
-errors and losses."""
+"""Pictures of lesson 06 and its side trip, each with its sentences: a block's bytes, errors and losses."""
 
 from __future__ import annotations
 
@@ -7,73 +6,12 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from ...drawing import BLUE, GREY, label
 from ...experiments import sweep
-from .by_hand import OUTERMOST
-
-CORNER = (48, 64)
-
-
-def three_patches(W: Tensor, one_ruler: Tensor, in_blocks: Tensor) -> tuple[Figure, str]:
-    """The same corner of W, of W rounded with one ruler, and of W rounded in blocks; one colour scale for all three."""
-    rows, columns = CORNER
-    panels = {"32 bits": W, "4 bits, one ruler": one_ruler, "4 bits, NF4 in blocks": in_blocks}
-    figure = Figure(figsize=(7.2, 2.5))
-    limit = float(W[:rows, :columns].abs().quantile(0.99))
-    for ax, (name, panel) in zip(figure.subplots(1, 3), panels.items(), strict=True):
-        ax.imshow(panel[:rows, :columns], cmap="PuOr", vmin=-limit, vmax=limit, interpolation="nearest")
-        ax.set(xticks=[], yticks=[])
-        ax.set_title(name, fontsize=11)
-    empty = {name: (panel[:rows, :columns] == 0).float().mean() for name, panel in list(panels.items())[1:]}
-    whole = (one_ruler == 0).float().mean()
-    words = (
-        f"A corner of {rows}×{columns} weights, negative ones orange, positive ones purple, 0 white. With one ruler "
-        f"{empty['4 bits, one ruler']:.0%} of them are exactly 0 ({whole:.0%} of the whole matrix); with NF4 in blocks "
-        f"{empty['4 bits, NF4 in blocks']:.0%} are."
-    )
-    return figure, words
-
-
-def bell_and_levels(codebooks: Mapping[str, Tensor], scaled: Tensor) -> tuple[Figure, str]:
-    """The bell that NF4 assumes (its 97% quantile at 1), the weights of real blocks over it,
-    and each codebook's marks below."""
-    figure = Figure(figsize=(7.2, 3.8))
-    ax = figure.subplots()
-    x = torch.linspace(-1, 1, 400)
-    z = torch.special.ndtri(torch.tensor(OUTERMOST)) * x
-    counts, edges = torch.histogram(scaled.flatten().float().cpu(), bins=41, range=(-1.0, 1.0))
-    bell = torch.exp(-z.square() / 2)
-    ax.stairs(counts / counts.mean() * bell.mean(), edges, fill=True, color=GREY, alpha=0.35)  # both have one area
-    ax.plot(x, bell, color=BLUE)
-    label(ax, 0.5, 0.8, "the bell that NF4 assumes", BLUE, xytext=(0, 0))
-    label(ax, 0, 0.4, "weights of the matrix", "black", ha="center", xytext=(0, 0))
-    for n, (name, table) in enumerate(codebooks.items()):
-        color = BLUE if name == "NF4" else GREY
-        ax.plot(table, [-0.14 - 0.2 * n] * len(table), "|", color=color, ms=15, mew=2.5)
-        label(ax, 1, -0.14 - 0.2 * n, name, color, xytext=(12, 0))
-    ax.set(xlim=(-1.05, 1.35), ylim=(-0.2 - 0.2 * len(codebooks), 1.48), yticks=[])
-    ax.set_xlabel("weight, as a part of its block's absmax")
-    ax.set_title("NF4's marks stand where the weights are")
-    ax.grid(visible=False)
-    nf4 = codebooks["NF4"]
-    words = (
-        f"NF4's marks stand close together near 0, {nf4[8]:.3f} apart, and up to {nf4[15] - nf4[14]:.3f} apart "
-        "outside; int4's are evenly spaced, 0.143 apart; FP4 has a few very close to 0 and large gaps outside. Half of "
-        f"the weights lie within {scaled.abs().quantile(0.5):.2f} of 0; of the bell, half lies within "
-        f"{_half_of_the_bell():.2f}."
-    )
-    return figure, words
-
-
-def _half_of_the_bell() -> float:
-    """The distance from 0 that holds half of a bell which ends at its 97% quantile, as a part of that quantile."""
-    inner, last = torch.special.ndtri(torch.tensor([0.5 + (OUTERMOST - 0.5) / 2, OUTERMOST]))
-    return float(inner / last)
 
 
 def one_block(block: Tensor, codes: Tensor, levels: Tensor) -> tuple[Figure, str]:
@@ -123,26 +61,6 @@ def _strip(ax: Any, y: float, values: Tensor, width: int) -> None:
     """A row of cells, each `width` wide, coloured by its value between −1 and 1."""
     edges = [width * n for n in range(len(values) + 1)]
     ax.pcolormesh(edges, [y, y + 0.8], values[None], cmap="PuOr", vmin=-1.2, vmax=1.2, edgecolors="white", lw=0.6)
-
-
-def error_against_loss(errors: Mapping[str, float], rises: Mapping[str, Sequence[float]]) -> tuple[Figure, str]:
-    """A dot a codebook: how far the weights are off, and how far the loss rose,
-    its mean with the 95% interval over passages."""
-    figure = Figure(figsize=(7.2, 3.9))
-    ax = figure.subplots()
-    words = []
-    for name, error in errors.items():
-        one, color = sweep.summary(rises[name]), BLUE if name.startswith("NF4") else GREY
-        ax.plot([error, error], [one.low, one.high], color=color, lw=1.5, alpha=0.6)
-        ax.plot([error], [one.mean], "o", color=color, ms=9)
-        left = {"xytext": (-9, 0), "ha": "right"} if name == "NF4" else {"xytext": (9, 0)}
-        label(ax, error, one.mean, name, "black", **left)
-        words.append(f"{name}: error {error:.4f}, loss {one.mean:.2f} nats higher ({one.low:.2f} to {one.high:.2f}).")
-    low, high = min(errors.values()), max(errors.values())
-    ax.set(xlim=(low - 0.2 * (high - low), high + 0.2 * (high - low)), ylim=(0, None))
-    ax.set(xlabel="relative error of the weights, median matrix", ylabel="rise of the loss, nats a token")
-    ax.set_title("How far the weights are off, and what that costs")
-    return figure, " ".join(words)
 
 
 def weights_against_meaning(ranked: Mapping[str, Mapping[str, Any]]) -> tuple[Figure, str, str]:

@@ -108,7 +108,8 @@ def as_the_courses(model: nn.Module, dtype: torch.dtype) -> None:
         layer: Any = model.get_submodule(name)
         bias, r, lora_alpha = layer._stands_for
         W = back(layer.q).to(dtype)
-        linear = nn.Linear(*W.T.shape, bias=bias is not None, device="meta", dtype=dtype)
+        d, k = W.shape
+        linear = nn.Linear(k, d, bias=bias is not None, device="meta", dtype=dtype)
         linear.weight, linear.bias = nn.Parameter(W), bias
         same = lora.LoRALinear(linear, r, lora_alpha)
         for matrix, theirs in zip((same.lora_A, same.lora_B), learned(layer), strict=True):

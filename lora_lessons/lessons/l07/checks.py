@@ -174,7 +174,8 @@ def _backward(answer: Any, q: ByHand, W: Tensor) -> str | None:
 def _as_given(answer: Any) -> str | None:
     """Whether it works in 16 bits, and for a batch of sequences."""
     q, W = _packed(torch.randn(64, K))
-    short, several, g = torch.randn(ROWS, K).bfloat16().requires_grad_(), _input(2, 5), torch.randn(2, 5, 64)
+    short, g = torch.randn(ROWS, K).bfloat16().requires_grad_(), torch.randn(2, 5, 64)
+    several: Any = _input(2, 5)
 
     def in_16_bits() -> bool:
         h = answer.apply(short, q)
@@ -216,7 +217,8 @@ def _made(answer: Any, linear: nn.Linear, r: int = R, lora_alpha: float = ALPHA)
     W = _packed(linear.weight.detach())[1]
     bias = torch.zeros(()) if linear.bias is None else linear.bias.detach().clone()
     layer = answer(linear, r, lora_alpha)
-    return Made(layer, *learned(layer), W, bias)
+    A, B = learned(layer)
+    return Made(layer, A, B, W, bias)
 
 
 @exercise(

@@ -50,7 +50,8 @@ def sizes_table() -> str:
         "",
         f"“1 run” is one seed: another may say otherwise, so one run within {ALONE} of a limit is not told apart from "
         "it. Behind a share of answers stands Wilson's interval, over the answers of all seeds; behind other numbers "
-        "Student's t over the seeds.",
+        "Student's t over the seeds. Lessons quote runs of their own. The 135M column was measured anew for this "
+        "table, so it can differ from them in the last digits.",
     ]
     for claim, lines in groupby(filter(attrgetter("measured"), sizes.table(record)), key=attrgetter("claim")):
         asked = sizes.CLAIMS[claim]

@@ -48,7 +48,9 @@ def table(name: str) -> DataFrame:
             raise ValueError(f"{file.name} is not as it was recorded: {AGAIN}")
         made = pandas.read_csv(file)
     else:
-        rows = about.get("rows") or [{"run": run} | row for run, row in about["runs"].items()]
+        rows = about.get("rows") or about["runs"]
+        if isinstance(rows, dict):
+            rows = [{"run": run} | row for run, row in rows.items()]
         made = pandas.json_normalize(rows)
     made.attrs = {key: about[key] for key in ("machine", "date", "versions") if key in about}
     return made

@@ -31,6 +31,7 @@ from .prediction import measure as measure
 from .prediction import predict as predict
 from .prediction import predict_texts as predict_texts
 from .prediction import trace as trace
+from .tape import kept_for_backward as kept_for_backward
 from .way import TapedPath as TapedPath
 from .way import taped as taped
 from .way import texts as texts

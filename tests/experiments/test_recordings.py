@@ -80,6 +80,8 @@ def test_a_recorded_table_says_where_it_is_from_and_is_refused_where_it_was_chan
     assert table.query("r == 8").loss.tolist() == [3.1] and table.attrs == {"machine": "m", "date": "d"}
     recordings.write(tmp_path / "runs.json", {"runs": {"a": {"how": {"r": 8}}}})
     assert recordings.table("runs").to_dict("records") == [{"run": "a", "how.r": 8}]
+    recordings.write(tmp_path / "listed.json", {"runs": [{"base": "fp4", "seed": 0}]})
+    assert recordings.table("listed").to_dict("records") == [{"base": "fp4", "seed": 0}]
     (tmp_path / "t.csv").write_text("r,loss\n8,3.0\n", encoding="utf-8")
     with pytest.raises(ValueError, match="t.csv is not as it was recorded: restore it from git"):
         recordings.table("t")

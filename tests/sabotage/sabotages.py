@@ -1838,7 +1838,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l07_qlora/by_hand.py",
+        "lora_lessons/lessons/l07/__init__.py",
         (
             "a QLoRA layer multiplies by a W that PyTorch keeps",
             "PackedProduct.apply(x, self.q)",
@@ -1853,8 +1853,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "a layer by hand is unpacked without its B",
-            '        same.lora_B.copy_(own_code.learned(layer, "lora_B"))\n',
-            "",
+            "zip((same.lora_A, same.lora_B), learned(layer), strict=True)",
+            "zip((same.lora_A,), learned(layer))",
             "lessons/l07_qlora/test_by_hand.py::test_unpacked_once_it_answers_the_same_and_peft_reads_its_adapter",
         ),
     ),

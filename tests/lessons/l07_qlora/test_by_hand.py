@@ -1,4 +1,4 @@
-"""QLoRA by hand: what is kept, the same losses as bitsandbytes and PEFT, and whose layer trains."""
+"""QLoRA by hand: the same losses as bitsandbytes and PEFT, whose layer trains, and the picture of a step."""
 
 import runpy
 from pathlib import Path
@@ -9,12 +9,12 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from tiny_folders import examples, make_folder
 from torch import nn
 
-from lora_lessons import lora, models, tasks, training
+from lora_lessons import lora, memory, models, tasks, training
 from lora_lessons.adapter import save_adapter
 from lora_lessons.course import exercises, learner, own_code
+from lora_lessons.lessons import l07
 from lora_lessons.lessons.l03_train_lora.by_hand import train_by_hand
 from lora_lessons.lessons.l06.by_hand import back, nf4
-from lora_lessons.lessons.l07_qlora import by_hand
 
 ANSWERS = runpy.run_path(str(Path(__file__).with_name("wrong_answers.py")))
 
@@ -24,41 +24,25 @@ def own_files(tmp_path, monkeypatch):
     monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
 
 
-class Careless(torch.autograd.Function):
-    """Keeps the unpacked weight on ctx, where saved-tensor hooks do not look."""
-
-    @staticmethod
-    def forward(ctx, x, q):
-        ctx.W = back(q)
-        return x @ ctx.W.T
-
-    @staticmethod
-    def backward(ctx, grad):
-        return grad @ ctx.W, None
-
-
-def test_a_w_on_ctx_is_seen_and_what_is_held_anyway_does_not_count():
-    x, q, unpacked = torch.randn(4, 64, requires_grad=True), nf4(torch.randn(96, 64)), 4 * 64 * 96
-    hooks = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: hooks.append(t) or t, lambda t: t):
-        Careless.apply(x, q)
-    assert hooks == [] and by_hand.kept(lambda x: Careless.apply(x, q), x, q) == unpacked
-    assert by_hand.kept(lambda x: x @ back(q).T, x, q) == unpacked
-    assert by_hand.kept(lambda x: by_hand.PackedProduct.apply(x, q), x, q) == 0
+def test_what_a_product_keeps_counts_neither_its_packed_w_nor_its_tables():
+    x, q = torch.randn(4, 64, requires_grad=True), nf4(torch.randn(96, 64))
+    kept = [
+        memory.kept_for_backward(lambda both, of=of: of(*both), (x, q))
+        for of in (lambda x, q: x @ back(q).T, l07.PackedProduct.apply)
+    ]
+    assert kept == [4 * 64 * 96, 0]
 
 
 def test_what_the_course_wrote_solves_its_own_exercises():
-    for id, made in (("07.4", by_hand.PackedProduct), ("07.5", by_hand.MyQLoRA)):
+    for id, made in (("07.4", l07.PackedProduct), ("07.5", l07.MyQLoRA)):
         assert exercises.judge(id, made)[0] == "solved"
 
 
 def test_every_tensor_of_a_layer_is_found_wherever_it_lies():
-    layer = by_hand.MyQLoRA(nn.Linear(64, 96), 2, 4)
+    layer = l07.MyQLoRA(nn.Linear(64, 96), 2, 4)
     layer.aside = {"more": [torch.ones(3)], "self": layer.forward}
-    found = [tuple(t.shape) for t in by_hand.tensors_in(layer)]
-    assert {(2, 64), (96, 2), (96,), (3,)} <= set(found) and len(found) == len(set(map(id, by_hand.tensors_in(layer))))
-    del layer.aside
-    assert 0.5 < by_hand.packed_bytes(layer) / (64 * 96) < 0.55, "4 bits and a little a number; no A, B or bias"
+    found = [tuple(t.shape) for t in l07.tensors_in(layer)]
+    assert {(2, 64), (96, 2), (96,), (3,)} <= set(found) and len(found) == len(set(map(id, l07.tensors_in(layer))))
 
 
 @pytest.fixture
@@ -68,7 +52,7 @@ def folder(tmp_path, base_fp32):
     return made
 
 
-class WithLinears(by_hand.MyQLoRA):
+class WithLinears(l07.MyQLoRA):
     """PEFT's own way to hold A and B."""
 
     def __init__(self, linear, r, lora_alpha):
@@ -79,92 +63,85 @@ class WithLinears(by_hand.MyQLoRA):
         nn.init.zeros_(self.lora_B.weight)
 
     def forward(self, x):
-        h = by_hand.PackedProduct.apply(x, self.q) + (0 if self.bias is None else self.bias)
+        h = l07.PackedProduct.apply(x, self.q) + (0 if self.bias is None else self.bias)
         return (h + self.scaling * self.lora_B(self.lora_A(x.float()))).to(x.dtype)
 
 
-@pytest.mark.parametrize("layer", [by_hand.MyQLoRA, WithLinears])
+def attached(folder, layer=l07.MyQLoRA, lora_alpha=4):
+    base = models.load(folder, "fp32", device="cpu")
+    l07.attach(base.model, layer, r=2, lora_alpha=lora_alpha, seed=5)
+    return base.model
+
+
+@pytest.mark.parametrize("layer", [l07.MyQLoRA, WithLinears])
 def test_it_trains_as_bitsandbytes_and_peft_do(layer, folder):
-    ours = models.load(folder, "fp32", device="cpu").model
-    by_hand.attach(ours, layer, r=2, lora_alpha=4)
-    before = [t.clone() for t in ours.state_dict().values()]
+    ours = attached(folder, layer)
+    before = {name: t.clone() for name, t in ours.state_dict().items()}
     theirs = models.load(folder, "nf4", device="cpu", compute_dtype=torch.float32).model
     theirs = get_peft_model(theirs, LoraConfig(r=2, lora_alpha=4, target_modules="all-linear"))
-    by_hand.same_adapter(ours, theirs)
+    with torch.no_grad():
+        for name, p in ours.named_parameters():
+            if "lora_" in name:
+                name = f"base_model.model.{name.removesuffix('.weight')}.default.weight"
+                theirs.get_parameter(name).copy_(p)
     batches = [tasks.collate(examples(), pad_id=0)] * 3
     yours, library = (train_by_hand(model, batches, 1e-2) for model in (ours, theirs))
     assert yours == pytest.approx(library, abs=1e-4) and yours[2] < yours[0]
-    moved = {n for (n, t), old in zip(ours.state_dict().items(), before, strict=True) if not torch.equal(t, old)}
+    moved = {name for name, t in ours.state_dict().items() if not torch.equal(t, before[name])}
     assert moved and all("lora_" in name for name in moved)
 
 
 def test_attached_layers_start_alike_from_a_seed_and_hold_no_linear(folder):
-    one, other = (models.load(folder, "fp32", device="cpu").model for _ in range(2))
-    for model in (one, other):
-        by_hand.attach(model, by_hand.MyQLoRA, r=2, lora_alpha=4, seed=5)
+    one, other = attached(folder), attached(folder)
     with pytest.raises(ValueError, match="load the base anew"):
-        by_hand.attach(one, by_hand.MyQLoRA, r=2, lora_alpha=4)
+        l07.attach(one, l07.MyQLoRA, r=2, lora_alpha=4)
     name = "model.layers.1.mlp.down_proj"
     assert torch.equal(one.get_submodule(name).lora_A, other.get_submodule(name).lora_A)
     assert [n for n, m in one.named_modules() if isinstance(m, nn.Linear)] == ["lm_head"]
     assert {n.rpartition(".")[2] for n, p in one.named_parameters() if p.requires_grad} == {"lora_A", "lora_B"}
 
 
-class OwnNames(by_hand.MyQLoRA):
-    """A layer whose scale no other code knows by name."""
-
-    def __init__(self, linear, r, lora_alpha):
-        super().__init__(linear, r, lora_alpha)
-        self.s = self.__dict__.pop("scaling")
-
-
 def test_a_run_by_ones_own_layer_is_another_run_with_another_alpha_or_other_code(folder):
     names = set()
     for alpha, code in ((4, "one"), (8, "one"), (8, "other")):
         learner.keep_code("my_qlora", code)
-        model = models.load(folder, "fp32", device="cpu").model
-        by_hand.attach(model, OwnNames, r=2, lora_alpha=alpha)
+        model = attached(folder, lora_alpha=alpha)
         names.add(training.fingerprint(model, examples(), training.Settings(steps=1)))
     assert len(names) == 3
 
 
-@pytest.mark.parametrize("layer", [by_hand.MyQLoRA, WithLinears])
+@pytest.mark.parametrize("layer", [l07.MyQLoRA, WithLinears])
 def test_unpacked_once_it_answers_the_same_and_peft_reads_its_adapter(layer, folder, tmp_path):
     assert exercises.judge("07.5", layer)[0] == "solved"
-    base = models.load(folder, "fp32", device="cpu")
-    by_hand.attach(base.model, layer, r=2, lora_alpha=4)
-    batch = tasks.collate(examples(), pad_id=0)
-    train_by_hand(base.model, [batch] * 2, 1e-2)
+    model, batch = attached(folder, layer), tasks.collate(examples(), pad_id=0)
+    train_by_hand(model, [batch] * 2, 1e-2)
     with torch.no_grad():
-        packed = base.model(**batch).logits
-        by_hand.as_the_courses(base.model, torch.float32)
-        assert torch.allclose(base.model(**batch).logits, packed, atol=1e-5)
-    save_adapter(base.model, tmp_path / "adapter", str(folder))
-    lora.detach(base.model)
-    theirs = PeftModel.from_pretrained(base.model, str(tmp_path / "adapter"))
-    with torch.no_grad():
+        packed = model(**batch).logits
+        l07.as_the_courses(model, torch.float32)
+        assert torch.allclose(model(**batch).logits, packed, atol=1e-5)
+        save_adapter(model, tmp_path / "adapter", str(folder))
+        lora.detach(model)
+        theirs = PeftModel.from_pretrained(model, str(tmp_path / "adapter"))
         assert torch.allclose(theirs(**batch).logits, packed, atol=1e-5)
 
 
-def solve(id, source, tmp_path):
+def solve(id, name, source, tmp_path):
     """Solve an exercise as a learner does, the source in a cell of its own."""
-    cell, scope = tmp_path / f"cell_{id}.py", {}
-    cell.write_text(source, encoding="utf-8")
-    names = {"torch": torch, "nn": nn, "nf4": nf4, "back": back, "math": __import__("math")}
-    exec(compile(source, str(cell), "exec"), scope := names)
-    exercises.check(id, scope["PackedProduct" if id == "07.4" else "MyQLoRA"])
+    cell, scope = tmp_path / f"cell_{id}.py", {"torch": torch, "nn": nn, "nf4": nf4, "back": back}
+    cell.write_text(f"import math\n{source}", encoding="utf-8")
+    exec(compile(cell.read_text(encoding="utf-8"), str(cell), "exec"), scope)
+    exercises.check(id, scope[name])
 
 
 def test_what_was_solved_is_kept_alone_and_trains(tmp_path, capsys):
-    assert by_hand.my_qlora() is by_hand.MyQLoRA
+    assert l07.my_qlora() is l07.MyQLoRA
     assert "You have no MyQLoRA of your own yet. The course's layer trains here" in capsys.readouterr().out
-    solve("07.4", ANSWERS["_product"](), tmp_path)
-    solve("07.5", ANSWERS["_layer"](), tmp_path)
+    solve("07.4", "PackedProduct", ANSWERS["_product"](), tmp_path)
+    solve("07.5", "MyQLoRA", ANSWERS["_layer"](), tmp_path)
     assert own_code.read("PackedProduct", "PackedProduct").__name__ == "PackedProduct"
-    mine = by_hand.my_qlora()
-    assert mine is not by_hand.MyQLoRA and "Your own MyQLoRA trains." in capsys.readouterr().out
-    layer = mine(nn.Linear(64, 32), 2, 4)
-    assert layer(torch.ones(1, 64)).shape == (1, 32)
+    mine = l07.my_qlora()
+    assert mine is not l07.MyQLoRA and "Your own MyQLoRA trains." in capsys.readouterr().out
+    assert mine(nn.Linear(64, 32), 2, 4)(torch.ones(1, 64)).shape == (1, 32)
 
 
 def test_a_kept_layer_that_is_wrong_gets_its_sentence_and_the_courses_trains(capsys):
@@ -172,5 +149,19 @@ def test_a_kept_layer_that_is_wrong_gets_its_sentence_and_the_courses_trains(cap
         "\nclass", "\nfrom lora_lessons.lessons.l06.by_hand import *\n\nclass", 1
     )
     learner.keep_code("my_qlora", own_code.IMPORTS + wrong)
-    assert by_hand.my_qlora() is by_hand.MyQLoRA
+    assert l07.my_qlora() is l07.MyQLoRA
     assert "did not divide by r" in capsys.readouterr().out
+
+
+def test_a_step_is_stacked_to_its_totals_and_outlined_without_checkpointing():
+    moments = ("forward", "loss", "last block", "middle blocks", "first block", "optimizer step")
+
+    def ledger(loss):
+        bills = {one: memory.Bill(4e9, activations=1e9, logits=loss * (one == "loss")) for one in moments}
+        return memory.Ledger(bills["loss"], "loss", bills)
+
+    figure, words = l07.one_step(ledger(2e9), ledger(9e9), "a model")
+    (ax,) = figure.axes
+    top = max(bar.get_y() + bar.get_height() for bar in ax.patches[:-1])
+    assert top == pytest.approx(7.0) and "loss 7.0 (14.0), last block 5.0 (5.0)" in words
+    assert "7.0 GB" in [text.get_text() for text in ax.texts]

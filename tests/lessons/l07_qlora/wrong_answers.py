@@ -111,6 +111,10 @@ WRONG = {
         (_layer(holds="self.base_layer = linear; self.q = nf4(linear.weight)"), "still holds W unpacked"),
         (_layer(holds="self.q = nf4(linear.weight); self.W = back(self.q)"), "nothing is saved"),
         (_layer(holds="self.q = nf4(linear.weight); self.gain = nn.Parameter(torch.ones(1))"), "gain trains, too"),
+        (
+            _layer(holds="self.W4 = nf4(linear.weight)", product="PackedProduct.apply(x, self.W4)"),
+            "Call the packed weight self.q",
+        ),
         (_layer(A="nn.Parameter(torch.zeros(r, k))"), "A is zero"),
         (_layer(B="nn.Parameter(torch.randn(d, r))"), "B does not start at zero"),
         (_layer(A="nn.Parameter(torch.randn(r, k))"), "times larger than 1/√k"),

@@ -8,7 +8,7 @@ from lora_lessons.lessons.l01_low_rank.widget import rank_explorer_scene
 from lora_lessons.lessons.l02_lora_layer.widget import layer_anatomy_scene, start_map_scene
 from lora_lessons.lessons.l05_rank_and_alpha.widget import FAIR, scale_lab_scene
 from lora_lessons.lessons.l06_quantization.widget import codebook_bench_scene
-from lora_lessons.lessons.l08_qlora_7b.widget import fit_scene
+from lora_lessons.lessons.l08 import fit_scene
 from lora_lessons.lessons.l16_many_adapters.widget import _words, fit_beside
 
 

@@ -44,7 +44,7 @@ from lora_lessons.lessons.l01_low_rank import widget as explorer
 from lora_lessons.lessons.l02_lora_layer import widget as anatomy
 from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
 from lora_lessons.lessons.l06_quantization import widget as bench
-from lora_lessons.lessons.l08_qlora_7b import widget as fitting
+from lora_lessons.lessons import l08 as fitting
 from lora_lessons.lessons.l16_many_adapters import widget as many
 from lora_lessons.run import stored
 from lora_lessons.run.lab import place
@@ -54,7 +54,7 @@ from .conftest import Lesson
 NOISE = "torch.randn(96, 64, generator=torch.Generator().manual_seed(0))"
 SETUP = f"""import torch
 from lora_lessons.course import begin
-from lora_lessons.lessons.l08_qlora_7b import widget as fitting
+from lora_lessons.lessons import l08 as fitting
 from lora_lessons.lessons.l01_low_rank import pictures as pictures_01, widget as explorer
 from lora_lessons.lessons.l02_lora_layer import widget as anatomy
 from lora_lessons.lessons.l05_rank_and_alpha import widget as scales

@@ -141,7 +141,9 @@ def record() -> None:
         }
         for row in ROWS
     ]
-    recordings.keep(RECORDING, {"what": "Published memory of training jobs, and the plan of the same, GB", "rows": rows})
+    recordings.keep(
+        RECORDING, {"what": "Published memory of training jobs, and the plan of the same, GB", "rows": rows}
+    )
 
 
 def jobs_table() -> str:

@@ -8,8 +8,8 @@ from matplotlib.patches import Rectangle
 from stills import fit_job, fit_still, fit_words, refused, turn
 
 from lora_lessons import memory, planning
-from lora_lessons.lessons.l08_qlora_7b import widget
-from lora_lessons.lessons.l08_qlora_7b.widget import FIT
+from lora_lessons.lessons import l08
+from lora_lessons.lessons.l08 import FIT
 from lora_lessons.run.baselines import read_baseline, values
 
 
@@ -74,7 +74,7 @@ def test_it_says_whether_it_fits_and_how_much_would(changed):
     title = f"fits: {gb:.1f} GB free" if safely else f"does not fit safely: only {gb:.1f} GB free"
     title = title if fits else f"does not fit: {gb:.1f} GB missing"
     assert f"It {title}; of" in words and title in [text.get_text() for text in figure.axes[0].texts]
-    longest = [n for n in widget.LENGTHS if ledger(**setting | {"seq": n}).bill.total <= 5 / 6 * room]
+    longest = [n for n in l08.LENGTHS if ledger(**setting | {"seq": n}).bill.total <= 5 / 6 * room]
     assert (f"the longest text that fits is {longest[-1]:,} tokens" if longest else "not even 32 tokens fit") in words
 
 
@@ -115,12 +115,12 @@ def test_the_smallest_layer_decides_how_large_r_may_be():
 
 @pytest.mark.parametrize("name, value, sentence", IMPOSSIBLE)
 def test_a_refusal_keeps_the_last_picture(name, value, sentence):
-    stage, then = widget.fit(), {name: FIT[name]} | {"method": "lora", "card": "H200", "model": "Mistral-7B"}
+    stage, then = l08.fit(), {name: FIT[name]} | {"method": "lora", "card": "H200", "model": "Mistral-7B"}
     refused(stage, {name: value}, sentence, then, fit_words(**FIT | then))
 
 
 def test_controls_redraw():
-    stage = widget.fit()
+    stage = l08.fit()
     assert [control["name"] for control in stage.controls] == list(FIT) and stage.axis == "seq"
     for control in stage.controls:
         for option in [*control.get("options", ()), *control.get("stops", ())]:
@@ -130,7 +130,7 @@ def test_controls_redraw():
 
 def test_a_change_that_only_moves_bars_draws_no_new_backdrop():
     """The page is sent a picture when the card or the scale changes, and marks alone otherwise."""
-    stage = widget.fit()
+    stage = l08.fit()
     backdrop = stage.backdrop["id"]
     turn(stage, r=64, gradient_checkpointing="off", batch_size=2)
     assert stage.backdrop["id"] == backdrop
@@ -145,11 +145,11 @@ def test_every_row_shows_a_number_however_small_its_part():
     assert len(sizes) >= len(parts) + 1, "a number for each part, and one for all together"
     small = [part for part in parts if 0 < part < 5e7]
     assert small and all(f"{max(1, round(part / 1e6))} MB" in sizes for part in small)
-    said = [widget._size(gb) for gb in (12.34, 0.05, 0.0499, 0.0006, 0.0)]
+    said = [l08._size(gb) for gb in (12.34, 0.05, 0.0499, 0.0006, 0.0)]
     assert said == ["12.3 GB", "0.1 GB", "50 MB", "1 MB", "0 GB"]
     words = fit_words(**FIT | {"r": 1, "seq": 32})
     assert all(f"{max(1, round(part / 1e6))} MB" in words for part in small)
-    assert sum(text.endswith(" so far") for text in texts) == 1 and widget.LATER in words
+    assert sum(text.endswith(" so far") for text in texts) == 1 and l08.LATER in words
     full = fit_still(**FIT | {"method": "full bf16", "card": "H200"})[0].axes[0]
     said = [text.get_text() for text in full.texts]
     assert "0 GB" in said and not any("so far" in text for text in said), "no adapters"

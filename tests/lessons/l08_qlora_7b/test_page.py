@@ -54,7 +54,9 @@ def test_trls_recipe_trains_a_tiny_7b_in_nf4_on_a_processor(tmp_path, monkeypatc
     said = given["task"].train[0]["messages"][-1]["content"]
     if taught is None:
         taught = row["input_ids"][0][row["completion_mask"][0] == 1]
-    assert said in tokenizer.decode(taught) and given["task"].train[0]["messages"][0]["content"] not in tokenizer.decode(taught)
+    assert said in tokenizer.decode(taught) and given["task"].train[0]["messages"][0][
+        "content"
+    ] not in tokenizer.decode(taught)
 
 
 def test_the_recipe_is_the_job_that_the_page_plans():

@@ -1,10 +1,10 @@
 """Lesson 08: Will a real 7B train on my card?
 
 After it, the learner can train a 7B, or say beforehand why not.
-
-Here stands the widget "will it fit": you choose a model, a method and a card, and slide the length of the text.
-`fit_scene` works everything out, and controls stand over it. At the end: what of it lives on the web.
 """
+
+# The widget "will it fit": `fit_scene` works everything out, and controls stand over it. At the end: what of it lives
+# on the web.
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ... import memory, models, planning
-from ...course.figures import BILL_COLORS
-from ...course.on_the_web import live
-from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
-from ...drawing import BLUE, GREEN, GREY, SKY, VERMILION, label
+from .. import memory, models, planning
+from ..course.figures import BILL_COLORS
+from ..course.on_the_web import live
+from ..course.stage import Backdrop, Scene, Stage, choice, slider, whole
+from ..drawing import BLUE, GREEN, GREY, SKY, VERMILION, label
 
 LENGTHS = sorted({round(2 ** (n / 4)) for n in range(4 * 5, 4 * 17 + 1)})  # tokens: 32 … 131,072
 ON = {"on": True, "off": False}
@@ -201,7 +201,7 @@ def fit() -> Stage:
 
 live(
     "fit",
-    "widget.fit()",
+    "l08.fit()",
     fit,
     {
         "card": ["8 GB", "12 GB", "T4", "RTX 4090", "A100 80"],

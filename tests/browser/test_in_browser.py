@@ -38,13 +38,13 @@ from lora_lessons import lowrank, memory, planning, quant
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.course.stage import DPI, Scene, Stage
 from lora_lessons.drawing import use_style
+from lora_lessons.lessons import l08 as fitting
 from lora_lessons.lessons import rooms
 from lora_lessons.lessons.l01_low_rank import pictures as pictures_01
 from lora_lessons.lessons.l01_low_rank import widget as explorer
 from lora_lessons.lessons.l02_lora_layer import widget as anatomy
 from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
 from lora_lessons.lessons.l06_quantization import widget as bench
-from lora_lessons.lessons import l08 as fitting
 from lora_lessons.lessons.l16_many_adapters import widget as many
 from lora_lessons.run import stored
 from lora_lessons.run.lab import place

@@ -19,8 +19,8 @@ from lora_lessons.lessons.l07_qlora import by_hand
 from lora_lessons.paths import measurements
 
 BASE = "qwen2.5-coder-1.5b"
-PARAMETERS, TRAINS = "41a65b5c", "ce65983b"  # ids of cells
-WANTED = ("08trl", "98a8cc03", "2aeed1cc", TRAINS, "c0de080c")  # from the task to the answers
+PARAMETERS, TRAINS = "41a65b5c", "08loop"  # ids of cells
+WANTED = ("08trl", "98a8cc03", "2aeed1cc", "ce65983b", TRAINS, "c0de080c")  # from the task to the answers
 
 
 def record(base: str = BASE, out: Path | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What lesson 08's page says of a card, as far as a processor can run it: TRL's recipe, and the loop on a packed base."""
+"""What lesson 08's page says of a card, as far as a processor can run it: TRL's recipe."""
 
 import re
 

@@ -29,6 +29,7 @@ from lora_lessons.paths import course_root, measurements
 from lora_lessons.run.baselines import read_baseline
 from lora_lessons.run.result import cards
 
+from .record.published_memory import jobs_table
 from .sizes_tables import sizes_table
 from .tools_cases import cases_table, judged_table
 
@@ -67,6 +68,7 @@ def made(text: str) -> str:
         "table of training speed": speed_table,
         "table of reliability": reliability_table,
         "table of sizes": sizes_table,
+        "table of published memory": jobs_table,
         "map of the house": house_map,
         "names that a plan knows": names_known,
         "table of papers": papers_table,

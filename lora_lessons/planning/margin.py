@@ -1,8 +1,8 @@
 """How much of a card a plan leaves free, and why: most jobs that others published took more than their plan.
 
-Lesson 08 has the 26 published figures beside their plans. Nine in ten of them took at most 1.17 times what is planned,
-and the next simple part of a card that covers as much is a sixth: 6/5 = 1.2. All that took more, two rows of litgpt's,
-ran with a bitsandbytes that kept each layer's input (before 0.43.2). A test works the part out again from the rows.
+docs/evidence.md has the 26 published figures beside their plans. Nine in ten of them took at most 1.17 times what is
+planned, and the next simple part of a card that covers as much is a sixth: 6/5 = 1.2. All that took more, two rows of
+litgpt's, ran with a bitsandbytes that kept each layer's input (before 0.43.2). A test works the part out again.
 """
 
 from ..memory.bill import GB

@@ -18,7 +18,7 @@ from lora_lessons.machine import machine
 
 MOVES = 64
 SETUP = """from lora_lessons.course import begin
-from lora_lessons.lessons.l08_qlora_7b import bill as fitting
+from lora_lessons.lessons import l08 as fitting
 from lora_lessons.lessons.l01_low_rank import pictures, widget as explorer
 from lora_lessons.lessons.l02 import widget as anatomy
 begin("latency")

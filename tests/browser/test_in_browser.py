@@ -36,11 +36,11 @@ from lora_lessons import lowrank, memory, planning
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.course.stage import DPI, Scene, Stage
 from lora_lessons.drawing import use_style
+from lora_lessons.lessons import l08 as fitting
 from lora_lessons.lessons import rooms
 from lora_lessons.lessons.l01_low_rank import pictures as pictures_01
 from lora_lessons.lessons.l01_low_rank import widget as explorer
 from lora_lessons.lessons.l02 import widget as anatomy
-from lora_lessons.lessons.l08_qlora_7b import bill as fitting
 from lora_lessons.lessons.l16_many_adapters import widget as many
 from lora_lessons.run import stored
 from lora_lessons.run.lab import place
@@ -50,7 +50,7 @@ from .conftest import Lesson
 NOISE = "torch.randn(96, 64, generator=torch.Generator().manual_seed(0))"
 SETUP = f"""import torch
 from lora_lessons.course import begin
-from lora_lessons.lessons.l08_qlora_7b import bill as fitting
+from lora_lessons.lessons import l08 as fitting
 from lora_lessons.lessons.l01_low_rank import pictures as pictures_01, widget as explorer
 from lora_lessons.lessons.l02 import widget as anatomy
 begin("widgets")

@@ -1,4 +1,4 @@
-"""The plan beside what others measured on their cards (lesson 08 shows the rows): within 15%,
+"""The plan beside what others measured on their cards (docs/evidence.md shows the rows): within 15%,
 or the reason stands here."""
 
 from dataclasses import replace
@@ -7,23 +7,10 @@ import pytest
 
 from lora_lessons import memory, planning
 from lora_lessons.course import published
-from lora_lessons.lessons.l08_qlora_7b.published import (
-    CARD,
-    FITTED,
-    GIB,
-    LITGPT,
-    QWEN,
-    ROWS,
-    TENSORS,
-    TORCHTUNE,
-    UNSLOTH,
-    Jobs,
-    by_kind,
-    covered,
-    taken,
-)
+from lora_lessons.experiments import recorded
 from lora_lessons.memory import GB, Job
 from lora_lessons.planning.margin import PARTS
+from workshop.record.published_memory import GIB, LITGPT, ROWS, TORCHTUNE, UNSLOTH, jobs_table
 
 # How far the plan is off, as it was when this table was made.
 ERRORS = (
@@ -75,29 +62,28 @@ def test_what_the_tables_call_out_of_memory_does_not_fit():
     assert planning.longest("Llama-3.1-8B", job, 8 * GIB) == planning.longest("Llama-3.3-70B", job, 48 * GIB) == 0
 
 
-def test_the_margin_is_the_least_simple_part_of_a_card_that_nine_in_ten_jobs_needed(errors):
+def test_the_recording_is_todays_plans(errors):
+    """A plan that changed is recorded anew: `python -m workshop record published-memory`."""
+    jobs = recorded("published_memory")
+    assert list(jobs.planned / jobs.taken - 1) == pytest.approx(list(errors.values()), abs=2e-4)
+    assert list(jobs.tokens) == [row.job.seq for row in ROWS] and list(jobs.source) == [row.source for row in ROWS]
+
+
+def test_the_margin_is_the_least_simple_part_of_a_card_that_nine_in_ten_jobs_needed():
     """A sixth: of a card that a seventh of stays free, the plan may be 1.167 times as large, and 1.173 was needed."""
-    needed = taken(errors)
-    assert needed == sorted(1 / (1 + error) for error in errors.values())[23] == pytest.approx(1.173, abs=0.002)
-    assert max(parts for parts in range(2, 20) if parts / (parts - 1) >= needed) == PARTS
-    beyond = set(errors) - set(covered(errors))
-    assert {(row.source, row.job.method) for row in beyond} == {(LITGPT, "qlora")} and len(beyond) == 2
+    jobs = recorded("published_memory")
+    times = sorted(jobs.taken / jobs.planned)
+    assert times[23] == pytest.approx(1.173, abs=0.002)
+    assert max(parts for parts in range(2, 20) if parts / (parts - 1) >= times[23]) == PARTS
+    beyond = jobs[jobs.taken / jobs.planned > PARTS / (PARTS - 1)]
+    assert set(beyond.source) == {LITGPT} and list(beyond.method) == ["qlora", "qlora"]
 
 
-def test_the_kinds_are_what_the_figures_count(errors):
-    kinds = by_kind(errors)
-    assert {kind: {row.source for row in rows} for kind, rows in kinds.items()} == {
-        FITTED: {UNSLOTH},
-        CARD: {QWEN},
-        TENSORS: {TORCHTUNE, LITGPT},
-    }
-    jobs = Jobs(errors)
-    *told, end = repr(jobs).splitlines()
-    assert len(set(told)) == len(ROWS), "each job stands there, once"
-    assert "torchtune's README: Llama-3.1-8B, qlora, 2 × 2,048 tokens: 7.9 GB taken, 8.6 planned, +8%" in told
-    assert "not cover: litgpt's tutorials: Llama-2-7B, qlora, 1,304 tokens; litgpt's tutorials: Llama-2-13B" in end
-    page = jobs._repr_mimebundle_()["text/html"]
-    assert page.count("<tr>") == 1 + len(kinds) + len(ROWS) and "<summary>All 26 jobs</summary>" in page
+def test_the_page_of_evidence_shows_every_job_once():
+    _, _, *rows = jobs_table().splitlines()
+    lines = [row for row in rows if row.startswith("|")]
+    assert len(set(lines)) == len(ROWS) and sum("% * |" in line for line in lines) == 2
+    assert "| torchtune's README: Llama-3.1-8B, qlora, 2 × 2,048 tokens | tensors alone | 7.9 | 8.6 | +8% |" in lines
 
 
 def test_the_longest_contexts_of_hugging_face_are_met_within_10_percent():

@@ -1868,57 +1868,6 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l08_qlora_7b/what_fits.py",
-        (
-            "the minutes said beforehand are the recorded base's, whatever the base",
-            'times = packed / run["bill"]["base"]',
-            "times = 1",
-            "lessons/l08_qlora_7b/test_what_fits.py::test_a_download_memory_and_minutes_are_said_beforehand",
-        ),
-        (
-            "layers without an adapter are planned in NF4, which nobody packs by hand",
-            "return bill._replace(base=packed * bill.base + unpacked, quantization=packed * bill.quantization)",
-            "return bill",
-            "lessons/l08_qlora_7b/test_what_fits.py::test_what_is_planned_is_what_will_be_attached",
-        ),
-        (
-            "a T4 is planned in bf16",
-            "dtype=next(name for name, dtype in DTYPES.items() if dtype == fast),",
-            'dtype="bf16" if models.card() else models.best_precision().name,',
-            "lessons/l08_qlora_7b/test_what_fits.py::test_a_card_without_bf16_is_planned_in_fp16",
-        ),
-        (
-            "a hub that does not say a size is said to have nothing to fetch",
-            "    if size is None:\n        return",
-            "    if size is None and False:\n        return",
-            "lessons/l08_qlora_7b/test_what_fits.py::test_of_a_hub_id_the_download_is_said_as_far_as_the_hub_says_it",
-        ),
-        (
-            "a run's story says the default α",
-            "next(lora.lora_layers(chosen.model))[1].lora_alpha",
-            "16",
-            "lessons/l08_qlora_7b/test_what_fits.py::test_a_runs_story_is_what_the_lesson_replays",
-        ),
-        (
-            "a processor that runs out of memory ends in a traceback",
-            "except (MemoryError, RuntimeError) as error:",
-            "except ZeroDivisionError as error:",
-            "lessons/l08_qlora_7b/test_what_fits.py::test_a_processor_without_memory_is_answered_alike_and_goes_on_from_its_checkpoint",
-        ),
-        (
-            "any error of a step is called a lack of memory",
-            "if not memory_ran_out(error):",
-            "if False:",
-            "lessons/l08_qlora_7b/test_what_fits.py::test_another_error_is_no_lack_of_memory",
-        ),
-        (
-            "what a forward pass freed is still held at the loss",
-            "register_forward_pre_hook(lambda *_: machine.let_go())",
-            "register_forward_pre_hook(lambda *_: None)",
-            "lessons/l08_qlora_7b/test_what_fits.py::test_before_each_loss_what_was_freed_is_let_go",
-        ),
-    ),
-    *_in(
         "lora_lessons/machine.py",
         (
             "oneDNN keeps a thousand kernels, a length of a text after the other",

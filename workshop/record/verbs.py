@@ -26,6 +26,7 @@ PLAIN = {
     "quantize": "Our NF4 beside bitsandbytes': printed, and not kept.",
     "encoder": "Rounding and QLoRA on a base that was never rounded before.",
     "seven-b": "A 7B in 4 bits, trained on a processor.",
+    "published-memory": "What others measured on their cards, beside the plan of the same jobs.",
     "by-hand": "Lesson 08 on a real 1.5B; under 20 minutes.",
     "gptq-agreement": "Our GPTQ beside llmcompressor's.",
     "rounding": "Perplexity under plain rounding, GPTQ and AWQ, over seeds.",

@@ -1,13 +1,15 @@
 """Will it fit: the plan's bill in the picture at every length, GiB for cards,
 impossible settings refused with a sentence."""
 
+import re
+
 import pytest
 from matplotlib.patches import Rectangle
 from stills import fit_job, fit_still, fit_words, refused, turn
 
-from lora_lessons import lora, memory, models, planning
-from lora_lessons.lessons.l08_qlora_7b import bill
-from lora_lessons.lessons.l08_qlora_7b.bill import FIT
+from lora_lessons import memory, planning
+from lora_lessons.lessons import l08
+from lora_lessons.lessons.l08 import FIT
 from lora_lessons.run.baselines import read_baseline, values
 
 
@@ -23,18 +25,6 @@ def bars(figure):
 def ledger(**changed):
     setting = FIT | changed
     return memory.predict(setting["model"], fit_job(**setting))
-
-
-def test_the_fixed_part_is_the_ledgers_for_the_attached_shape():
-    model = models.shape("Qwen2.5-7B")
-    parameters = sum(p.numel() for p in model.parameters())
-    lora.attach(model, r=16)
-    trainable = lora.trainable_parameters(model)
-    outside = parameters - sum(layer.base_layer.weight.numel() for _, layer in lora.lora_layers(model))
-    for method in ("lora", "qlora"):
-        by_hand = memory.state(parameters, method, trainable, outside)
-        assert bill.fit_bill("Qwen2.5-7B", method, 16) == by_hand
-    assert bill.fit_bill("Qwen2.5-7B", "full fp32").total == 16 * parameters
 
 
 @pytest.mark.parametrize("method", memory.METHODS)
@@ -84,7 +74,7 @@ def test_it_says_whether_it_fits_and_how_much_would(changed):
     title = f"fits: {gb:.1f} GB free" if safely else f"does not fit safely: only {gb:.1f} GB free"
     title = title if fits else f"does not fit: {gb:.1f} GB missing"
     assert f"It {title}; of" in words and title in [text.get_text() for text in figure.axes[0].texts]
-    longest = [n for n in bill.LENGTHS if ledger(**setting | {"seq": n}).bill.total <= 5 / 6 * room]
+    longest = [n for n in l08.LENGTHS if ledger(**setting | {"seq": n}).bill.total <= 5 / 6 * room]
     assert (f"the longest text that fits is {longest[-1]:,} tokens" if longest else "not even 32 tokens fit") in words
 
 
@@ -125,12 +115,12 @@ def test_the_smallest_layer_decides_how_large_r_may_be():
 
 @pytest.mark.parametrize("name, value, sentence", IMPOSSIBLE)
 def test_a_refusal_keeps_the_last_picture(name, value, sentence):
-    stage, then = bill.fit(), {name: FIT[name]} | {"method": "lora", "card": "H200", "model": "Mistral-7B"}
+    stage, then = l08.fit(), {name: FIT[name]} | {"method": "lora", "card": "H200", "model": "Mistral-7B"}
     refused(stage, {name: value}, sentence, then, fit_words(**FIT | then))
 
 
 def test_controls_redraw():
-    stage = bill.fit()
+    stage = l08.fit()
     assert [control["name"] for control in stage.controls] == list(FIT) and stage.axis == "seq"
     for control in stage.controls:
         for option in [*control.get("options", ()), *control.get("stops", ())]:
@@ -140,7 +130,7 @@ def test_controls_redraw():
 
 def test_a_change_that_only_moves_bars_draws_no_new_backdrop():
     """The page is sent a picture when the card or the scale changes, and marks alone otherwise."""
-    stage = bill.fit()
+    stage = l08.fit()
     backdrop = stage.backdrop["id"]
     turn(stage, r=64, gradient_checkpointing="off", batch_size=2)
     assert stage.backdrop["id"] == backdrop
@@ -150,14 +140,27 @@ def test_a_change_that_only_moves_bars_draws_no_new_backdrop():
 
 def test_every_row_shows_a_number_however_small_its_part():
     texts = [text.get_text() for text in fit_still(**FIT | {"r": 1, "seq": 32})[0].axes[0].texts]
-    sizes = [text for text in texts if text.endswith((" GB", " MB"))]
+    sizes = [text.removesuffix(" so far") for text in texts if re.search(" [GM]B( so far)?$", text)]
     parts = ledger(r=1, seq=32).bill.parts.values()
     assert len(sizes) >= len(parts) + 1, "a number for each part, and one for all together"
     small = [part for part in parts if 0 < part < 5e7]
     assert small and all(f"{max(1, round(part / 1e6))} MB" in sizes for part in small)
-    said = [bill._size(gb) for gb in (12.34, 0.05, 0.0499, 0.0006, 0.0)]
+    said = [l08._size(gb) for gb in (12.34, 0.05, 0.0499, 0.0006, 0.0)]
     assert said == ["12.3 GB", "0.1 GB", "50 MB", "1 MB", "0 GB"]
     words = fit_words(**FIT | {"r": 1, "seq": 32})
     assert all(f"{max(1, round(part / 1e6))} MB" in words for part in small)
     full = fit_still(**FIT | {"method": "full bf16", "card": "H200"})[0].axes[0]
-    assert "0 GB" in [text.get_text() for text in full.texts], "no adapters"
+    said = [text.get_text() for text in full.texts]
+    assert "0 GB" in said and not any("so far" in text for text in said), "no adapters"
+
+
+def test_gradients_that_are_still_to_come_are_said_to_come():
+    """At a step's fullest moment next to no gradient may exist, though each trained number gets one."""
+    figure, words = fit_still(**FIT)
+    assert ledger().moment == "last block" and l08.LATER in words
+    assert [text for text in (t.get_text() for t in figure.axes[0].texts) if text.endswith(" so far")] == [
+        "1 MB so far"
+    ]
+    figure, words = fit_still(**FIT | {"r": 1, "seq": 32})
+    bill = ledger(r=1, seq=32).bill
+    assert bill.gradients >= bill.adapters / 2 and l08.LATER not in words

@@ -1,21 +1,21 @@
-"""What others measured on their cards, beside the plan of the same job, and the table of both.
+"""`python -m workshop record published-memory`: what others measured on their cards, beside the plan of the same job.
 
-Each row is a published figure with its source; the settings are those that the source names, and the loss is taken as
-the libraries of that day took it. No constant of the ledger was fitted to them; the margin that a plan leaves free was.
+It writes data/measurements/published_memory.json, which lesson 08 reads and docs/evidence.md shows. Each row is a
+published figure with its source; the settings are those that the source names, and the loss is taken as the libraries
+of that day took it. No constant of the ledger was fitted to them; the margin that a plan leaves free was.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ... import memory
-from ...course import published, record
-from ...memory import GB, Job
-from ...memory.bill import GIB
-from ...outside import in_html
-from ...planning.margin import QUANTILE, margin
+from lora_lessons import memory
+from lora_lessons.experiments import recordings
+from lora_lessons.memory import GB, Job
+from lora_lessons.memory.bill import GIB
+from lora_lessons.planning import margin
+
+RECORDING = "published_memory"
 
 QV = ("q_proj", "v_proj")
 UNSLOTH, QWEN, LITGPT, TORCHTUNE = "Unsloth's benchmarks", "Qwen's README", "litgpt's tutorials", "torchtune's README"
@@ -126,72 +126,33 @@ ROWS = (
 )
 
 
-def full_bf16() -> float:
-    """LLaMA-Factory's estimate of a 7B's full fine-tuning in bf16, in GB."""
-    return published.figure("full_fine_tuning.bf16_gb")
+def record() -> None:
+    """Plan every job anew, and keep what it took and what is planned, in GB."""
+    rows = [
+        {
+            "source": row.source,
+            "counted": row.kind,
+            "model": row.model,
+            "method": row.job.method,
+            "batch": row.job.batch_size,
+            "tokens": row.job.seq,
+            "taken": round(row.size / GB, 4),
+            "planned": round(row.planned() / GB, 4),
+        }
+        for row in ROWS
+    ]
+    recordings.keep(
+        RECORDING, {"what": "Published memory of training jobs, and the plan of the same, GB", "rows": rows}
+    )
 
 
-def taken(errors: Mapping[Published, float]) -> float:
-    """How many times its plan a job took at most, of those that the margin is learned from (`planning.margin`):
-    1.17."""
-    times = sorted(1 / (1 + error) for error in errors.values())
-    return times[math.ceil(QUANTILE * len(times)) - 1]
-
-
-def covered(errors: Mapping[Published, float]) -> list[Published]:
-    """The jobs that took no more than their plan and its margin."""
-    return [row for row, error in errors.items() if error + margin(1 + error) >= 0]
-
-
-def record_errors(errors: Mapping[Published, float]) -> None:
-    """How far the plan is off at worst on each side, how many jobs took more, and how many the margin covers."""
-    record("published.figures", len(errors), "published figures")
-    record("published.low", -min(errors.values()), "less planned than was taken, the worst")
-    record("published.high", max(errors.values()), "more planned than was taken, the worst")
-    record("published.took_more", sum(e < 0 for e in errors.values()), "jobs took more than planned")
-    record("published.taken", taken(errors), "times what was planned, at most, nine in ten jobs")
-    record("published.covered", len(covered(errors)), "jobs took no more than planned and the margin")
-
-
-def by_kind(errors: Mapping[Published, float]) -> dict[str, list[Published]]:
-    """The rows of each kind, in their order."""
-    kinds = dict.fromkeys(row.kind for row in errors)
-    return {kind: [row for row in errors if row.kind == kind] for kind in kinds}
-
-
-class Jobs:
-    """The rows as a folded table, by what a figure counts, and the jobs that the margin does not cover."""
-
-    def __init__(self, errors: Mapping[Published, float]) -> None:
-        self.errors = errors
-        inside = covered(errors)
-        self.beyond = "; ".join(job_in_words(row) for row in errors if row not in inside) or "none"
-
-    def __repr__(self) -> str:
-        told = [
-            f"{job}: {taken} GB taken, {planned} planned, {off}" for job, taken, planned, off in self._rows() if off
-        ]
-        return "\n".join([*told, self._end()])
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        heads = "".join(f"<th>{head}</th>" for head in ("job", "taken, GB", "planned, GB", "the plan is off by"))
-        rows = "".join(f"<tr>{''.join(f'<td>{in_html(cell)}</td>' for cell in row)}</tr>" for row in self._rows())
-        table = f"<table><tr>{heads}</tr>{rows}</table><p>{in_html(self._end())}</p>"
-        told = f"<details><summary>All {len(self.errors)} jobs</summary>{table}</details>"
-        return {"text/plain": repr(self), "text/html": told}
-
-    def _rows(self) -> Iterator[tuple[str, str, str, str]]:
-        for kind, rows in by_kind(self.errors).items():
-            yield f"What is counted: {kind}", "", "", ""
-            for row in rows:
-                taken, error = row.size / GB, self.errors[row]
-                yield job_in_words(row), f"{taken:.1f}", f"{taken * (1 + error):.1f}", f"{error:+z.0%}"
-
-    def _end(self) -> str:
-        return f"A sixth of the card does not cover: {self.beyond}."
-
-
-def job_in_words(row: Published) -> str:
-    """Who measured what: "Qwen's README: Qwen-7B, lora, 256 tokens"."""
-    rows = f"{row.job.batch_size} × " if row.job.batch_size > 1 else ""
-    return f"{row.source}: {row.model}, {row.job.method}, {rows}{row.job.seq:,} tokens"
+def jobs_table() -> str:
+    """The jobs as docs/evidence.md shows them, each figure beside its plan; * marks what the margin does not cover."""
+    lines = ["| job | counted | taken, GB | planned, GB | the plan is off by |", "|---|---|---|---|---|"]
+    for row in recordings.recorded(RECORDING)["rows"]:
+        taken, planned = row["taken"], row["planned"]
+        many = f"{row['batch']} × " * (row["batch"] > 1)
+        job = f"{row['source']}: {row['model']}, {row['method']}, {many}{row['tokens']:,} tokens"
+        star = " *" * (taken > planned + margin(planned))
+        lines.append(f"| {job} | {row['counted']} | {taken:.1f} | {planned:.1f} | {planned / taken - 1:+z.0%}{star} |")
+    return "\n".join([*lines, "", "\\* beyond the sixth of a card that stays free."])

@@ -1,145 +1,28 @@
-"""The bill of a training step beside what cards hold: of several methods in a picture, of one in a widget.
+"""Lesson 08: Will a real 7B train on my card?
 
-In the widget you choose a model, a method and a card, and slide the length of the text: `fit_scene` works everything
-out, and controls stand over it. At the end: what of it lives on the web.
+After it, the learner can train a 7B, or say beforehand why not.
 """
+
+# The widget "will it fit": `fit_scene` works everything out, and controls stand over it. At the end: what of it lives
+# on the web.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-from ... import lora, lowrank, memory, models, planning
-from ...course.figures import BILL_COLORS
-from ...course.on_the_web import live
-from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
-from ...drawing import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, label
-
-FULL_PASSES = "Full fine-tuning of a 7B is too large for nearly every card; LoRA and QLoRA leave the weights alone."
-THREE_CAUSES = (
-    "Trainer's recipe needs more than TRL's and this course's at the weights, at the loss, "
-    "and in what each block remembers."
-)
-CARDS = ("RTX 3060", "T4", "RTX 3090", "RTX 4090", "RTX 5090", "A100 80", "H100")
-
-
-def which_card(
-    bills: Mapping[str, memory.Bill],
-    cards: Sequence[str | float] = CARDS,
-    hidden: str = "",
-    published: Mapping[str, float] | None = None,
-) -> Figure:
-    """One stacked bar per method before a dashed line per card; the totals stand in a column of their own.
-
-    The row named `hidden` shows a question mark instead of its bar. `published` puts a diamond at a figure, in GB, that
-    was published for that row.
-    """
-    sizes = [planning.card_bytes(card) / memory.GB for card in cards]
-    shown = [bill.total / memory.GB for name, bill in bills.items() if name != hidden]
-    width = 1.03 * max(shown + sizes)
-    figure = Figure(figsize=(8.4, 1.8 + 0.55 * len(bills)), layout="constrained")
-    ax = figure.subplots()
-    ax.set(xlim=(0, width), ylim=(len(bills) - 0.45, -0.55))
-    _card_lines(ax, cards, sizes, width)
-    unnamed: dict[str, str] = {}
-    for y, (name, bill) in enumerate(bills.items()):
-        if name == hidden:
-            ax.text(0.01 * width, y, "?", va="center", size=18, weight="bold")
-        else:
-            unnamed |= _bar(ax, y, bill, width)
-        total = "? GB" if name == hidden else f"{bill.total / memory.GB:.1f} GB"
-        ax.text(1.02, y, total, va="center", weight="bold", transform=ax.get_yaxis_transform())
-        if x := (published or {}).get(name):
-            ax.plot([x], [y + 0.31], "D", ms=8, color="white", markeredgecolor="black", markeredgewidth=1.4, zorder=4)
-    about = "; ◇ what others published" if published else ""
-    ax.set_yticks(range(len(bills)), list(bills))
-    colors = [Patch(color=color, label=name) for name, color in unnamed.items()]
-    figure.legend(handles=colors, loc="outside lower center", ncols=len(colors), frameon=False, fontsize=10)
-    ax.set_xlabel(f"GB at the peak of a step (dashed: what a card holds{about})")
-    ax.grid(visible=False)
-    return figure
-
-
-def _bar(ax: Any, y: float, bill: memory.Bill, width: float) -> dict[str, str]:
-    """The parts of a bill side by side; those with room for it are named, and the colours of the others returned."""
-    left, unnamed = 0.0, {}
-    for name, part in bill.parts.items():
-        size, color = part / memory.GB, BILL_COLORS[name]
-        if size:
-            ax.barh(y, size, left=left, color=color, edgecolor="white", lw=0.4, height=0.62, zorder=2)
-        if size > 0.0118 * len(name) * width:
-            ink = "black" if color == ORANGE else "white"
-            ax.text(left + size / 2, y, name, ha="center", va="center", color=ink, size=9, weight="bold", zorder=3)
-        elif size > 0.004 * width:
-            unnamed[name] = color
-        left += size
-    return unnamed
-
-
-def _card_lines(ax: Any, cards: Sequence[str | float], sizes: Sequence[float], width: float) -> None:
-    """A line behind the bars for each size of card, its name above, a step higher where it would touch the last."""
-    by_size: dict[float, list[str]] = {}
-    for card, size in zip(cards, sizes, strict=True):
-        by_size.setdefault(size, []).append(f"{card:g} GB" if isinstance(card, float) else card)
-    ends = [-width] * len(by_size)  # where the last name on each step ends
-    for size, names in sorted(by_size.items()):
-        text = ", ".join(names)
-        half = 0.0072 * len(text) * width
-        step = next(n for n, end in enumerate(ends) if size - half > end)
-        ends[step] = size + half
-        ax.axvline(size, color="black", lw=1.2, ls="--", zorder=0.5)
-        style: dict[str, Any] = {"ha": "center", "va": "bottom", "color": "black", "size": 9, "weight": "bold"}
-        ax.annotate(
-            text, (size, 1), (0, 4 + 15 * step), textcoords="offset points", xycoords=("data", "axes fraction"), **style
-        )
-
-
-def totals(bills: Mapping[str, memory.Bill], hidden: str = "") -> str:
-    """Each bar's total, for a text of 1,024 tokens; the hidden one is a question."""
-    listed = "; ".join(
-        f"{name} {'?' if name == hidden else f'{bill.total / memory.GB:.1f} GB'}" for name, bill in bills.items()
-    )
-    return f"What one training step of Qwen2.5-7B is planned to need (1,024 tokens, checkpointing): {listed}."
-
-
-def parts(bills: Mapping[str, memory.Bill]) -> str:
-    """Each bar's parts of at least 0.1 GB."""
-    listed = (
-        f"{name}: "
-        + ", ".join(f"{part} {size / memory.GB:.1f}" for part, size in bill.parts.items() if size > 0.05 * memory.GB)
-        for name, bill in bills.items()
-    )
-    return f"{totals(bills)} In GB, {'; '.join(listed)}."
-
+from .. import memory, models, planning
+from ..course.figures import BILL_COLORS
+from ..course.on_the_web import live
+from ..course.stage import Backdrop, Scene, Stage, choice, slider, whole
+from ..drawing import BLUE, GREEN, GREY, SKY, VERMILION, label
 
 LENGTHS = sorted({round(2 ** (n / 4)) for n in range(4 * 5, 4 * 17 + 1)})  # tokens: 32 … 131,072
 ON = {"on": True, "off": False}
-
-
-def fit_bill(model: str, method: str, r: int = 8) -> memory.Bill:
-    """The fixed part of training a 7B shape by one of memory.METHODS, LoRA of rank r on all linear layers.
-
-    Raises ValueError with what to change when the model, the method or r cannot be.
-    """
-    parameters, linears = _counts(model)
-    for d, k in linears:
-        lora.check_settings(r, 1, d, k)
-    trainable = sum(lowrank.stored_numbers(d, k, r) for d, k in linears)
-    return memory.state(parameters, method, trainable, parameters - sum(d * k for d, k in linears))
-
-
-@cache
-def _counts(model: str) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """A shape's number of parameters, and the (d, k) of every linear layer that LoRA and NF4 reach."""
-    net = models.shape(model)
-    weights = (net.get_parameter(f"{name}.weight") for name in lora.resolve_targets(net, "all-linear"))
-    linears = tuple((weight.shape[0], weight.shape[1]) for weight in weights)
-    return sum(p.numel() for p in net.parameters()), linears
 
 
 @cache
@@ -184,11 +67,12 @@ def _fit_words(card: str, about: str, ledger: memory.Ledger, longest: int, made_
     room, total = planning.card_bytes(card), ledger.bill.total
     named = {name.replace(", ", " and "): part for name, part in ledger.bill.parts.items() if part}
     parts = ", ".join(f"{name} {_size(part / memory.GB)}" for name, part in named.items())
+    later = f" {LATER}" if _more_gradients(ledger.bill) else ""
     length = f"the longest text that fits is {longest:,} tokens" if longest else "not even 32 tokens fit"
     more = f" (the model was made for {made_for:,})" if longest > made_for else ""
     return (
         f"{about}: {total / memory.GB:.1f} GB at the peak of a step, which is {planning.SAID[ledger.moment]}. "
-        f"That is {parts}. "
+        f"That is {parts}.{later} "
         f"{card} holds {room / memory.GB:.1f} GB, and a sixth should stay free. It "
         f"{_fits(room / memory.GB, total / memory.GB)}; of the lengths on the slider, {length}{more}."
     )
@@ -247,13 +131,24 @@ def fit_scene(
         widths = [b - a for a, b in zip(starts, stops_at, strict=True)]
         scene.bar(ax, starts, row - 0.36, widths, 0.72, color)
         scene.bar(ax, starts, len(BILL_COLORS) - 0.36, widths, 0.72, color)
-        _bar_end(scene, ax, width, row, ends, [_size(size) for size in sizes])
+        soon = [name == "gradients" and _more_gradients(ledger.bill) for ledger in ledgers]
+        said = [_size(size) + " so far" * more for size, more in zip(sizes, soon, strict=True)]
+        _bar_end(scene, ax, width, row, ends, said)
         left = ends
     _bar_end(scene, ax, width, len(BILL_COLORS), left, [f"{total:.1f} GB" for total in totals])
     verdicts = [_fits(room, total) for total in totals]
     colors = [GREEN if planning.is_enough(room, total) else VERMILION for total in totals]
     scene.text(ax, 0, -1.0, verdicts, colors, size=12)
     return scene
+
+
+# why a bill may have 0.2 GB of adapters and next to no gradients, though each trained number gets one
+LATER = "Most gradients do not exist yet at this moment: they come one block at a time, on the way back."
+
+
+def _more_gradients(bill: memory.Bill) -> bool:
+    """Whether the fullest moment comes before most adapters have their gradients."""
+    return bill.gradients < bill.adapters / 2
 
 
 def _size(gb: float) -> str:
@@ -306,7 +201,7 @@ def fit() -> Stage:
 
 live(
     "fit",
-    "bill.fit()",
+    "l08.fit()",
     fit,
     {
         "card": ["8 GB", "12 GB", "T4", "RTX 4090", "A100 80"],

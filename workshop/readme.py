@@ -17,14 +17,14 @@ from typing import Any
 import nbformat
 
 from lora_lessons import errors, models
-from lora_lessons.course.claims import CLAIMS, card
+from lora_lessons.course.claims import card
 from lora_lessons.course.lesson import lessons, question, side_trips
 from lora_lessons.course.records import records_of
 from lora_lessons.course.syllabus import SYLLABUS, learning_minutes, ways
 from lora_lessons.experiments import papers
 from lora_lessons.fast.path import FAMILIES
 from lora_lessons.files import write_text
-from lora_lessons.lessons import rooms
+from lora_lessons.lessons import all_claims
 from lora_lessons.paths import course_root, measurements
 from lora_lessons.run.baselines import read_baseline
 from lora_lessons.run.result import cards
@@ -91,8 +91,7 @@ def cards_of(path: Path) -> Callable[[str], str]:
     other sizes of base may be asked without a run of it."""
     notebook = nbformat.read(path, as_version=4)
     values = {name: one.value for name, one in records_of(notebook).items()}
-    rooms()  # their verdicts register themselves
-    judged = {one.id: one for one in CLAIMS if one.lesson == path.stem}
+    judged = {one.id: one for one in all_claims() if one.lesson == path.stem}
     shown = [one for one in cards(notebook) if one.id in judged]
     anew = [(_in_json(one.html()), _in_json(card(judged[one.id], values).html())) for one in shown]
     return lambda text: reduce(lambda so_far, change: so_far.replace(*change), anew, text)
@@ -106,13 +105,12 @@ def lessons_table() -> str:
     """One row per lesson: number, question, a learner's minutes and the recorded run's, its memory,
     and the claims that it judges."""
     rows = ["| lesson | question | to read | exercises | to run | memory | claims |", "|---|---|---|---|---|---|---|"]
-    rooms()  # their verdicts register themselves
     for path in lessons():
         number = path.stem[:2]
         minutes, memory = took(path)
         planned = SYLLABUS.get(number)
         besides = f"; {planned.besides}" if planned and planned.besides else ""
-        judged = ", ".join(sorted(one.id for one in CLAIMS if one.lesson == path.stem))
+        judged = ", ".join(sorted(one.id for one in all_claims() if one.lesson == path.stem))
         read, exercises = learning_minutes(nbformat.read(path, as_version=4))
         rows.append(
             f"| [{number}](notebooks/{path.name}) | {question(path)} | {read} | {exercises} | {minutes} | "

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import operator
 import re
+import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from ..drawing import GREEN, GREY, ORANGE, VERMILION
 from ..outside import in_html, read_back
+from ..paths import course_root
 from .prose import without_sources
 from .records import Value, session_records, show_value
 
@@ -42,10 +47,11 @@ class AtSizes(NamedTuple):
 class Claim(NamedTuple):
     """One claim of the glossary page and what a lesson's records say of it.
 
-    `decides` gets the records by name and returns the verdict that follows from them, one of VERDICTS, or None where
-    none does. `sentence` is right for one verdict only, `written_for`; it may use {record.name} fields, filled with the
-    values measured; one that is yes or no has words for both: {record.name:is|is not}. A claim that is NOT_TESTED may
-    rest on no record at all. A finding that may be the small base's own is asked of larger ones, too: `at_sizes`.
+    The first of `rules` (verdict, comparison of records) that is true says what follows from them, one of VERDICTS;
+    where none is, nothing does. `sentence` is right for one verdict only, `written_for`; it may use {record.name}
+    fields, filled with the values measured; one that is yes or no has words for both: {record.name:is|is not}. A claim
+    that is NOT_TESTED may rest on no record at all. A finding that may be the small base's own is asked of larger ones,
+    too: `at_sizes`.
     """
 
     id: str
@@ -53,7 +59,7 @@ class Claim(NamedTuple):
     says: str
     written_for: str  # the verdict that the sentence explains
     sentence: str
-    decides: Callable[[Mapping[str, Any]], str | None]
+    rules: Sequence[tuple[str, str]]
     at_sizes: Callable[[], AtSizes] | None = None
 
     def judge(self, values: Mapping[str, Value]) -> str | None:
@@ -61,7 +67,7 @@ class Claim(NamedTuple):
 
         What is not so at another size of base neither holds nor is corrected: it holds with a condition.
 
-        Raises KeyError naming a record that is missing, and TypeError where `decides` returns anything else.
+        Raises KeyError naming a record that is missing.
         """
         missing = [name for name in self._in_sentence() if name not in values]
         try:
@@ -70,12 +76,11 @@ class Claim(NamedTuple):
             missing += [name for name in map(str, error.args) if name not in missing]
         if missing:
             raise KeyError(f"{self.id} in {self.lesson} rests on {', '.join(missing)}, which has not been recorded.")
-        if judged is not None and judged not in VERDICTS:
-            raise TypeError(
-                f"{self.id} in {self.lesson} is decided as {judged!r}: return HOLDS, CONDITION, CORRECTED, NOT_TESTED, "
-                "or None where the records bear none of them out."
-            )
         return CONDITION if judged in (HOLDS, CORRECTED) and self.elsewhere().denied else judged
+
+    def decides(self, values: Mapping[str, Any]) -> str | None:
+        """What these values make of the rules, whatever other sizes of base say."""
+        return next((verdict for verdict, comparison in self.rules if follows(comparison, values)), None)
 
     def elsewhere(self) -> AtSizes:
         """At which sizes of base this was seen; no words where it was not asked."""
@@ -116,19 +121,62 @@ class _Read(dict[str, Any]):
         return super().__getitem__(name)
 
 
-CLAIMS: list[Claim] = []
+_OPERATIONS: dict[type, Callable[..., Any]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Not: operator.not_,
+    ast.USub: operator.neg,
+}
 
 
-def claim(
-    id: str, lesson: str, *, says: str, written_for: str, sentence: str, at_sizes: Callable[[], AtSizes] | None = None
-) -> Callable[..., Any]:
-    """Register a claim; the decorated function works out its verdict from the records' values."""
+def follows(comparison: str, values: Mapping[str, Any]) -> Any:
+    """What a comparison of records comes to: "cost.nf4 < 0.1 and not left.none"; names have dots, odd ends quotes, as
+    in copy_gb["qwen2.5"].
 
-    def register(decides: Callable[[Mapping[str, Any]], str | None]) -> Callable[[Mapping[str, Any]], str | None]:
-        CLAIMS.append(Claim(id, lesson, says, written_for, sentence, decides, at_sizes))
-        return decides
+    Raises KeyError naming a record that is missing, ValueError for what is no comparison.
+    """
 
-    return register
+    def worth(node: Any) -> Any:
+        match node:
+            case ast.Constant(value=value):
+                return value
+            case ast.Name() | ast.Attribute() | ast.Subscript():
+                return values[re.sub(r"\[['\"](.+)['\"]\]", r".\1", ast.unparse(node))]
+            case ast.BoolOp(op=ast.And(), values=parts):
+                return all(worth(part) for part in parts)
+            case ast.BoolOp(values=parts):
+                return any(worth(part) for part in parts)
+            case ast.Compare(left=first, ops=ops, comparators=others):
+                sides = [worth(side) for side in (first, *others)]
+                return all(_OPERATIONS[type(op)](*pair) for op, pair in zip(ops, pairwise(sides), strict=True))
+            case ast.UnaryOp(op=op, operand=one):
+                return _OPERATIONS[type(op)](worth(one))
+            case ast.BinOp(left=left, op=op, right=right):
+                return _OPERATIONS[type(op)](worth(left), worth(right))
+            case ast.Call(func=ast.Name(id="abs"), args=[one]):
+                return abs(worth(one))
+        raise ValueError(f"{ast.unparse(node)} is no comparison of records.")
+
+    return worth(ast.parse(comparison, mode="eval").body)
+
+
+CLAIMS: list[Claim] = []  # lora_lessons.lessons fills it, which knows the other sizes of base
+
+
+def rows() -> list[dict[str, Any]]:
+    """The rows of data/claims.toml. Raises ValueError when it is damaged, FileNotFoundError where it is missing."""
+    file = course_root() / "data" / "claims.toml"
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))["claim"]
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"data/{file.name} is not a table of claims ({error}): restore it from git.") from error
 
 
 def verdict(id: str, lesson: str) -> None:

@@ -1,4 +1,4 @@
-"""A room for every lesson, named after its notebook; a room registers itself when it is imported."""
+"""A room for every lesson: what judges its exercises, and its widget; a room registers itself when it is imported."""
 
 from __future__ import annotations
 
@@ -11,15 +11,28 @@ from typing import Any
 from ..course import claims, exercises
 from ..course.learner import read_progress
 from ..course.lesson import lessons
+from ..experiments import sizes
+
+claims.CLAIMS[:] = [
+    claims.Claim(
+        row["id"],
+        row["lesson"],
+        row["says"],
+        row["verdict"],
+        row["sentence"],
+        row["rules"],
+        sizes.at_sizes(*row["at_sizes"]) if "at_sizes" in row else None,
+    )
+    for row in claims.rows()
+]
 
 
-def rooms(of: Container[str] | None = None) -> list[str]:
-    """Import every lesson's room, or those `of` some lessons; return their names in reading order."""
-    every = [module.name for module in pkgutil.iter_modules(__path__)]
-    names = [name for name in every if of is None or name.removeprefix("l") in of]
+def rooms() -> list[str]:
+    """Import every lesson's room; return their names in reading order: l05 is lesson 05's."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     for name in names:
         import_module(f"{__name__}.{name}")
-    return sorted(names)
+    return names
 
 
 def all_exercises() -> dict[str, exercises.Exercise]:
@@ -30,7 +43,6 @@ def all_exercises() -> dict[str, exercises.Exercise]:
 
 def all_claims() -> list[claims.Claim]:
     """Every claim that a lesson judges, in the order of the lessons."""
-    rooms()
     return sorted(claims.CLAIMS, key=lambda claim: claim.lesson)
 
 

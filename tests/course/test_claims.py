@@ -3,7 +3,6 @@
 What other records must make of a verdict stands beside its lesson's tests, in `counter_examples.py`.
 """
 
-import inspect
 import re
 import runpy
 from collections import UserDict
@@ -83,7 +82,7 @@ def test_a_yes_or_no_stands_in_the_sentence_in_words(claim):
 
 
 def test_a_sentence_says_what_was_measured():
-    made = claims.Claim("G01", "x", "", claims.HOLDS, "It {a.b:holds|does not hold}, {c:.1f} of {c}.", dict)
+    made = claims.Claim("G01", "x", "", claims.HOLDS, "It {a.b:holds|does not hold}, {c:.1f} of {c}.", [])
     assert made.filled({"a.b": True, "c": 2.0}) == "It holds, 2.0 of 2."
     assert made.filled({"a.b": False, "c": 2.0}) == "It does not hold, 2.0 of 2."
 
@@ -95,46 +94,52 @@ def test_the_verdict_follows_with_every_seed(claim):
     assert {claim.judge(values(baseline, seed)) for seed in range(seeds)} == {claim.written_for}
 
 
+def flipped(claim, old, other):
+    """The claim with every label `old` of its rules changed to `other`."""
+    return claim._replace(rules=[(other if label == old else label, comparison) for label, comparison in claim.rules])
+
+
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_a_verdict_that_would_follow_from_anything_is_noticed(claim):
     """Sabotage: a condition that is always true, one that ignores a record, a label flipped in one place or in both."""
     examples, known = EXAMPLES[claim.id, claim.lesson], recorded(claim.lesson)
-    assert any(problems(claim._replace(decides=lambda measured: claim.written_for), examples))
+    assert any(problems(claim._replace(rules=[(claim.written_for, "True")]), examples))
     for name in {name for changes, _ in examples for name in changes}:
-        blind = claim._replace(decides=lambda measured, name=name: claim.decides({**measured, name: known[name]}))
-        assert any(problems(blind, examples)), f"it may ignore {name}"
+        value = known[name] if not isinstance(known[name], str) else f'"{known[name]}"'
+        spelled = name.replace(".qwen2.5", '["qwen2.5"]')
+        blind = [
+            (label, re.sub(rf"(?<![\w.]){re.escape(spelled)}(?![\w.])", str(value), c)) for label, c in claim.rules
+        ]
+        assert any(problems(claim._replace(rules=blind), examples)), f"it may ignore {name}"
     for other in {*claims.VERDICTS} - {claim.written_for}:
-
-        def flipped(measured, other=other):
-            found = claim.decides(measured)
-            return other if found == claim.written_for else found
-
-        for broken in ({"written_for": other}, {"decides": flipped}, {"written_for": other, "decides": flipped}):
-            assert any(problems(claim._replace(**broken), examples)), (other, broken)
+        wrong = flipped(claim, claim.written_for, other)
+        for broken in (claim._replace(written_for=other), wrong, wrong._replace(written_for=other)):
+            assert any(problems(broken, examples)), (other, broken)
 
 
-@pytest.mark.parametrize("claim", [one for one in CLAIMS if one.values[0].written_for == claims.CORRECTED])
-@pytest.mark.parametrize(
-    ("right", "wrong"),
-    [
-        (r"written_for=CORRECTED", "written_for=HOLDS"),
-        (r"return CORRECTED", "return HOLDS"),
-        (r"CORRECTED(?=[ ,]*(?:\n|if|claim))", "HOLDS"),
-        (r"(?<=-> str \| None:\n)", "    return CORRECTED\n"),
-    ],
-    ids=["what the sentence is written for", "the verdict returned", "every label", "true whatever was measured"],
-)
-def test_a_file_of_verdicts_with_a_flipped_label_is_noticed(claim, right, wrong, monkeypatch):
-    """Sabotage on the source itself: a claim that is corrected once passed every test as “holds”."""
-    module = inspect.getmodule(claim.decides)
-    source = inspect.getsource(module)
-    broken = source.replace("import CORRECTED, claim", "import CORRECTED, HOLDS, claim")
-    broken = re.sub(right, wrong, broken)
-    assert broken != source
-    monkeypatch.setattr(claims, "CLAIMS", [])
-    exec(compile(broken, module.__file__, "exec"), {"__name__": module.__name__, "__package__": module.__package__})
-    found = [one for one in claims.CLAIMS if (one.id, one.lesson) == (claim.id, claim.lesson)]
-    assert any(problems(found[0], EXAMPLES[claim.id, claim.lesson]))
+def test_a_rule_is_a_comparison_of_records_and_nothing_else():
+    values = {"a.b": 3, "copy_gb.qwen2.5": 15.2, "same": False, "kind": "published"}
+    for comparison, found in [
+        ("1 < a.b <= 3", True),
+        ("1 < a.b < 3", False),
+        ('copy_gb["qwen2.5"] > 2 * a.b + 5 and not same', True),
+        ('same or kind == "published"', True),
+        ("abs(a.b - 4) < 0.5", False),
+        ("True", True),
+    ]:
+        assert claims.follows(comparison, values) is found, comparison
+    with pytest.raises(KeyError, match="a.c"):
+        claims.follows("a.c > 1", values)
+    with pytest.raises(ValueError, match="is no comparison of records"):
+        claims.follows("__import__('os').getcwd()", values)
+
+
+def test_a_damaged_table_of_claims_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(claims, "course_root", lambda: tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "claims.toml").write_text("claim = [", encoding="utf-8")
+    with pytest.raises(ValueError, match="claims.toml is not a table of claims .*restore it from git"):
+        claims.rows()
 
 
 def test_the_verdicts_of_a_lesson_are_shown_in_it():
@@ -150,11 +155,11 @@ def test_the_five_lessons_claims_of_the_glossary_are_all_judged():
 
 
 def shown_cards(monkeypatch, *judged):
-    """What `verdict` shows for each (claim, function that decides it)."""
+    """What `verdict` shows for each (claim, rules)."""
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda html: shown.append(html.data))
-    for one, decides in judged:
-        made = one._replace(decides=decides, sentence="Look.", at_sizes=None)
+    for one, rules in judged:
+        made = one._replace(rules=rules, sentence="Look.", at_sizes=None)
         monkeypatch.setattr(claims, "CLAIMS", [made])
         claims.verdict(one.id, one.lesson)
     return shown
@@ -165,7 +170,7 @@ def test_a_verdict_that_fails_says_so_instead_of_pretending(monkeypatch):
     with pytest.raises(KeyError, match="has not been recorded"):
         one.judge({})
     assert one.written_for == claims.CORRECTED
-    cards = shown_cards(monkeypatch, (one, lambda r: None), (one, lambda r: claims.HOLDS))
+    cards = shown_cards(monkeypatch, (one, []), (one, [(claims.HOLDS, "True")]))
     for card, why in zip(cards, ("says otherwise", "says “holds”"), strict=True):
         assert (
             "<details open><summary><b>Verdict: not what we saw here.</b> What we saw</summary>The course "
@@ -174,10 +179,9 @@ def test_a_verdict_that_fails_says_so_instead_of_pretending(monkeypatch):
         assert why in card and card.endswith("Look.</details></div>")
 
 
-def test_a_claim_is_decided_by_a_verdict_and_not_by_yes_or_no():
-    one = all_claims()[0]._replace(decides=lambda r: True, sentence="It is.")
-    with pytest.raises(TypeError, match="G07 in 01_low_rank is decided as True: return HOLDS, CONDITION"):
-        one.judge({})
+def test_every_label_is_a_verdict():
+    for claim in all_claims():
+        assert {claim.written_for} <= {label for label, _ in claim.rules} <= {*claims.VERDICTS}, claim.id
 
 
 def test_what_is_not_so_at_another_size_of_base_is_corrected_no_longer_and_its_card_says_at_which():
@@ -195,6 +199,6 @@ def test_what_is_not_so_at_another_size_of_base_is_corrected_no_longer_and_its_c
 
 def test_a_claim_that_was_not_tested_says_so_on_a_grey_card(monkeypatch):
     untested = all_claims()[0]._replace(written_for=claims.NOT_TESTED)
-    (card,) = shown_cards(monkeypatch, (untested, lambda measured: claims.NOT_TESTED))
+    (card,) = shown_cards(monkeypatch, (untested, [(claims.NOT_TESTED, "True")]))
     assert "<b>Verdict: not tested.</b>" in card
     assert claims.GREY in card and not [edge for edge in claims.EDGES.values() if edge in card]

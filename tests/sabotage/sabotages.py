@@ -1712,11 +1712,13 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l01_low_rank/verdicts.py",
+        "data/claims.toml",
         (
             "a verdict says “holds” where the records correct the claim",
-            "    written_for=CORRECTED,",
-            "    written_for=HOLDS,",
+            'lesson = "01_low_rank"\nsays = "In transformers most weight matrices can be approximated as lower-rank structures"\n'
+            'verdict = "corrected"',
+            'lesson = "01_low_rank"\nsays = "In transformers most weight matrices can be approximated as lower-rank structures"\n'
+            'verdict = "holds"',
             "course/test_claims.py",
         ),
     ),
@@ -3089,15 +3091,6 @@ SABOTAGES: list[Sabotage] = [
             'if "\\\\" in made:',
             'if "\\\\" in display:',
             "in_workshop/site/test_build.py::test_a_formula_with_a_mistake_is_refused",
-        ),
-    ),
-    *_in(
-        "workshop/site/lessons.py",
-        (
-            "a record that the prose announces is folded away",
-            'announced = announced and not cell.get("outputs")',
-            "announced = False",
-            "in_workshop/site/test_build.py::test_what_was_measured_is_open_where_the_prose_announces_it",
         ),
     ),
     *_in(

@@ -5,5 +5,4 @@ After it, the learner can cut a matrix to rank r and say what is lost.
 
 # Imported here because they register themselves.
 from . import exercises as exercises
-from . import verdicts as verdicts
 from . import widget as widget

@@ -5,4 +5,3 @@ After it, the learner can train a model both ways and compare them fairly.
 
 # Imported here because they register themselves.
 from . import exercises as exercises
-from . import verdicts as verdicts

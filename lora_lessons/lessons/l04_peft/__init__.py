@@ -5,4 +5,3 @@ After it, the learner can use PEFT, and catch its silent mistakes.
 
 # Imported here because they register themselves.
 from . import exercises as exercises
-from . import verdicts as verdicts

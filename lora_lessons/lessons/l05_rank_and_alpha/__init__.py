@@ -4,5 +4,4 @@ After it, the learner can choose r and alpha on evidence.
 """
 
 # Imported here because they register themselves.
-from . import verdicts as verdicts
 from . import widget as widget

@@ -5,5 +5,4 @@ After it, the learner can write NF4 and measure its error.
 
 # Imported here because they register themselves.
 from . import exercises as exercises
-from . import verdicts as verdicts
 from . import widget as widget

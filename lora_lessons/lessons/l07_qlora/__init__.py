@@ -5,4 +5,3 @@ After it, the learner can train with QLoRA and account for every byte.
 
 # Imported here because they register themselves.
 from . import exercises as exercises
-from . import verdicts as verdicts

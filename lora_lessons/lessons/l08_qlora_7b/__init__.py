@@ -5,4 +5,3 @@ After it, the learner can train a 7B, or say beforehand why not.
 
 # Imported here because they register themselves.
 from . import bill as bill
-from . import verdicts as verdicts

@@ -5,5 +5,4 @@ After it, the learner can make, mix and merge adapters.
 
 # Imported here because they register themselves.
 from . import exercises as exercises
-from . import verdicts as verdicts
 from . import widget as widget

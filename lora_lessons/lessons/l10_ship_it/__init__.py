@@ -5,4 +5,3 @@ After it, the learner can ship an adapter to llama.cpp and Ollama.
 
 # Imported here because they register themselves.
 from . import exercises as exercises
-from . import verdicts as verdicts

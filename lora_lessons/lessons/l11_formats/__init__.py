@@ -5,4 +5,3 @@ After it, the learner can choose a format and export to it.
 
 # Imported here because they register themselves.
 from . import exercises as exercises
-from . import verdicts as verdicts

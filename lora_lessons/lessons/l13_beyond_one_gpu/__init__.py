@@ -5,4 +5,3 @@ After it, the learner can spread one model over several GPUs.
 
 # Imported here because they register themselves.
 from . import exercises as exercises
-from . import verdicts as verdicts

@@ -88,7 +88,7 @@ def test_records_that_say_otherwise_show(monkeypatch):
     """The page follows what is recorded, not what its author expected."""
     one = next(one for one in EVERY if one.written_for == HOLDS)
     monkeypatch.setattr(claims, "CLAIMS", [])
-    monkeypatch.setattr(claims_page, "CLAIMS", [one._replace(decides=lambda measured: CORRECTED)])
+    monkeypatch.setattr(claims_page, "CLAIMS", [one._replace(rules=[(CORRECTED, "True")])])
     ((_, said, _),) = rows(claims_page.page())
     assert claims.DISAGREES in said and "Trust your measurement" in said
     monkeypatch.setattr(claims_page, "CLAIMS", [one._replace(sentence="It is {no.such}.")])

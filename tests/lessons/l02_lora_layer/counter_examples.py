@@ -35,7 +35,6 @@ EXAMPLES = {
         ({}, CONDITION),
         ({"product.exact": False}, CORRECTED),
         ({"product.row_vectors": False}, CORRECTED),
-        ({"product.rank": 7}, None),
         ({"product.ab_shape": "576×576"}, None),
         ({"product.ba_shape": "8×8"}, None),
     ],

@@ -4,7 +4,7 @@ and how a page moves them."""
 from lora_lessons import memory, planning
 from lora_lessons.course.stage import Scene
 from lora_lessons.lessons.l00_start_here.pictures import block_scene
-from lora_lessons.lessons.l01_low_rank.widget import rank_explorer_scene
+from lora_lessons.lessons.l01 import rank_explorer_scene
 from lora_lessons.lessons.l02_lora_layer.widget import layer_anatomy_scene, start_map_scene
 from lora_lessons.lessons.l05_rank_and_alpha.widget import FAIR, scale_lab_scene
 from lora_lessons.lessons.l06_quantization.widget import codebook_bench_scene

@@ -19,11 +19,11 @@ from lora_lessons.machine import machine
 MOVES = 64
 SETUP = """from lora_lessons.course import begin
 from lora_lessons.lessons.l08_qlora_7b import bill as fitting
-from lora_lessons.lessons.l01_low_rank import pictures, widget as explorer
+from lora_lessons.lessons import l01 as explorer
 from lora_lessons.lessons.l02_lora_layer import widget as anatomy
 from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
 begin("latency")
-photo = pictures.photograph()"""
+photo = explorer.photograph()"""
 PLAIN = """import io
 import ipywidgets
 from lora_lessons import lowrank

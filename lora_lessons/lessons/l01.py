@@ -71,9 +71,7 @@ def exercise_01_2(answer: Callable[[int, int], int]) -> str | None:
             min(d, k): "That is the full rank. There B and A hold more numbers than W.",
             (min(d, k) - 1) // 2: f"Half of a side is right only for square matrices. Try {d}×{k}: r·(d + k) < d·k.",
             min(d, k) // 2: f"Half of a side is right only for square matrices. Try {d}×{k}: r·(d + k) < d·k.",
-            d
-            * k
-            / (d + k): f"At r = {value} B and A hold exactly as many numbers as a {d}×{k} W: go one lower there.",
+            d * k / (d + k): f"At r = {value} B and A hold exactly as many numbers as a {d}×{k} W: go one lower there.",
             right: "",
         }
         other = f"For {d}×{k} the largest rank that saves numbers is {right}, and you return {value}: r·(d + k) < d·k."

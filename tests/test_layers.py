@@ -134,7 +134,7 @@ UP, CIRCLE = "Arrows point down BROKEN", "No circles, on any floor BROKEN"
     "file, line, said",
     [
         ("files.py", "from .models import load", UP),
-        ("course/records.py", "from ..lessons.l01_low_rank import widget", UP),
+        ("course/records.py", "from ..lessons.l01 import rank_explorer", UP),
         ("course/stage.py", "def late():\n    from ..run import runner", UP),
         ("memory/__init__.py", "from ..planning import cards", UP),
         ("newcomer.py", "", "newcomer"),  # a new module must be given its floor
@@ -180,7 +180,7 @@ def test_a_module_that_a_string_names_is_there_and_no_higher(copy):
 @pytest.mark.parametrize(
     "line",
     [
-        'from importlib import import_module\nimport_module("lora_lessons.lessons.l01_low_rank")',
+        'from importlib import import_module\nimport_module("lora_lessons.lessons.l01")',
         'import importlib\nimportlib.import_module(".runner", "lora_lessons.run")',
         '__import__("lora_lessons.experiments.sweep")',
         'import importlib\nwhere = "lora_lessons.run"\nimportlib.import_module(where)',

@@ -18,11 +18,11 @@ from lora_lessons.machine import machine
 
 MOVES = 64
 SETUP = """from lora_lessons.course import begin
+from lora_lessons.lessons import l01 as explorer
 from lora_lessons.lessons import l08 as fitting
-from lora_lessons.lessons.l01_low_rank import pictures, widget as explorer
 from lora_lessons.lessons.l02 import widget as anatomy
 begin("latency")
-photo = pictures.photograph()"""
+photo = explorer.photograph()"""
 PLAIN = """import io
 import ipywidgets
 from lora_lessons import lowrank

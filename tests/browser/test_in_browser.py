@@ -36,10 +36,9 @@ from lora_lessons import lowrank, memory, planning
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.course.stage import DPI, Scene, Stage
 from lora_lessons.drawing import use_style
+from lora_lessons.lessons import l01 as explorer
 from lora_lessons.lessons import l08 as fitting
 from lora_lessons.lessons import rooms
-from lora_lessons.lessons.l01_low_rank import pictures as pictures_01
-from lora_lessons.lessons.l01_low_rank import widget as explorer
 from lora_lessons.lessons.l02 import widget as anatomy
 from lora_lessons.lessons.l16_many_adapters import widget as many
 from lora_lessons.run import stored
@@ -50,8 +49,8 @@ from .conftest import Lesson
 NOISE = "torch.randn(96, 64, generator=torch.Generator().manual_seed(0))"
 SETUP = f"""import torch
 from lora_lessons.course import begin
+from lora_lessons.lessons import l01 as explorer
 from lora_lessons.lessons import l08 as fitting
-from lora_lessons.lessons.l01_low_rank import pictures as pictures_01, widget as explorer
 from lora_lessons.lessons.l02 import widget as anatomy
 begin("widgets")
 
@@ -67,7 +66,7 @@ for widget, name in ((explorer, "rank_explorer_scene"), (anatomy, "layer_anatomy
                      (anatomy, "start_map_scene")):
     counted(widget, name)
 noise = {NOISE}
-matrices = {{"photograph": pictures_01.photograph(), "noise": noise, "layer 0": {{"q": noise.T, "up": noise[:20]}}}}"""
+matrices = {{"photograph": explorer.photograph(), "noise": noise, "layer 0": {{"q": noise.T, "up": noise[:20]}}}}"""
 EXPLORER, ANATOMY, FIT, COPY, VIEW, START = range(6)  # the stages of that notebook, by number
 CELLS = (
     "stage = explorer.rank_explorer(matrices)\nstage",
@@ -89,7 +88,7 @@ def _style():
 
 @pytest.fixture(scope="module")
 def photo():
-    return pictures_01.photograph()
+    return explorer.photograph()
 
 
 @pytest.fixture(scope="module")
@@ -770,7 +769,7 @@ AFTER_20 = next(r for r in explorer.slider_ranks(300) if r > 20)
 NEXT = {
     "block": lambda: block_still(2)[1],
     "fit": lambda: fit_words(**fitting.FIT | {"seq": fitting.LENGTHS[fitting.LENGTHS.index(1024) + 1]}),
-    "rank_explorer": lambda: rank_explorer_still(pictures_01.photograph(), AFTER_20, "photograph")[1],
+    "rank_explorer": lambda: rank_explorer_still(explorer.photograph(), AFTER_20, "photograph")[1],
     "start_map": lambda: anatomy.story(anatomy.descend(0.6, 0.0)),
     "many_fit": lambda: many_fit_words(**many.MANY | {"r": 16}),
     "layer_anatomy": lambda: anatomy.layer_anatomy_words(1536, 576, 9, 16),

@@ -17,7 +17,7 @@ from stills import block_still, many_fit_words, start_map_still
 from lora_lessons import lessons
 from lora_lessons.course.backdrop import DPI, pixels
 from lora_lessons.course.on_the_web import LIVE, Live
-from lora_lessons.lessons.l01_low_rank.widget import rank_explorer
+from lora_lessons.lessons.l01 import rank_explorer
 from lora_lessons.lessons.l02.widget import start_map_scene
 from lora_lessons.lessons.l16_many_adapters.widget import MANY
 from workshop.site import widgets

@@ -1723,7 +1723,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l01_low_rank/widget.py",
+        "lora_lessons/lessons/l01.py",
         (
             "the mark on the curve of energy stands one rank too low",
             "scene.dot(right, stops, [kept[stop - 1] for",

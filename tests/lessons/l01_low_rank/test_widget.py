@@ -7,7 +7,7 @@ import torch
 from stills import rank_explorer_still, refused, turn
 
 from lora_lessons import lowrank
-from lora_lessons.lessons.l01_low_rank import pictures, widget
+from lora_lessons.lessons import l01
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_the_mark_stands_on_the_energy_curve(W):
 
 
 def test_every_stop_has_the_numbers_of_its_rank(W):
-    scene = widget.rank_explorer_scene(W, 3, "W")
+    scene = l01.rank_explorer_scene(W, 3, "W")
     assert scene.stops == list(range(1, 13))
     kept = lowrank.energy(torch.linalg.svdvals(W.double())).tolist()
     for r, words in zip(scene.stops, scene.words, strict=True):
@@ -45,7 +45,7 @@ def test_every_stop_has_the_numbers_of_its_rank(W):
 
 def test_a_large_matrix_is_shown_by_every_second_row_and_column():
     big = torch.randn(470, 1000, generator=torch.Generator().manual_seed(0))
-    (mark,) = [m for m in widget.rank_explorer_scene(big, 1, "big").page()["marks"] if m["kind"] == "product"]
+    (mark,) = [m for m in l01.rank_explorer_scene(big, 1, "big").page()["marks"] if m["kind"] == "product"]
     assert (mark["rows"], mark["cols"]) == (235, 334)
     B = np.frombuffer(mark["B"], np.float32).reshape(-1, 235)
     A = np.frombuffer(mark["A"], np.float32).reshape(-1, 334)
@@ -65,7 +65,7 @@ def explorer(W, monkeypatch):
     calls = []
     svd = lowrank.svd
     monkeypatch.setattr(lowrank, "svd", lambda W: calls.append(1) or svd(W))
-    return widget.rank_explorer({"wide": W, "small": W[:4, :4]}, r=3), calls
+    return l01.rank_explorer({"wide": W, "small": W[:4, :4]}, r=3), calls
 
 
 def test_moving_the_slider_asks_for_no_svd(explorer):
@@ -104,7 +104,7 @@ def test_a_rank_too_large_for_the_next_matrix_becomes_its_full_rank(explorer):
 def layers(W):
     """The widget over a picture and two layers with matrices of two kinds."""
     small = W[:4, :6]
-    return widget.rank_explorer(
+    return l01.rank_explorer(
         {"picture": W.abs(), "layer 0": {"q": W, "up": small}, "layer 1": {"q": 2 * W, "up": 3 * small}}, r=5
     )
 
@@ -122,18 +122,18 @@ def test_a_layer_and_a_kind_choose_the_matrix(layers, W):
 
 
 def test_the_slider_takes_small_steps_where_ranks_are_small():
-    stops = widget.slider_ranks(300)
+    stops = l01.slider_ranks(300)
     assert stops[:20] == list(range(1, 21)) and stops[-1] == 300 and len(stops) < 70
     steps = [after / one for one, after in zip(stops[20:], stops[21:], strict=False)]
     assert max(steps) < 1.16 and stops == sorted(set(stops))
     assert stops[len(stops) // 2] < 60, "half of the way is still a small rank"
-    assert widget.slider_ranks(12) == list(range(1, 13)) and widget.slider_ranks(1) == [1]
+    assert l01.slider_ranks(12) == list(range(1, 13)) and l01.slider_ranks(1) == [1]
 
 
 def test_a_typed_rank_between_two_stops_is_shown(W):
     big = torch.randn(100, 120, generator=torch.Generator().manual_seed(0))
-    missing = next(r for r in range(1, 101) if r not in widget.slider_ranks(100))
-    scene = widget.rank_explorer_scene(big, missing, "big")
+    missing = next(r for r in range(1, 101) if r not in l01.slider_ranks(100))
+    scene = l01.rank_explorer_scene(big, missing, "big")
     assert missing in scene.stops
     shown = scene.still(missing)[0].axes[0].images[0].get_array()
     assert np.allclose(shown, lowrank.truncate(big, missing), atol=1e-4)
@@ -142,5 +142,5 @@ def test_a_typed_rank_between_two_stops_is_shown(W):
 
 
 def test_the_photograph_is_a_matrix_of_grey_values():
-    photo = pictures.photograph()
+    photo = l01.photograph()
     assert photo.shape == (300, 451) and photo.dtype == torch.float32 and 0 <= photo.min() < photo.max() <= 1

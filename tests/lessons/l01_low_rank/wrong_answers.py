@@ -1,5 +1,6 @@
 """Plausible wrong answers to lesson 01's exercises, each with words that its check's sentence must hold."""
 
+_EVEN = "def break_even(d, k):\n    return "
 _BEST = "def best_rank_r(W, r):\n    U, S, Vh = torch.linalg.svd(W, full_matrices=False)\n    return "
 _HAND = "def rank_one():\n    return "
 
@@ -20,6 +21,18 @@ WRONG = {
         (_HAND + "6", "one number"),
         (_HAND + "'3 3 0'", "three rows of three numbers"),
     ],
+    "01.2": [
+        (_EVEN + "d * k // (d + k)", "exactly as many numbers"),
+        (_EVEN + "min(d, k) // 2", "only for square matrices"),
+        (_EVEN + "(min(d, k) - 1) // 2", "only for square matrices"),
+        (_EVEN + "d * k / (d + k)", "divide with //"),
+        (_EVEN + "min(d, k)", "full rank"),
+        (_EVEN + "k - 1", "B (d×r) alone"),
+        (_EVEN + "287 if d == k else 5", "is 418, and you return 5"),
+        (_EVEN + "[287]", "Return one number"),
+        (_EVEN + "d * k", "the size of W"),
+        (_EVEN + "d + k", "one direction costs"),
+    ],
     "01.3": [
         (_BEST + "U[:r] * S[:r] @ Vh[:, :r]", "columns of U and the rows of Vh"),
         (_BEST + "U[:, :r] @ Vh[:r]", "left the singular values out"),
@@ -39,6 +52,7 @@ WRONG = {
     ],
 }
 ALSO_RIGHT = {
+    "01.2": [(_EVEN + "-(-d * k // (d + k)) - 1", "")],
     "01.3": [
         (_BEST.replace("svd(W", "svd(W.double()") + "U[:, :r] * S[:r] @ Vh[:r]", ""),
         (_BEST.replace("return ", "S[r:] = 0\n    return ") + "U * S @ Vh", ""),

@@ -3,8 +3,8 @@ and how a page moves them."""
 
 from lora_lessons import memory, planning
 from lora_lessons.course.stage import Scene
-from lora_lessons.lessons.l01 import rank_explorer_scene
 from lora_lessons.lessons.l00.widget import block_scene
+from lora_lessons.lessons.l01 import rank_explorer_scene
 from lora_lessons.lessons.l02.widget import layer_anatomy_scene, start_map_scene
 from lora_lessons.lessons.l08 import fit_scene
 from lora_lessons.lessons.l16_many_adapters.widget import _words, fit_beside
@@ -51,10 +51,6 @@ def start_map_still(a, b):
 
 def layer_anatomy_still(d, k, r, lora_alpha):
     return layer_anatomy_scene(d, k, r, lora_alpha).still(r)
-
-
-def codebook_bench_still(weights, codebook, blocksize, outlier):
-    return codebook_bench_scene(weights, codebook, blocksize, outlier).still(outlier)
 
 
 def many_fit_words(*, r, **setting):

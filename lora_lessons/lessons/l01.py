@@ -237,7 +237,7 @@ def _as_in_the_lesson() -> Stage:
     base = models.load(precision="fp32")
     targets = lora.resolve_targets(base.model, "all-linear")
     W = {name: base.model.get_submodule(name).weight.detach() for name in targets}
-    return rank_explorer({"photograph": photograph()} | by_block(W))
+    return rank_explorer({"photograph": photograph(), **by_block(W)})
 
 
 live(

@@ -441,8 +441,6 @@ def test_what_fits_moves_by_every_control(page, screenshots):
     assert stage.said == ""
 
 
-
-
 # ---- for every widget ----
 
 
@@ -675,6 +673,7 @@ def test_the_next_day_widgets_and_what_was_dragged_are_there_without_a_kernel(la
 
 
 def test_on_a_phone_every_control_fits_and_the_widget_is_a_named_group(page, screenshots):
+    for number in (EXPLORER, ANATOMY, FIT):
         stage = page.stage(number)
         name = stage.root.get_attribute("aria-label")
         assert stage.root.get_attribute("role") == "group" and name.startswith("Interactive picture. Controls: ")

@@ -18,7 +18,14 @@ from lora_lessons.lessons.l06.widget import SixteenMarks
 from workshop.site import widgets
 
 THEME = Path(widgets.__file__).with_name("theme")
-WHERE = {"door": 0, "door_scales": 0, "chat_box": 3, "six_runs": 5, "sixteen_marks": 6, "mixer": 9}  # whose lesson keeps it
+WHERE = {
+    "door": 0,
+    "door_scales": 0,
+    "chat_box": 3,
+    "six_runs": 5,
+    "sixteen_marks": 6,
+    "mixer": 9,
+}  # whose lesson keeps it
 
 
 @pytest.fixture(scope="module")

@@ -29,8 +29,10 @@ class SixteenMarks(anywidget.AnyWidget):
 
     _esm = page_half(HERE / "marks.js")
     _css = HERE / "marks.css"
-    energy = traitlets.List().tag(sync=True)  # of each place: what its weights add to the sum of all squares, 1 in all
-    nf4 = traitlets.List().tag(sync=True)
+    energy: Any = traitlets.List().tag(
+        sync=True
+    )  # of each place: what its weights add to the sum of all squares, 1 in all
+    nf4: Any = traitlets.List().tag(sync=True)
     marks: Any = traitlets.List().tag(sync=True)
 
     def error(self, marks: list[float]) -> float:

@@ -6,7 +6,6 @@ import pytest
 from matplotlib.figure import Figure
 
 from lora_lessons import drawing
-from lora_lessons.lessons.l03_train_lora import pictures as pictures_03
 
 # Simulated full protanopia and deuteranopia (Viénot, Brettel and Mollon 1999), on linear RGB.
 BLINDNESS = {
@@ -42,17 +41,3 @@ def test_show_puts_the_words_below_the_picture(monkeypatch):
     assert shown[4].alt == "It falls. 3 to 2 <nats>."
     assert shown[5].data.startswith("*In words:* It falls.\n\n<details>") and "3 to 2 &lt;nats&gt;." in shown[5].data
     assert shown[2].alt == "<img src=x> [a](b)" and shown[3].data == "*In words:* &lt;img src=x&gt; &#91;a&#93;(b)"
-
-
-def test_pictures_of_lesson_03_draw_what_they_are_given():
-    bars = pictures_03.bills(["a", "b", "c"], {"full": (4e8, 4e8, 8e8), "LoRA": (4e8, 1e6, 2e6)})
-    assert "1,600 MB" in [t.get_text() for t in bars.axes[0].texts]
-    spans = pictures_03.overlaps({"x": [0.5, 0.39], "y": [0.6, 0.38], "z": [0.1, 0.05], "chance": [0.01, 0.01]})
-    assert spans.axes[0].get_ylim() == (0, 1)
-    names = sorted((name.get_window_extent() for name in spans.axes[0].texts), key=lambda box: box.y0)
-    assert all(below.y1 <= above.y0 for below, above in itertools.pairwise(names))
-    losses = ({1: 3.6, 8: 3.2}, {1: 3.2, 8: 3.1}, {1: 60.0, 8: 50.0}, {"base": 4.8, "full": 3.1})
-    hinge = pictures_03.hinge({"LoRA": [0.5, 1.0] * 4, "full": [0.1] * 8, "noise": [0.0] * 8}, *losses)
-    energy, loss = ({t.get_text() for t in ax.texts} for ax in hinge.axes)
-    assert energy == {"LoRA", "full", "noise"} and loss >= {"60.0", "50.0", "base 4.80", "full 3.10"}
-    assert hinge.axes[0].get_xlim() == hinge.axes[1].get_xlim()

@@ -1823,21 +1823,6 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l03_train_lora/measured.py",
-        (
-            "a model whose weights were changed for a measurement stays changed",
-            "            weight.copy_(before[name])",
-            "            pass",
-            "lessons/l03_train_lora/test_room.py::test_a_change_is_put_on_measured_and_taken_off",
-        ),
-        (
-            "what is left of a cut change is measured from the wrong end",
-            "return (worst - loss) / (worst - best)",
-            "return (loss - best) / (worst - best)",
-            "lessons/l03_train_lora/test_room.py::test_what_a_cut_leaves_is_a_share_of_what_was_learned",
-        ),
-    ),
-    *_in(
         "lora_lessons/lessons/l07/__init__.py",
         (
             "a QLoRA layer multiplies by a W that PyTorch keeps",

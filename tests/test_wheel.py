@@ -93,6 +93,7 @@ def outside(installed, tmp_path):
         (["ask", "{package}/" + ADAPTER, "Why do leaves fall?", "--tokens", "3"], " "),
         (["base"], "qwen2.5-coder-0.5b"),
         (["schema", "plan"], "change_first"),
+        (["claims", "--check"], " claims of papers: "),
     ],
     ids=lambda one: one[0] if isinstance(one, list) else "",
 )
@@ -107,7 +108,6 @@ def test_the_core_is_enough_for_the_tools(outside, installed, words, said):
     [
         (["lab"], COURSE, "jupyterlab, which is not installed: pip install 'lora-lessons[course]'"),
         (["run", "01"], COURSE, "pip install 'lora-lessons[course]'"),
-        (["claims"], COURSE, "pip install 'lora-lessons[course]'"),
         (["inspect", "{package}/" + ADAPTER, "--html", "x.html"], COURSE, "matplotlib, which is not installed"),
         (
             ["export", "gguf", "{package}/" + ADAPTER, "--types", "Q4_K_M", "--out", "out"],
@@ -115,7 +115,7 @@ def test_the_core_is_enough_for_the_tools(outside, installed, words, said):
             "pip install 'lora-lessons[export]'",
         ),
     ],
-    ids=["lab", "run", "claims", "inspect --html", "export Q4_K_M"],
+    ids=["lab", "run", "inspect --html", "export Q4_K_M"],
 )
 def test_what_needs_an_extra_names_it_in_one_sentence(outside, installed, words, without, library):
     found = outside(*(word.format(package=installed / "lora_lessons") for word in words), without=without)

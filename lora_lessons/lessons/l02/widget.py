@@ -230,7 +230,12 @@ live(
     "layer_anatomy",
     "widget.layer_anatomy()",
     layer_anatomy,
-    {"d": SIDES, "k": SIDES, "lora_alpha": [8, 16, 32], "r": [*range(1, 65), *range(72, 129, 8), *range(160, 513, 32)]},
+    {
+        "d": SIDES,
+        "k": [576, 4096],
+        "lora_alpha": [8, 16, 32],
+        "r": [*range(1, 65), *range(72, 129, 8), *range(160, 513, 32)],
+    },
     controls=4,
     ends=True,
 )

@@ -293,7 +293,7 @@ def a_still(**kept: Any) -> list[Any]:
 
 def test_a_widgets_still_is_wrapped_and_everything_else_left_alone():
     other = new_output("display_data", {"text/html": "<b>1</b>"})
-    notebook = a_notebook(("bill.fit()", [*a_still(), other]), ("print(1)", a_still()))
+    notebook = a_notebook(("l08.fit()", [*a_still(), other]), ("print(1)", a_still()))
     before = nbformat.writes(notebook)
     first, second = widgets.placed(notebook, "00_start_here").cells
     wrapped = first.outputs[0].data["text/html"]

@@ -38,7 +38,6 @@ def make(name: str, question: str) -> list[Path]:
     new = {
         room / "__init__.py": "room.py.txt",
         room / "exercises.py": "exercises.py.txt",
-        room / "pictures.py": "pictures.py.txt",
         tests / "wrong_answers.py": "wrong_answers.py.txt",
         notebook: "lesson.ipynb",
     }

@@ -74,9 +74,9 @@ class Route(NamedTuple):
 
 MAIN = tuple(SYLLABUS)[:9]
 WAYS = (
-    Route("An evening", ("00", "02", "03", "05", "08"), "1¼", "¾", ""),
-    Route("An afternoon", MAIN, "2¼", "1½", "¼"),
-    Route("All of it", tuple(SYLLABUS), "5¾", "1½", "3½"),
+    Route("An evening", ("00", "02", "03", "05", "08"), "2", "¾", ""),
+    Route("A day", MAIN, "3¾", "1½", "¼"),
+    Route("All of it", tuple(SYLLABUS), "7¼", "1½", "3½"),
 )
 
 # Estimates: readers took so long to read a lesson with its code, pictures and outputs.

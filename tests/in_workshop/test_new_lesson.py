@@ -53,7 +53,7 @@ def test_a_lesson_that_does_not_run_leaves_nothing_behind(copy, monkeypatch):
     monkeypatch.setattr(new_lesson, "_record", stops)
     with pytest.raises(KeyboardInterrupt):
         new_lesson.make("97_name", ASKS)
-    assert len(halfway) == 5 and everything(copy) == before
+    assert len(halfway) == 4 and everything(copy) == before
     assert not list(copy.rglob("*97_name*"))
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import inspect
 import io
 import re
+from itertools import chain
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import matplotlib as mpl
 import nbformat
@@ -34,7 +36,7 @@ from stills import (
 
 from lora_lessons import lowrank, memory, planning
 from lora_lessons.course.lesson import lessons, side_trips
-from lora_lessons.course.stage import DPI, Scene, Stage
+from lora_lessons.course.stage import DPI, Scene
 from lora_lessons.drawing import use_style
 from lora_lessons.lessons import l01 as explorer
 from lora_lessons.lessons import l08 as fitting
@@ -720,23 +722,27 @@ def test_a_stored_notebook_shows_stills_without_a_kernel(lab, open_lesson, scree
 # ---- the lessons themselves ----
 
 
-def has_widget(room: str) -> bool:
-    return importlib.util.find_spec(f"lora_lessons.lessons.{room}.widget") is not None
+def modules_of(room: str) -> list[Any]:
+    """A room's modules that may make a widget: itself, and its widget's where that is a file of its own."""
+    made = [importlib.import_module(f"lora_lessons.lessons.{room}")]
+    if hasattr(made[0], "__path__") and importlib.util.find_spec(f"lora_lessons.lessons.{room}.widget"):
+        made.append(importlib.import_module(f"lora_lessons.lessons.{room}.widget"))
+    return made
 
 
 WIDGETS = {
     name: made
-    for room in (importlib.import_module(f"lora_lessons.lessons.{name}.widget") for name in rooms() if has_widget(name))
-    for name, made in vars(room).items()
-    if callable(made)
+    for module in chain.from_iterable(map(modules_of, rooms()))
+    for name, made in vars(module).items()
+    if inspect.isfunction(made) and not name.startswith("_") and made.__annotations__.get("return") == "Stage"
 }
+CALLS = rf"(?:\w+\.)?({'|'.join(WIDGETS)})"
 
 
 def stages_of(lesson: Path) -> list[str]:
     """The names of the widgets that a lesson shows, in their order."""
     sources = [cell.source for cell in nbformat.read(lesson, 4).cells if cell.cell_type == "code"]
-    called = [name for source in sources for name in re.findall(r"^widget\.(\w+)\(", source, re.MULTILINE)]
-    return [name for name in called if name in WIDGETS and get_type_hints(WIDGETS[name]).get("return") is Stage]
+    return [name for source in sources for name in re.findall(rf"^{CALLS}\(", source, re.MULTILINE)]
 
 
 def needed(lesson: Path) -> list[int]:
@@ -753,9 +759,7 @@ def needed(lesson: Path) -> list[int]:
         made = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         made |= {n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
         made |= {a.asname or a.name for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom)) for a in n.names}
-        asked = re.search(r"^(widget\.\w+|check|begin)\(", cell.source, re.M) or "setup" in cell.metadata.get(
-            "tags", []
-        )
+        asked = re.search(rf"^({CALLS}|check|begin)\(", cell.source, re.M) or "setup" in cell.metadata.get("tags", [])
         if asked or made & names:
             found.append(number)
             names = (names - made) | {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}

@@ -9,8 +9,13 @@ from lora_lessons.adapter import ADAPTER_WEIGHTS, read_adapter
 from lora_lessons.experiments import shipped_adapters as kept
 from workshop.record import shipped_adapters
 
+# One of them always, the others with `make reliability`: each takes half a minute.
+EVERY = [
+    pytest.param(name, marks=() if name == "persona" else pytest.mark.reliability) for name in shipped_adapters.ABOUT
+]
 
-@pytest.mark.parametrize("name", list(shipped_adapters.ABOUT))
+
+@pytest.mark.parametrize("name", EVERY)
 def test_a_shipped_adapter_is_small_in_16_bits_and_gains_what_its_record_says(name, base_fp32):
     file = kept.shipped()[name] / ADAPTER_WEIGHTS
     assert 4.5e6 < file.stat().st_size < 5.5e6 and {t.dtype for t in load_file(file).values()} == {torch.float16}

@@ -113,7 +113,7 @@ def site(
 
     check_extra()
     check_place(out)
-    rooms()  # each registers its claims, and the widgets that the web gets
+    rooms()  # each registers its exercises, and the widgets that the web gets
     index = write_site(stored(), out, alive=alive, progress=lambda line: print(line, file=sys.stderr))
     print(f"The site is written: open {shown(index)} in a browser.")
     return EXIT_OK

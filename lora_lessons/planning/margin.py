@@ -7,7 +7,6 @@ litgpt's, ran with a bitsandbytes that kept each layer's input (before 0.43.2). 
 
 from ..memory.bill import GB
 
-QUANTILE = 0.9  # of measured / planned: as many of the published jobs are to fit
 PARTS = 6  # one of so many of a card stays free
 EDGE = 0.97  # beyond this part of a card a plan is only just enough: drivers keep 1% to 3% of what a card holds
 WHY = "a sixth of the card stays free, because most published jobs took more than planned"

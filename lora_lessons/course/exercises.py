@@ -65,7 +65,7 @@ def judge(id: str, answer: Any) -> tuple[str, str]:
         return (
             "open",
             (
-                "Not solved yet: fill in the stub above (what it finds goes behind `return`) and run it again. The "
+                "Not solved yet: fill in the stub above (a function ends with `return` and its result) and run it again. The "
                 "hints are folded below it."
             ),
         )

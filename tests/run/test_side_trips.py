@@ -66,11 +66,10 @@ def test_a_side_trip_is_run_and_held_against_its_own_baseline(trip, course, tmp_
 
 
 def test_a_claim_may_rest_on_a_side_trips_records(trip, course, monkeypatch, capsys):
-    monkeypatch.setattr(claims, "CLAIMS", [])
+    rules = [(claims.HOLDS, "angle < 45")]
+    one = claims.Claim("G07", "03_directions", "they agree", claims.HOLDS, "At {angle} degrees.", rules)
+    monkeypatch.setattr(claims, "CLAIMS", [one])
     monkeypatch.setattr("lora_lessons.lessons.rooms", list)
-    claims.claim("G07", "03_directions", says="they agree", written_for=claims.HOLDS, sentence="At {angle} degrees.")(
-        lambda measured: claims.HOLDS if measured["angle"] < 45 else None
-    )
     update("03_directions", "quick", [{"angle": Record("angle", 30.0, "degrees")}], 1.0, 1)
     assert cli.main(["claims"]) == 0 and "Holds. At 30 degrees." in capsys.readouterr().out
 

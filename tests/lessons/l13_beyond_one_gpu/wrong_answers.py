@@ -1,7 +1,6 @@
-"""Plausible wrong answers to lesson 13's exercises, each with a piece of the sentence that must name it."""
+"""Plausible wrong answers to lesson 13's exercise, each with a piece of the sentence that must name it."""
 
 SCATTER = "def reduce_scatter(gradients):\n    {}"
-CARDS = "def cards(shared, own, room):\n    import math\n    return {}"
 
 WRONG = {
     "13.1": [
@@ -16,15 +15,5 @@ WRONG = {
         (SCATTER.format("return sum(gradients)"), "Return a list"),
         (SCATTER.format("return [sum(gradients)]"), "yours has 1"),
         (SCATTER.format("return [2 * g for g in gradients]"), "Sum the gradients of all ranks"),
-    ],
-    "13.3": [
-        (CARDS.format("int(shared // (room - own))"), "round up"),
-        (CARDS.format("shared / (room - own)"), "cannot be bought"),
-        (CARDS.format("math.ceil(shared / room)"), "take their room first"),
-        (CARDS.format("math.ceil((shared + own) / room)"), "The 14 GB are not divided"),
-        (CARDS.format("int(shared // (room - own)) + 1"), "two are enough"),
-        (CARDS.format("math.ceil(shared / (room - own))"), "no number of cards helps"),
-        (CARDS.format("12"), "four cards; you gave 12"),
-        (CARDS.format("'four'"), "Return one number"),
     ],
 }

@@ -174,8 +174,34 @@ def test_a_plan_with_offload_says_how_far_the_published_runs_were_above_theirs()
     made = planned("2x24", offload=True)
     least, most = (f"{times * made.card.total / 1e9:.0f}" for times in sharded.OFFLOADED)
     said = planning.sharded_verdict(made)
-    assert "1.2 to 2.4 times their plan on a card (lesson 13)" in said and f"expect {least} to {most} GB" in said
+    assert "1.2 to 2.5 times their plan on a card (lesson 13)" in said and f"expect {least} to {most} GB" in said
     assert "lesson 13" not in planning.sharded_verdict(planned("2x24"))
+
+
+# Answer.AI's table of Llama-2-70B at 2,048 tokens, its adapters on all layers but o_proj.
+ANSWER_AI = {
+    "method": "qlora",
+    "r": 64,
+    "target_modules": ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj", "down_proj"),
+    "seq": 2048,
+    "adapter_dtype": "bf16",
+    "layer": "peft",
+    "loss": "shifted",
+}
+
+
+@pytest.mark.parametrize(
+    ("cards", "batch"), [("4x24", 1), ("8x24", 1), ("2x48", 2), ("2x40", 1), ("4x40", 4), ("2x24", 1)]
+)
+def test_what_others_trained_without_offload_fits_by_plan_and_what_they_could_not_does_not(cards, batch):
+    made = planned(cards, job=Job(**ANSWER_AI, batch_size=batch), model="Llama-2-70B")
+    assert made.fits == (cards != "2x24")
+
+
+def test_the_swap_file_that_the_start_needed_is_in_the_plan():
+    """128 GB filled up "right at the start of training", and 10 GB of swap got the run over it."""
+    host = planned("2x24", True, Job(**ANSWER_AI, batch_size=2), "Llama-2-70B").host
+    assert host.total < 128e9 < host.peak < 138e9
 
 
 def test_the_words_are_those_of_the_job():

@@ -1,0 +1,111 @@
+"""Lesson 13: And 70B?
+
+After it, the learner can spread one model over several GPUs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..course.exercises import answered, exercise
+from ..drawing import BLUE, GREY, ORANGE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STATIONS = (
+    ("at rest", "each rank\nkeeps half"),
+    ("all-gather", "the halves\ntravel"),
+    ("use", "whole block,\nown text"),
+    ("free", "half again"),
+    ("reduce-\nscatter", "gradients\nof A and B"),
+)
+RANK_COLORS = (BLUE, ORANGE)
+
+
+def journey() -> tuple[Figure, str]:
+    """One block of the model on two ranks, at five stations of a training step."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 3.8))
+    ax: Any = figure.subplots()
+    for x, (name, about) in enumerate(STATIONS):
+        ax.text(x + 0.4, 2.82, f"{x + 1} {name}", ha="center", va="top", weight="bold", size=11)
+        ax.text(x + 0.4, 2.06, about, ha="center", va="bottom", size=10)
+        last = x == len(STATIONS) - 1
+        for rank in (0, 1):
+            _block(ax, x, 1.1 - 1.2 * rank, rank, whole=name in ("all-gather", "use"), adapter=last)
+        if name == "all-gather" or last:
+            for side, color in ((0.28, BLUE), (0.52, ORANGE)):
+                ends = ((x + side, 1.06), (x + side, 0.84))
+                ax.annotate(
+                    "", *(ends[::-1] if side < 0.4 else ends), arrowprops={"arrowstyle": "-|>", "color": color, "lw": 2}
+                )
+    ax.text(4.4, 0.95, "+", ha="center", va="center", weight="bold", size=13)
+    ax.plot([1.04, 3.76], [-0.2, -0.2], color=GREY, lw=1.2)
+    ax.text(2.4, -0.25, "2 to 4 again on the way back", ha="center", va="top", size=10)
+    for rank in (0, 1):
+        ax.text(-0.08, 1.55 - 1.2 * rank, f"rank {rank}", ha="right", va="center", weight="bold", size=11)
+    ax.set(xlim=(-0.6, 4.85), ylim=(-0.5, 2.9), title="A block is whole only while it is used")
+    ax.set_axis_off()
+    words = (
+        "A block is whole only while it is used. 1 At rest each of two ranks keeps its half. 2 All-gather: the halves "
+        "travel, and both have the whole block. 3 Each uses it on its own text. 4 Both let the other's half go again. "
+        "On the way back 2 to 4 happen once more, and then 5, reduce-scatter: the gradients of A and B are summed, and "
+        "each rank keeps half of the sum."
+    )
+    return figure, words
+
+
+def _block(ax: Any, x: float, y: float, rank: int, whole: bool, adapter: bool) -> None:
+    """Two halves: those held are filled in the colour of the rank that keeps them, the other is an outline."""
+    height = 0.22 if adapter else 0.45
+    for half, color in enumerate(RANK_COLORS):
+        held = whole or half == rank
+        bottom = y + 0.22 + (1 - half) * height if adapter else y + (1 - half) * height
+        style: dict[str, Any] = {"facecolor": color} if held else {"facecolor": "none", "ls": "--"}
+        ax.bar(x + 0.4, height, 0.72, bottom, edgecolor=GREY, lw=1.0, **style)
+
+
+@exercise("13.1", "Reduce-scatter", difficulty=2, minutes=6)
+def exercise_13_1(reduce_scatter: Callable[[list[Tensor]], list[Tensor]]) -> str | None:
+    generator = torch.Generator().manual_seed(0)
+    gradients = [torch.randn(4, 6, generator=generator) for _ in range(2)]
+    got = answered(reduce_scatter([g.clone() for g in gradients]))
+    if not isinstance(got, (list, tuple)) or not all(isinstance(part, Tensor) for part in got):
+        return "Return a list with a tensor for each rank: what that rank keeps."
+    if len(got) != 2:
+        return f"There are two ranks here, so the list has two tensors; yours has {len(got)}."
+    total = torch.stack(gradients).sum(0)
+
+    def is_(parts: tuple[Tensor, ...] | list[Tensor]) -> bool:
+        return all(a.shape == b.shape and torch.allclose(a, b, atol=1e-5) for a, b in zip(got, parts, strict=True))
+
+    if is_(total.chunk(2)):
+        three = [torch.randn(6, 5, generator=generator) for _ in range(3)]
+        again = reduce_scatter([g.clone() for g in three])
+        right = torch.stack(three).sum(0).chunk(3)
+        same = len(again) == 3 and all(
+            a.shape == b.shape and torch.allclose(a, b, atol=1e-5) for a, b in zip(again, right, strict=True)
+        )
+        return None if same else "Right for two ranks, and wrong for three: cut into as many parts as there are ranks."
+    mean = total / 2
+    for wrong, advice in (
+        ([total, total], "That is an all-reduce: every rank keeps the whole sum. Give each rank its part of it."),
+        (mean.chunk(2), "Those are parts of the mean. Here the ranks' gradients are summed."),
+        (
+            [gradients[0].chunk(2)[0], gradients[1].chunk(2)[1]],
+            "Each rank keeps a part of its own gradient, so what the others found is lost. Sum first, then cut.",
+        ),
+        (gradients[0].chunk(2), "Those are the parts of rank 0's gradient: the other rank's text has no say."),
+        (total.chunk(2, dim=1), "The sum is right, cut along its columns: FSDP cuts along the rows (dim=0)."),
+        (total.chunk(2)[::-1], "The parts are right and swapped: rank 0 keeps the first rows."),
+        (gradients, "Those are the gradients as they came: neither summed nor cut."),
+    ):
+        if is_(list(wrong)):
+            return advice
+    return "Sum the gradients of all ranks, and give each rank as many rows of the sum as every other, in order."

@@ -95,4 +95,8 @@ def _entries(target_modules: object) -> list[str]:
 def _nearest(entry: str, linears: list[str]) -> str:
     leaves = list(dict.fromkeys(name.rpartition(".")[2] for name in linears))
     close = difflib.get_close_matches(entry.rpartition(".")[2], leaves, n=3, cutoff=0.5)
-    return f"Did you mean {' or '.join(map(repr, close))}?" if close else f"This model has: {', '.join(leaves)}."
+    return (
+        f"Did you mean {' or '.join(map(repr, close))}?"
+        if close
+        else f"Write names of this model: {', '.join(leaves)}."
+    )

@@ -171,7 +171,7 @@ def test_seven_b_counts_equal_the_published_table(name):
         ({"lora_alpha": 10**400}, "fits 32 bits"),
         ({"target_modules": []}, "empty"),
         ({"target_modules": ["q_proj", "v_prj"]}, "'v_prj'.*Did you mean 'v_proj'"),
-        ({"target_modules": ["query_key_value_zzz"]}, "This model has: q_proj"),
+        ({"target_modules": ["query_key_value_zzz"]}, "Write names of this model: q_proj"),
         ({"target_modules": ["embed_tokens"]}, "is a Embedding|is an Embedding"),
         ({"target_modules": ["input_layernorm"]}, "LoRA here wraps Linear layers"),
     ],

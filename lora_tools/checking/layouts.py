@@ -402,8 +402,8 @@ def _check_fields(layout: Layout, record: dict[str, Any]) -> None:
 
 def _is_column(value: Any) -> bool:
     """Whether a field holds the cells of a column: as a list of texts, or as an object of row numbers."""
-    cells = value.values() if isinstance(value, dict) and "0" in value else value
-    return not isinstance(cells, str | dict) and bool(cells) and all(isinstance(cell, str) for cell in cells)
+    cells = list(value.values()) if isinstance(value, dict) and "0" in value else value
+    return isinstance(cells, list) and bool(cells) and all(isinstance(cell, str) for cell in cells)
 
 
 # ---- what some trainers and programs write otherwise than chat templates take it ----

@@ -157,7 +157,9 @@ def exercise_17_2(dpo_loss: Callable[[Both, Both, float], Any]) -> str | None:
             "For a pair far on the wrong side σ is 0 in 32 bits, and log(0) is −∞. Use logsigmoid, "
             "which computes both at once."
         )),
-        (not torch.allclose(loss, torch.tensor(400.0)), "Right for β = 0.3 and wrong for β = 0.1: use `beta` as given."),
+        (not torch.allclose(loss, torch.tensor(400.0)), (
+            "Right for β = 0.3 and wrong for β = 0.1: use `beta` as given."
+        )),
     )), None)  # fmt: skip
     if wrong:
         return wrong

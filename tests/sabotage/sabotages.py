@@ -1760,15 +1760,6 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l12_faster/measured.py",
-        (
-            "a step that gives another loss is called the same",
-            "return self.apart < ROUNDING",
-            "return self.apart >= 0",
-            "lessons/l12_faster/test_room.py::test_a_step_that_is_not_the_same_is_said_so",
-        ),
-    ),
-    *_in(
         "tests/course/test_prose.py",
         (
             "prose may say another number than the output beside it",
@@ -1778,7 +1769,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l12_faster/exercises.py",
+        "lora_lessons/lessons/l12.py",
         (
             "a packed row whose conversations see each other is taken for solved",
             "torch.allclose(together, alone, atol=1e-4)",

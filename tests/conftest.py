@@ -46,7 +46,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 # What the quick loop leaves out: whatever starts kernels, servers, browsers or other processes, or trains for long.
 _SLOW = re.compile(
     r"tests/(browser|in_workshop/(?:bench|record|site)|tools/cluster|experiments|tools/export|lessons/l08_qlora_7b|"
-    r"reliability|sabotage|training|models|lessons/l00_start_here|lessons/l09_adapters|lessons/l12_faster)/"
+    r"reliability|sabotage|training|models|lessons/l00_start_here|lessons/l09_adapters)/"
     r"|test_(again|api|wheel|colab|conversations|doctor|every_model|disk_cache|fetching|fit|hall_3|kernel|lab|layers|"
     r"lessons|likeness|live|my_layer"
     r"|new_lesson|nf4|peft_config|prediction|published|replay|rooms|run|runner|terminal|workflows)\.py"

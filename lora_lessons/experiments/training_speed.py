@@ -30,8 +30,6 @@ from ..training import losses
 from .recordings import answer, keep, run_in_process
 
 RECORDING = "training_speed"
-# The same on a processor with matrix units, and on a slower one.
-XEON, EPYC = "training_speed_xeon", "training_speed_epyc"
 TRAINER, TRL = "Trainer + PEFT", "SFTTrainer + PEFT"
 COURSE, ALONE = "this course", "this course, nothing shared"
 TASKS = ("persona", "strict_json")

@@ -1760,15 +1760,6 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l12_faster/measured.py",
-        (
-            "a step that gives another loss is called the same",
-            "return self.apart < ROUNDING",
-            "return self.apart >= 0",
-            "lessons/l12_faster/test_room.py::test_a_step_that_is_not_the_same_is_said_so",
-        ),
-    ),
-    *_in(
         "tests/course/test_prose.py",
         (
             "prose may say another number than the output beside it",
@@ -1778,7 +1769,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l12_faster/exercises.py",
+        "lora_lessons/lessons/l12.py",
         (
             "a packed row whose conversations see each other is taken for solved",
             "torch.allclose(together, alone, atol=1e-4)",
@@ -2843,30 +2834,30 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/experiments/capacity/holding.py",
+        "workshop/record/holding.py",
         (
             "what a blind guesser knows counts as stored",
             'return read["log2_p"] + entries * BITS',
             'return read["log2_p"] + 2 * entries * BITS',
-            "experiments/test_capacity.py::test_bits_are_the_likelihood_that_ten_digits_gained",
+            "in_workshop/record/test_holding.py::test_bits_are_the_likelihood_that_ten_digits_gained",
         ),
         (
             "bits that are held are counted in nats",
             "likelihood += float(said.sum()) / math.log(2)",
             "likelihood += float(said.sum())",
-            "experiments/test_capacity.py::test_bits_are_the_likelihood_that_ten_digits_gained",
+            "in_workshop/record/test_holding.py::test_bits_are_the_likelihood_that_ten_digits_gained",
         ),
         (
             "a number is said right when one digit is",
             "exact += int((logits.argmax(-1) == digits).all(-1).sum())",
             "exact += int((logits.argmax(-1) == digits).any(-1).sum())",
-            "experiments/test_capacity.py::test_bits_are_the_likelihood_that_ten_digits_gained",
+            "in_workshop/record/test_holding.py::test_bits_are_the_likelihood_that_ten_digits_gained",
         ),
         (
             "the lower blocks of the phone book's base are passed through twice",
             "self.core.layers, self.core.norm = blocks[first:], norm",
             "self.core.layers, self.core.norm = blocks, norm",
-            "experiments/test_capacity.py::test_a_base_cut_in_two_computes_as_the_whole",
+            "in_workshop/record/test_holding.py::test_a_base_cut_in_two_computes_as_the_whole",
         ),
     ),
     *_in(

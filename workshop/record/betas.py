@@ -12,10 +12,10 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from lora_lessons import evaluation, lora, models, preferences, tasks, training
-from lora_lessons.experiments.betas import BETAS, NAME
 from workshop.record.runs import Runs
 
-SLOW = "lesson_17_slow"
+NAME, SLOW = "lesson_17_betas", "lesson_17_slow"
+BETAS = (0.01, 0.03, 0.1, 0.3, 1.0)
 SEEDS = (0, 1, 2)
 R, STEPS, BATCH, RATE = 8, 24, 4, 1e-3
 ASKED, LONGEST = 16, 60

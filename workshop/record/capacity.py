@@ -9,34 +9,55 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
-from lora_lessons import models
-from lora_lessons.experiments.capacity.book import BITS
-from lora_lessons.experiments.capacity.cells import (
-    BATCH,
-    CUT,
-    CUTS,
-    ENTRIES,
-    EPOCHS,
-    HIGH,
-    LEAST,
-    LONGER,
-    NAME,
-    RANKS,
-    TUNED_AT,
-    WAYS,
-    BookRun,
-)
-from lora_lessons.experiments.capacity.holding import BookBench
+from lora_lessons import models, training
 from lora_lessons.experiments.rates import best_rate
+from workshop.record.holding import BookBench
+from workshop.record.phone_book import BITS
 from workshop.record.rates import next_rate
 from workshop.record.runs import Runs
 
+NAME = "lesson_18_capacity"
+WAYS = ("B·A", "mask")
+RANKS, ENTRIES = (1, 2, 4, 16), (32, 128, 512)
+HIGH, CUT, CUTS = 64, 8, (1, 2, 4, 8, 16)  # trained high and cut, beside what was trained at CUT
+TUNED_AT = 128  # entries of the book that learning rates were found on
+BATCH, EPOCHS, LEAST = 32, 64, 300  # every entry is seen EPOCHS times, in LEAST steps or more
+LONGER = 4
 KIND, UPPER = "down_proj", 4  # adapted in one or all of the last four blocks
 SEEDS = (0, 1, 2)
 # The ladder of rates, and where the search begins.
 RATES, FIRST_RATE = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 9e-1), 3e-2
+
+
+class BookRun(NamedTuple):
+    """One training. `r` of a mask says that it has as many numbers as B·A of that rank; with a rate,
+    that is not the best known."""
+
+    way: str
+    r: int
+    entries: int
+    blocks: int = 1
+    seed: int = 0
+    rate: float | None = None
+    longer: int = 1  # so many times as many steps
+
+    @property
+    def name(self) -> str:
+        """What it is called in the recording."""
+        last = f"rate {self.rate:g}" if self.rate else f"seed {self.seed}"
+        times = f", {self.longer} times as long" if self.longer > 1 else ""
+        return f"{self.way}, r = {self.r}, N = {self.entries}, blocks = {self.blocks}, {last}{times}"
+
+    @property
+    def steps(self) -> int:
+        """How many steps it is trained for."""
+        return self.longer * max(LEAST, EPOCHS * self.entries // BATCH)
+
+    def how(self, rate: float) -> training.Settings:
+        """Its settings in the words of the lessons' trainings."""
+        return training.Settings(steps=self.steps, batch_size=BATCH, learning_rate=rate, seed=self.seed)
 
 
 def settings() -> dict[str, Any]:

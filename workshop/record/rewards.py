@@ -8,18 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from lora_lessons import evaluation, lora, models, preferences, tasks, training
-from lora_lessons.experiments.rewards import NAME, REWARDED, WRITTEN, Arm
 from lora_lessons.training.loop import trainable, training_steps
 from lora_lessons.training.settings import make_optimizer, parameter_groups
 from workshop.record.runs import Runs
 
+NAME = "lesson_17_rewards"
+
+
+class Arm(NamedTuple):
+    """What is trained (B and A of rank r, or every weight), how fast, and on what."""
+
+    name: str
+    r: int | None
+    rate: float
+    written: bool = False  # on the pairs' chosen answers, not on a reward
+
+
+# Every weight learns at a twentieth of LoRA's rate: lesson 03 says why.
+REWARDED = (Arm("r = 1", 1, 1e-3), Arm("r = 8", 8, 1e-3), Arm("every weight", None, 5e-5))
+WRITTEN = Arm("written answers, r = 8", 8, 1e-3, written=True)
 SEEDS = (0, 1, 2)
 STEPS, QUESTIONS, GROUP, LONGEST = 24, 2, 8, 48
 # the same for every rank: lesson 05 says why

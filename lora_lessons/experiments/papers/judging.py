@@ -17,7 +17,6 @@ from typing import Any
 
 from ...course.prose import listed
 from ...tasks import everyday_questions
-from ..capacity.cells import ENTRIES
 from ..ordinary_answers import APART, KEPT, own_form, run_name
 from ..sizes.table import ALONE
 from .arms import (
@@ -47,6 +46,7 @@ BETTER, WORSE, WITHIN, UNTOLD = "better by more than 2%", "worse by more than 2%
 CLOSE = 0.02  # of what vanilla LoRA gained: what 2602.04998 calls similar, 1 to 2%
 WIDER = 1.25  # times: two ratios of rates that are nearer than this are not told apart
 BEHIND = 0.1  # of a book
+LARGEST_BOOK = 512  # entries
 TOP = 0.9  # of answers: above it two arms are both as good as they can be
 Judged = tuple[str, dict[str, Any]]
 
@@ -313,10 +313,10 @@ def p10(e: Evidence) -> Judged:
         )
     if below(mask):
         return SEEN, values
-    sparse, dense = (_held(e).get((way, ENTRIES[-1], 1, 1), 0.0) for way in ("mask", "B·A"))
+    sparse, dense = (_held(e).get((way, LARGEST_BOOK, 1, 1), 0.0) for way in ("mask", "B·A"))
     if e.whole and sparse > WIDER * dense:
         values["rest"] += (
-            f" Of {ENTRIES[-1]} entries of lesson 18's phone book as few numbers as LoRA has at rank 1 held "
+            f" Of {LARGEST_BOOK} entries of lesson 18's phone book as few numbers as LoRA has at rank 1 held "
             f"{sparse:.0%} as a mask, and {dense:.0%} as LoRA (one seed)."
         )
         return CONDITION, values | {

@@ -5,18 +5,17 @@ from contextlib import nullcontext
 
 import pytest
 
-from lora_lessons.experiments import capacity, recordings
-from lora_lessons.experiments.capacity import BookRun, cells
+from lora_lessons.experiments import recordings
 from workshop.record import capacity as recorder
 
 
 def test_every_cell_is_asked_once():
     asked = list(recorder.asked())
     assert len({cell.name for cell in asked}) == len(asked) == 64
-    spans = [cell.blocks * cell.r * (576 + 1536) for cell in asked if cell.r in cells.RANKS]
+    spans = [cell.blocks * cell.r * (576 + 1536) for cell in asked if cell.r in recorder.RANKS]
     assert (min(spans), max(spans)) == (2_112, 135_168)
-    assert [BookRun("B·A", 1, n).steps for n in cells.ENTRIES] == [300, 300, 1024]
-    assert BookRun("B·A", 1, 512, longer=4).steps == 4096
+    assert [recorder.BookRun("B·A", 1, n).steps for n in recorder.ENTRIES] == [300, 300, 1024]
+    assert recorder.BookRun("B·A", 1, 512, longer=4).steps == 4096
 
 
 def test_recording_takes_the_rates_that_held_most_and_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
@@ -33,7 +32,7 @@ def test_recording_takes_the_rates_that_held_most_and_goes_on_where_it_was_stopp
             return {"bits": -away, "recall": 0.5, "trained": 3, "seconds": 1.0, "rate": how.learning_rate}
 
     monkeypatch.setattr(recorder, "_bench", Counted)
-    assert recordings.recorded_if_any(capacity.NAME) is None
+    assert recordings.recorded_if_any(recorder.NAME) is None
     for stopped in (9, 1000):
         with pytest.raises(RuntimeError, match="stopped") if stopped == 9 else nullcontext():
             recorder.record()
@@ -41,11 +40,11 @@ def test_recording_takes_the_rates_that_held_most_and_goes_on_where_it_was_stopp
     assert [one[1:4] for one in made[4:7]] == [(512, 1e-2, 1024), (512, 3e-3, 1024), (512, 1e-3, 1024)], "lower alone"
     assert {one[2] for one in made if one[1] == 32} == {3e-3, 1e-2, 3e-2}, "both neighbours, where steps are as many"
     assert {one[2] for one in made if one[5]} == {3e-3}, "other seeds are trained at the rate of the first"
-    kept = recordings.recorded_if_any(capacity.NAME)
+    kept = recordings.recorded_if_any(recorder.NAME)
     assert list(kept["runs"])[4] == "B·A, r = 1, N = 512, blocks = 1, rate 0.01" and len(kept["runs"]) == len(made)
     monkeypatch.setattr(recorder, "EPOCHS", 7)
     made.clear()
     stopped = 1
     with pytest.raises(RuntimeError, match="stopped"):
         recorder.record()
-    assert len(recordings.recorded_if_any(capacity.NAME)["runs"]) == 1
+    assert len(recordings.recorded_if_any(recorder.NAME)["runs"]) == 1

@@ -152,7 +152,13 @@ def test_a_page_is_light(site, pages):
 def test_what_only_a_kernel_needs_is_hidden_and_what_a_program_reads_is_gone(pages):
     for name, page in lesson_pages(pages).items():
         text = page.file.read_text(encoding="utf-8")
-        for hidden in ("unpack_archive", "Not solved yet", "No prediction yet", "colab-badge", "vnd.lora-lessons.record"):
+        for hidden in (
+            "unpack_archive",
+            "Not solved yet",
+            "No prediction yet",
+            "colab-badge",
+            "vnd.lora-lessons.record",
+        ):
             assert hidden not in text, (name, hidden)
 
 

@@ -10,13 +10,14 @@ from functools import partial
 from typing import Any
 
 from lora_lessons import models
-from lora_lessons.experiments import capacity
 from lora_lessons.experiments.papers.arms import ARMS, BOOK, LADDER, REACH, REACHES, SEEDS, TriedArm, asked
 from lora_lessons.experiments.papers.recording import BASE, as_today, common, final, how, name_of, trial, tried
 from lora_lessons.experiments.rates import best_rate
 from lora_lessons.experiments.sizes.cells import SIZES, AskedBase
 from lora_lessons.lowrank import svd
 from lora_lessons.models import EMBEDDED
+from workshop.record.capacity import KIND, UPPER, BookRun
+from workshop.record.holding import BookBench
 from workshop.record.papers.training_arms import fast, one_run, untouched
 from workshop.record.papers.watching import nearest, reach
 from workshop.record.rates import next_rate
@@ -61,7 +62,7 @@ def record_reaches() -> None:
 
 def phone_book() -> dict[str, float]:
     """32 entries at rank 1 in one matrix, as lesson 18 trains them: their reach, and how unlike W they become."""
-    run, bench = capacity.BookRun("B·A", 1, 32), capacity.BookBench(models.load(precision="fp32"), 32, 4, "down_proj")
+    run, bench = BookRun("B·A", 1, 32), BookBench(models.load(precision="fp32"), 32, UPPER, KIND)
     with bench.adapted(run.way, run.r, run.blocks, run.seed):
         bench.train(run.entries, run.how(3e-2))
         layer = bench.core.layers[0].mlp.down_proj

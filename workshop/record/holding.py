@@ -20,13 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
-from ... import lora, models, training
-from ...adapter import adapter_of, attach_adapter
-from ...lowrank import stored_numbers
-from ...mixing import cut
-from ...training.loop import check_loss, trainable
-from ...training.settings import make_optimizer, parameter_groups, set_rate
-from .book import BITS, Book, as_tokens, invented
+from lora_lessons import lora, models, training
+from lora_lessons.adapter import adapter_of, attach_adapter
+from lora_lessons.lowrank import stored_numbers
+from lora_lessons.mixing import cut
+from lora_lessons.training.loop import check_loss, trainable
+from lora_lessons.training.settings import make_optimizer, parameter_groups, set_rate
+from workshop.record.phone_book import BITS, Book, as_tokens, invented
 
 # Entries that go through the model at once, where nothing is learned.
 AT_ONCE = 64

@@ -1,4 +1,7 @@
-"""Exercises of lesson 18: the bits that were learned, a cut without d×k, and the α that keeps the scale."""
+"""Lesson 18: How much does an adapter hold?
+
+After it, the learner can count what an adapter stores in bits, and cut one to a smaller rank.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from ...course.exercises import answered, exercise, not_a_number
-from ...errors import first_line
-from ...lowrank import factors, relative_error, svd_of_product
+from ..course.exercises import answered, exercise, not_a_number
+from ..errors import first_line
+from ..lowrank import factors, relative_error, svd_of_product
 
 
 def _random(*shape: int, seed: int) -> Tensor:

@@ -7,8 +7,7 @@ import torch
 from tiny import AsciiTokenizer, make_tiny_base, make_tiny_model
 
 from lora_lessons import lora, training
-from lora_lessons.experiments import capacity
-from lora_lessons.experiments.capacity import book, cells, holding
+from workshop.record import capacity, holding, phone_book
 
 HOW = training.Settings(steps=60, batch_size=4, learning_rate=2e-2)
 
@@ -19,16 +18,16 @@ def bench():
 
 
 def test_names_are_invented_once_and_a_longer_book_begins_as_a_shorter_one():
-    entries = capacity.invented(512)
-    assert len({name for name, _ in entries}) == 512 and entries[:32] == capacity.invented(32)
+    entries = phone_book.invented(512)
+    assert len({name for name, _ in entries}) == 512 and entries[:32] == phone_book.invented(32)
     assert all(len(number) == 7 and number.isdigit() for _, number in entries)
     digits = "".join(number for _, number in entries)
     assert all(0.08 < digits.count(d) / len(digits) < 0.12 for d in "0123456789")
 
 
 def test_a_digit_is_predicted_at_the_token_before_it():
-    entries = capacity.invented(8)
-    made = book.as_tokens(AsciiTokenizer(), entries)
+    entries = phone_book.invented(8)
+    made = phone_book.as_tokens(AsciiTokenizer(), entries)
     for (name, number), ids, at, digits in zip(entries, made.input_ids, made.at, made.digits, strict=True):
         text = f"{name}: {number}"
         assert "".join(map(chr, ids[: len(text)].tolist())) == text
@@ -45,7 +44,7 @@ def test_a_tokenizer_that_joins_digits_is_refused():
         }
 
     with pytest.raises(ValueError, match="writes several digits as one token"):
-        book.as_tokens(in_pairs, capacity.invented(3))
+        phone_book.as_tokens(in_pairs, phone_book.invented(3))
 
 
 def test_a_base_cut_in_two_computes_as_the_whole(bench):
@@ -69,10 +68,10 @@ def test_bits_are_the_likelihood_that_ten_digits_gained(bench):
     assert holding.beyond_chance(blind, 5) == pytest.approx(0), "who knows nothing has stored nothing"
     found = holding.held(blind | {"log2_p": blind["log2_p"] + 60}, 5, 30)
     assert (found["bits"], found["bits_a_number"], found["recall"]) == (pytest.approx(60), pytest.approx(2), 0.4)
-    assert pytest.approx(23.25, abs=0.01) == book.BITS
+    assert pytest.approx(23.25, abs=0.01) == phone_book.BITS
 
 
-@pytest.mark.parametrize("way", cells.WAYS)
+@pytest.mark.parametrize("way", capacity.WAYS)
 def test_a_run_learns_the_book_and_leaves_the_base_as_it_was(bench, way):
     before = holding.beyond_chance(bench.read(8), 8)
     found = bench.trained(way, 4, 8, 1, HOW)

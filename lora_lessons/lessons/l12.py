@@ -1,4 +1,9 @@
-"""Exercises of lesson 12: the loss where it is taught, the mask of a shared prefix, a packed row that leaks."""
+"""Lesson 12: Where does the time go?
+
+After it, the learner can find what makes training slow, and mend it.
+"""
+
+# First what the lesson uses where the learner has no function of their own yet; then what judges theirs.
 
 from __future__ import annotations
 
@@ -13,11 +18,28 @@ from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ...course.exercises import answered, exercise, not_a_number
-from ...tasks import IGNORED, Encoded
+from ..course.exercises import answered, exercise, not_a_number
+from ..tasks import IGNORED, Encoded
 
 VOCABULARY = 50
 NEEDS = "\nfrom lora_lessons.tasks import IGNORED, Encoded\n"  # above a learner's own code, where it is kept
+
+
+def taught_loss(h: Tensor, E: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy over what is taught, and no logits anywhere else: h (tokens × d),
+    the head E (vocabulary × d)."""
+    following = labels[1:]
+    taught = following != IGNORED
+    return cross_entropy(h[:-1][taught] @ E.T, following[taught])
+
+
+def packed(parts: Sequence[Encoded]) -> dict[str, Tensor]:
+    """The conversations side by side in one row for model(**row), each as if it were alone."""
+    positions = torch.cat([torch.arange(len(one.input_ids)) for one in parts])
+    labels = torch.cat([one.labels for one in parts])
+    labels[positions == 0] = IGNORED
+    row = {"input_ids": torch.cat([one.input_ids for one in parts]), "labels": labels, "position_ids": positions}
+    return {name: t[None] for name, t in row.items()}
 
 
 class _MostLogits(TorchDispatchMode):

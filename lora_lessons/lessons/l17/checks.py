@@ -13,33 +13,37 @@ from torch.nn.functional import logsigmoid
 
 from ... import lora, preferences
 from ...course.exercises import answered, exercise
-from ...errors import first_line
+from ...errors import first_line, holding
 from ...tasks import IGNORED
 
-Named = list[tuple[Tensor, str]]
 Both = tuple[Tensor, Tensor]
+DETACHED = "Your result has lost its way back to the model: no detach(), no .item(), no torch.no_grad()."
 
 
 def _random(*shape: int, seed: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def _named(got: Tensor, wrong: Named) -> str | None:
-    """The sentence of the first wrong value that `got` is."""
-    return next(
-        (why for value, why in wrong if got.shape == value.shape and torch.allclose(got, value, atol=1e-5)), None
+def _same(got: Any, value: Tensor) -> bool:
+    return isinstance(got, Tensor) and got.shape == value.shape and torch.allclose(got, value, atol=1e-5)
+
+
+def _wrong(got: Any, right: Tensor, what: str, mistakes: list[tuple[Tensor, str]], rule: str) -> str | None:
+    """The sentence of the first mistake whose value `got` is, or of what it lacks to be `right`; None where it is."""
+    named = [why for value, why in mistakes if _same(got, value)]
+    kind, shape, taught = type(got).__name__, tuple(getattr(got, "shape", ())), getattr(got, "requires_grad", True)
+    given, due = (", ".join(f"{n:.3f}" for n in torch.as_tensor(one).flatten()[:2]) for one in (_numbers(got), right))
+    others = holding(
+        (not isinstance(got, Tensor), f"Return a tensor, {what}, and no {kind}: backward() starts from it."),
+        (not taught, DETACHED),
+        (shape != tuple(right.shape), f"Return {what}, of shape {tuple(right.shape)}; yours has the shape {shape}."),
+        (not _same(got, right), f"For this example it is {due}; you gave {given}. {rule}"),
     )
+    return next(iter(named + others), None)
 
 
-def _no_tensor(got: Any, shape: tuple[int, ...], what: str) -> str | None:
-    """What is wrong with what was returned, before its value is looked at."""
-    if not isinstance(got, Tensor):
-        return f"Return a tensor, {what}, and no {type(got).__name__}: backward() starts from it."
-    if not got.requires_grad:
-        return "Your result has lost its way back to the model: no detach(), no .item(), no torch.no_grad()."
-    if tuple(got.shape) != shape:
-        return f"Return {what}, of shape {shape}; yours has the shape {tuple(got.shape)}."
-    return None
+def _numbers(got: Any) -> Tensor:
+    return got.detach() if isinstance(got, Tensor) else torch.zeros(0)
 
 
 # ---- 17.1 ----
@@ -56,48 +60,38 @@ def exercise_17_1(answer_logprobs: Callable[[Tensor, Tensor], Any]) -> str | Non
             f"PyTorch stopped ({first_line(error)}). -100 is no place in the vocabulary: put 0 there before gather, "
             "and leave those places out of the sum. Of five tokens four are predicted, by the logits before them."
         )
-    logp, hidden = logits.log_softmax(-1), labels.where(labels != IGNORED, 0)
     right, taught = preferences.answer_logprobs(logits, labels), labels != IGNORED
-    in_place = logp.gather(-1, hidden[..., None])[..., 0]
-    if isinstance(got, Tensor) and got.shape == () and torch.allclose(got, right.sum(), atol=1e-5):
-        return (
+    logp, places = logits.log_softmax(-1), labels.where(taught, 0)[..., None]
+    every, raw, likely = (one[:, :-1].gather(-1, places[:, 1:])[..., 0] for one in (logp, logits, logp.exp()))
+    unshifted, backward = logp.gather(-1, places)[..., 0], logp[:, 1:].gather(-1, places[:, :-1])[..., 0]
+    mistakes = [
+        (right.sum(), (
             "You added up the whole batch. Each answer needs a number of its own: sum over the tokens, "
             "the last dimension."
-        )
-    if advice := _no_tensor(got, (2,), "one number for each row"):
-        return advice
-    if torch.allclose(got, right, atol=1e-5):
-        more = _random(3, 6, 9, seed=5), torch.tensor([[IGNORED, 1, 8, 2, 0, 7]] * 3)
-        fits = torch.allclose(answer_logprobs(*more), preferences.answer_logprobs(*more), atol=1e-5)
-        return None if fits else "Right for five tokens of seven words, wrong for six of nine: use the shapes as given."
-    every = logp[:, :-1].gather(-1, hidden[:, 1:, None])[..., 0]
-    wrong: Named = [
+        )),
         (right / taught.sum(-1), _MEAN),
         (every.mean(-1), _MEAN),
         (every.sum(-1), _PROMPT),
-        ((in_place * taught).sum(-1), (
+        ((unshifted * taught).sum(-1), (
             "Nothing is shifted: the logits at token i predict token i + 1. Drop the last logits and the first label."
         )),
-        (
-            (logp[:, 1:].gather(-1, hidden[:, :-1, None])[..., 0] * taught[:, :-1]).sum(-1),
-            "The shift goes the wrong way: logits[:, :-1] predict labels[:, 1:].",
-        ),
-        (in_place.sum(-1), _PROMPT),
+        ((backward * taught[:, :-1]).sum(-1), "The shift goes the wrong way: logits[:, :-1] predict labels[:, 1:]."),
+        (unshifted.sum(-1), _PROMPT),
         (-right, "The sign is turned: that is the loss of the answer. Its log-probability is below zero."),
         (right.exp(), "That is the probability, which is 0 in 32 bits for a long answer. Keep its logarithm: a sum."),
-        (
-            (logits[:, :-1].gather(-1, hidden[:, 1:, None])[..., 0] * taught[:, 1:]).sum(-1),
-            "You added logits up. Take log_softmax(-1) first, so that they are log-probabilities.",
-        ),
-        (
-            (logp.exp()[:, :-1].gather(-1, hidden[:, 1:, None])[..., 0] * taught[:, 1:]).sum(-1),
-            "You added probabilities. Probabilities multiply, so their logarithms add: log_softmax, not softmax.",
-        ),
+        ((raw * taught[:, 1:]).sum(-1), (
+            "You added logits up. Take log_softmax(-1) first, so that they are log-probabilities."
+        )),
+        ((likely * taught[:, 1:]).sum(-1), (
+            "You added probabilities. Probabilities multiply, so their logarithms add: log_softmax, not softmax."
+        )),
     ]  # fmt: skip
-    return _named(got, wrong) or (
-        f"For this batch it is {right[0]:.2f} and {right[1]:.2f}; you gave {got[0]:.2f} and {got[1]:.2f}. Shift by "
-        "one, look each label's log-probability up, and add up those that are taught."
-    )
+    rule = "Shift by one, look each label's log-probability up, and add up those that are taught."
+    if wrong := _wrong(got, right, "one number for each row", mistakes, rule):
+        return wrong
+    more = _random(3, 6, 9, seed=5), torch.tensor([[IGNORED, 1, 8, 2, 0, 7]] * 3)
+    fits = torch.allclose(answer_logprobs(*more), preferences.answer_logprobs(*more), atol=1e-5)
+    return None if fits else "Right for five tokens of seven words, wrong for six of nine: use the shapes as given."
 
 
 _MEAN = (
@@ -124,25 +118,20 @@ _PROMPT = (
 def exercise_17_2(dpo_loss: Callable[[Both, Both, float], Any]) -> str | None:
     beta = 0.3
     pc, pr, rc, rr = (torch.tensor(row) for row in ([-9.0, -14.0], [-31.0, -22.0], [-11.0, -13.0], [-30.0, -26.0]))
-    pc.requires_grad_(), pr.requires_grad_()
-    got = answered(dpo_loss((pc, pr), (rc, rr), beta))
+    got = answered(dpo_loss((pc.requires_grad_(), pr.requires_grad_()), (rc, rr), beta))
     margin = (pc - rc) - (pr - rr)
     each = -logsigmoid(beta * margin)
-    if isinstance(got, Tensor) and _named(got, [(each, "")]) is not None:
-        return "Those are the losses of the single pairs: return their mean."
-    at_rest = torch.tensor(math.log(2))
-    if isinstance(got, Tensor) and got.shape == () and torch.allclose(got, at_rest, atol=1e-5):
-        return _REST
-    if advice := _no_tensor(got, (), "one number, the mean over the pairs"):
-        return advice
-    if torch.allclose(got, each.mean(), atol=1e-5):
-        return _other_betas(dpo_loss)
-    wrong: Named = [
+    mistakes = [
+        (each, "Those are the losses of the single pairs: return their mean."),
+        (torch.tensor(math.log(2)), (
+            "Your loss is ln 2 = 0.693 whatever the model has learned: the margin is always 0. That happens when an "
+            "answer is compared with itself, the policy with the policy, instead of with the reference."
+        )),
         (each.sum(), "That is the sum over the pairs: take the mean, or a larger batch would take larger steps."),
         (-logsigmoid(-beta * margin).mean(), (
             "The sign is turned: this teaches the model to prefer the rejected answers."
         )),
-        (logsigmoid(beta * margin).mean(), "The minus sign is missing: a loss falls, and log σ must rise."),
+        (-each.mean(), "The minus sign is missing: a loss falls, and log σ must rise."),
         (-logsigmoid(margin).mean(), "β is missing: multiply the margin by it, inside σ."),
         (-logsigmoid(margin / beta).mean(), "You divided by β: the margin is multiplied by it."),
         (beta * -logsigmoid(margin).mean(), "β stands outside: there it only scales the steps. It belongs inside σ."),
@@ -157,32 +146,25 @@ def exercise_17_2(dpo_loss: Callable[[Both, Both, float], Any]) -> str | None:
             "You took the mean of the margins first: −log σ of each pair, then the mean."
         )),
     ]  # fmt: skip
-    return _named(got, wrong) or (
-        f"For these two pairs the loss is {each.mean():.3f}; you gave {got:.3f}. The margin is how much the chosen "
-        "answer rose above its reference, minus how much the rejected one did."
-    )
-
-
-_REST = (
-    "Your loss is ln 2 = 0.693 whatever the model has learned: the margin is always 0. That happens when an answer is "
-    "compared with itself, the policy with the policy, instead of with the reference."
-)
-
-
-def _other_betas(dpo_loss: Callable[[Both, Both, float], Tensor]) -> str | None:
-    """What is wrong with a loss that is right for one β: another β, and a margin of a badly lost pair."""
-    zero = torch.zeros(1)
-    lost = torch.tensor([-4000.0]).requires_grad_(), zero
-    loss = dpo_loss(lost, (zero, zero), 0.1)
-    if not torch.isfinite(loss):
-        return (
+    rule = "The margin is how much the chosen answer rose above its reference, minus how much the rejected one did."
+    if wrong := _wrong(got, each.mean(), "one number, the mean over the pairs", mistakes, rule):
+        return wrong
+    # another β, and the margin of a badly lost pair
+    zero, lost = torch.zeros(1), torch.tensor([-4000.0]).requires_grad_()
+    loss = dpo_loss((lost, zero), (zero, zero), 0.1)
+    wrong = next(iter(holding(
+        (not torch.isfinite(loss), (
             "For a pair far on the wrong side σ is 0 in 32 bits, and log(0) is −∞. Use logsigmoid, "
             "which computes both at once."
-        )
-    if not torch.allclose(loss, torch.tensor(400.0)):
-        return "Right for β = 0.3 and wrong for β = 0.1: use `beta` as given."
+        )),
+        (not torch.allclose(loss, torch.tensor(400.0)), (
+            "Right for β = 0.3 and wrong for β = 0.1: use `beta` as given."
+        )),
+    )), None)  # fmt: skip
+    if wrong:
+        return wrong
     loss.backward()
-    return None if lost[0].grad is not None else "Your loss has lost its way back to the model: no detach()."
+    return None if lost.grad is not None else DETACHED
 
 
 # ---- 17.3 ----
@@ -201,8 +183,7 @@ def exercise_17_3(reference_of: Callable[[nn.Module, Callable[[Any], Tensor]], A
         torch.manual_seed(3)
         model = nn.Sequential(nn.Linear(6, 5, bias=False), nn.Linear(5, 3, bias=False))
     x = _random(4, 6, seed=1)
-    with torch.no_grad():
-        base = model(x)
+    base = model(x).detach()
     lora.attach(model, r=2, lora_alpha=4)
     layers = [layer for _, layer in lora.lora_layers(model)]
     for n, layer in enumerate(layers):
@@ -218,31 +199,34 @@ def exercise_17_3(reference_of: Callable[[nn.Module, Callable[[Any], Tensor]], A
     got = answered(reference_of(model, logprobs))
     if not isinstance(got, Tensor):
         return f"Return what `logprobs(model)` returned, and no {type(got).__name__}."
-    if torch.allclose(got, trained, atol=1e-6):
-        return (
+    after = model(x).detach()
+    found = holding(
+        (_same(got, trained), (
             "This reference is the trained adapter itself: the adapter is still on. Asked at each step, every margin "
             "would be 0 and the loss would stay at ln 2 = 0.693 however far the model moves: its gradient is not 0, "
             "and nothing holds it back."
-        )
-    if not torch.allclose(got, base, atol=1e-6):
-        return "That is neither the base nor the trained model: lora.set_scale(model, 0) turns every update off."
-    if len(list(lora.lora_layers(model))) < len(layers):
-        return "The adapter is gone for good, with all it learned. Turn it off instead: lora.set_scale(model, 0)."
-    after = model(x).detach()
-    if torch.allclose(after, base, atol=1e-6):
-        return "The adapter is still off when you return, so nothing would train from here: lora.set_scale(model, 1)."
-    if not torch.allclose(after, trained, atol=1e-6):
-        return "After your function the model is not what it was: set the scale back to 1, and leave A and B alone."
-    if got.requires_grad:
-        return (
+        )),
+        (not _same(got, base), (
+            "That is neither the base nor the trained model: lora.set_scale(model, 0) turns every update off."
+        )),
+        (len(list(lora.lora_layers(model))) < len(layers), (
+            "The adapter is gone for good, with all it learned. Turn it off instead: lora.set_scale(model, 0)."
+        )),
+        (_same(after, base), (
+            "The adapter is still off when you return, so nothing would train from here: lora.set_scale(model, 1)."
+        )),
+        (not _same(after, trained), (
+            "After your function the model is not what it was: set the scale back to 1, and leave A and B alone."
+        )),
+        (got.requires_grad, (
             "The reference carries a gradient, which costs memory and must not train: compute it under torch.no_grad()."
-        )
-    if any(learning):
-        return (
+        )),
+        (any(learning), (
             "Right, but the way back to the model was built before you dropped it, and it costs the memory: call "
             "logprobs under torch.no_grad()."
-        )
-    return None
+        )),
+    )  # fmt: skip
+    return next(iter(found), None)
 
 
 # ---- 17.4 ----
@@ -256,34 +240,31 @@ def exercise_17_4(push: Callable[[Tensor, Tensor, Tensor], Any]) -> str | None:
     try:
         got = answered(push(logprobs, taught, rewards))
     except RuntimeError as error:
-        if _TABLE.search(str(error)):
+        # two groups of two rewards against four answers
+        if re.search(r"size of tensor a \([24]\) must match the size of tensor b \([24]\)", str(error)):
             return (
                 "Rewards are groups × answers, and the rows of logprobs are all answers one after the other: "
                 f".flatten() what you made of the rewards before you multiply (PyTorch says: {first_line(error)})."
             )
         raise
-    if advice := _no_tensor(got, (), "one number, the mean over the answers"):
-        return advice
-    right = preferences.push(logprobs, taught, rewards)
-    each, total = logprobs.sum(-1) / taught.sum(-1), logprobs.sum(-1)
-    advantage, flat = preferences.advantages(rewards).flatten(), rewards.flatten()
-    std = preferences.advantages(rewards) / rewards.std(-1, keepdim=True)
-    if torch.allclose(got, right, atol=1e-5):
-        other = rewards.view(1, 4), rewards.repeat(2, 1)
-        twice = torch.cat([logprobs] * 2), torch.cat([taught] * 2)
-        fits = torch.allclose(push(logprobs, taught, other[0]), preferences.push(logprobs, taught, other[0]), atol=1e-5)
-        fits &= torch.allclose(push(*twice, other[1]), preferences.push(*twice, other[1]), atol=1e-5)
-        return (
-            None if fits else "Right for two groups of two answers, wrong for another number: use the shapes as given."
-        )
-    if torch.allclose(
-        got, torch.zeros(()), atol=1e-6
-    ):  # as GRPO writes it, exp(log p − log p), which is a gradient alone
-        (mine,), (ours,) = (torch.autograd.grad(one, logprobs, retain_graph=True) for one in (got, right))
-        return None if torch.allclose(mine, ours, atol=1e-6) else _ZERO
-    wrong: Named = [
+    right, zero = preferences.push(logprobs, taught, rewards), torch.zeros(())
+    if _same(got, zero) and got.requires_grad:  # as GRPO writes it, exp(log p − log p), which is a gradient alone
+        mine, ours = (torch.autograd.grad(one, logprobs, retain_graph=True)[0] for one in (got, right))
+        if torch.allclose(mine, ours, atol=1e-6):
+            return None
+    each, total, flat = logprobs.sum(-1) / taught.sum(-1), logprobs.sum(-1), rewards.flatten()
+    better = preferences.advantages(rewards)
+    advantage, scaled = better.flatten(), (better / rewards.std(-1, keepdim=True)).flatten()
+    mistakes = [
+        (zero, (
+            "Your loss is 0 here, because advantages add up to 0. Each belongs to its own answer: multiply first, "
+            "then take the mean."
+        )),
         (-right, "The sign is turned: this pushes the worse answers up. A loss falls, so it starts with a minus."),
-        (-(flat * each).mean(), _NO_MEAN),
+        (-(flat * each).mean(), (
+            "The group's mean is missing: where every reward is above 0, every answer is pushed up, good or bad. "
+            "Subtract rewards.mean(-1, keepdim=True)."
+        )),
         (-((flat - flat.mean()) * each).mean(), (
             "You subtracted the mean of all rewards. Each group has its own: "
             "an easy question must not reward every answer to it."
@@ -291,7 +272,7 @@ def exercise_17_4(push: Callable[[Tensor, Tensor, Tensor], Any]) -> str | None:
         (-((rewards - rewards.mean(0)).flatten() * each).mean(), (
             "You took the mean across the groups: rewards.mean(-1, keepdim=True) is each group's own."
         )),
-        (-(std.flatten() * each).mean(), (
+        (-(scaled * each).mean(), (
             "You also divided by the standard deviation. GRPO's paper does, TRL's scale_rewards=\"none\" does not, and "
             "here we do not: it makes much of tiny differences."
         )),
@@ -308,19 +289,13 @@ def exercise_17_4(push: Callable[[Tensor, Tensor, Tensor], Any]) -> str | None:
         )),
         (-(advantage * each).sum(), "That is the sum over the answers: take the mean."),
     ]  # fmt: skip
-    return _named(got, wrong) or (
-        f"For these four answers it is {right:.3f}; you gave {got:.3f}. Reward minus the group's mean, times the mean "
-        "log-probability of the answer's tokens; then minus the mean over the answers."
+    rule = (
+        "Reward minus the group's mean, times the mean log-probability of the answer's tokens; "
+        "then minus the mean over the answers."
     )
-
-
-# two groups of two rewards against four answers
-_TABLE = re.compile(r"size of tensor a \([24]\) must match the size of tensor b \([24]\)")
-_ZERO = (
-    "Your loss is 0 here, because advantages add up to 0. Each belongs to its own answer: multiply first, "
-    "then take the mean."
-)
-_NO_MEAN = (
-    "The group's mean is missing: where every reward is above 0, every answer is pushed up, good or bad. Subtract "
-    "rewards.mean(-1, keepdim=True)."
-)
+    if wrong := _wrong(got, right, "one number, the mean over the answers", mistakes, rule):
+        return wrong
+    twice = torch.cat([logprobs] * 2), torch.cat([taught] * 2), rewards.repeat(2, 1)
+    others = (logprobs, taught, rewards.view(1, 4)), twice
+    fits = all(torch.allclose(push(*one), preferences.push(*one), atol=1e-5) for one in others)
+    return None if fits else "Right for two groups of two answers, wrong for another number: use the shapes as given."

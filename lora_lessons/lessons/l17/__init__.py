@@ -4,5 +4,5 @@ After it, the learner can train on pairs with DPO or on a reward, and say what i
 """
 
 # Imported here because they register themselves.
-from . import exercises as exercises
+from . import checks as checks
 from . import widget as widget

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from textwrap import shorten
 
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from ...drawing import BLUE, VERMILION
 from ...experiments import recorded
 
 # how a number of each panel is said
-SAID = {
+SAID: dict[str, Callable[[float], str]] = {
     "held-out pairs preferred": "{:.0f}%".format,
     "words per answer": "{:.0f}".format,
     "perplexity ÷ the base's": lambda ratio: f"{ratio:.2f}" if ratio < 10 else f"{ratio:,.0f}",

@@ -64,10 +64,8 @@ def judge(id: str, answer: Any) -> tuple[str, str]:
             return "not yet", "Your function printed its answer; it must return it. Write return in place of print."
         return (
             "open",
-            (
-                "Not solved yet: fill in the stub above (a function ends with `return` and its result) and run it again. "
-                "The hints are folded below it."
-            ),
+            "Not solved yet: fill in the stub above (a function ends with `return` and its result) and run it "
+            "again. The hints are folded below it.",
         )
     except Exception as error:  # a learner's code may fail in any way; the check answers with a sentence
         sentence = f"{type(error).__name__}: {error}"

@@ -144,7 +144,7 @@ UP, CIRCLE = "Arrows point down BROKEN", "No circles, on any floor BROKEN"
         ("course/records.py", "from .figures import BLUE\nfrom . import stage", "The frame.* BROKEN"),
         (
             "lessons/l10_ship_it/pictures.py",
-            "from ..l09_adapters import widget",
+            "from ..l09 import widget",
             "Rooms do not know each other.* BROKEN",
         ),
         ("course/records.py", "from .claims import Claim", CIRCLE),
@@ -193,10 +193,10 @@ def test_an_import_hidden_in_a_string_is_noticed(copy, line):
 
 def test_a_lesson_uses_none_that_comes_later(copy):
     assert later_rooms(PACKAGE) == []
-    plant(copy, "lessons/l11_formats/pictures.py", "from ..l09_adapters import pictures as earlier")
+    plant(copy, "lessons/l11_formats/pictures.py", "from ..l09 import pictures as earlier")
     assert later_rooms(copy) == []
-    plant(copy, "lessons/l09_adapters/pictures.py", "from ..l11_formats import pictures as later")
-    rooms = "lora_lessons.lessons.l09_adapters.pictures", "lora_lessons.lessons.l11_formats.pictures"
+    plant(copy, "lessons/l09/pictures.py", "from ..l11_formats import pictures as later")
+    rooms = "lora_lessons.lessons.l09.pictures", "lora_lessons.lessons.l11_formats.pictures"
     assert later_rooms(copy) == [rooms]
 
 

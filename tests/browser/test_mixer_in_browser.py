@@ -24,7 +24,7 @@ def made():
 SETUP = """from pathlib import Path
 import torch
 from lora_lessons.course import begin
-from lora_lessons.lessons.l09_adapters import widget
+from lora_lessons.lessons.l09 import widget
 from lora_lessons import lora, models
 from lora_lessons.adapter import adapter_of
 begin("mixer")

@@ -44,7 +44,7 @@ from lora_lessons.course import blind_judge, chat_box, claims, exercises, lesson
 from lora_lessons.course.lesson import Handover
 from lora_lessons.course.records import Record, Table
 from lora_lessons.course.stage import Backdrop, Scene, Stage, slider
-from lora_lessons.lessons.l09_adapters import measured
+from lora_lessons.lessons.l09 import widget as mixer
 from lora_lessons.lessons.l14_bug_museum.shown import VitalSigns
 from lora_tools.own import pictures
 
@@ -80,7 +80,7 @@ FIELDS = {
     "a chat": "display(HTML(chat_box.still([{'adapter': True, 'question': TEXT, 'answer': TEXT}])))",
     "answers to judge": "display(blind_judge.BlindJudge([blind_judge.Pair(TEXT, TEXT, TEXT + '.')]))",
     "answers on paper": "display(HTML(blind_judge.still([{'question': TEXT, 'left': TEXT, 'right': TEXT}])))",
-    "a mixture": "display(HTML(measured.still([TEXT], {TEXT: (TEXT, TEXT, TEXT)})))",
+    "a mixture": "display(HTML(mixer.still([TEXT], {TEXT: (TEXT, TEXT, TEXT)})))",
 }
 FORMULA = 'display(Markdown("$a$"))'
 

@@ -12,8 +12,8 @@ from lora_lessons import lora, models
 from lora_lessons.adapter import adapter_of
 from lora_lessons.course.on_the_web import SCENE
 from lora_lessons.experiments.prompting import Sample
-from lora_lessons.lessons.l09_adapters import widget as mixer
-from lora_lessons.lessons.l09_adapters.measured import CHOICE
+from lora_lessons.lessons.l09 import widget as mixer
+from lora_lessons.lessons.l09.widget import CHOICE
 from lora_lessons.mixing import attached, weighted_sum
 
 SENT = {*CHOICE, "names", "stops", "offered", "columns", "asked", "heard", "status", "busy"}

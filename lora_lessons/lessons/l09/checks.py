@@ -12,6 +12,11 @@ from ... import quant
 from ...course.exercises import answered, exercise
 
 
+def add(parts: Sequence[tuple[Tensor, Tensor, float]]) -> tuple[Tensor, Tensor]:
+    """One pair A, B whose product is Σ weight·B·A: the course's, for a learner who has none."""
+    return torch.cat([A for A, _, _ in parts]), torch.cat([weight * B for _, B, weight in parts], dim=1)
+
+
 @exercise("09.1", "Two adapters in one", difficulty=2, minutes=8, keeps="add")
 def exercise_09_1(add: Callable[[Sequence[tuple[Tensor, Tensor, float]]], tuple[Tensor, Tensor]]) -> str | None:
     generator = torch.Generator().manual_seed(0)

@@ -7,7 +7,7 @@ from lora_lessons.lessons.l00.widget import block_scene
 from lora_lessons.lessons.l01 import rank_explorer_scene
 from lora_lessons.lessons.l02.widget import layer_anatomy_scene, start_map_scene
 from lora_lessons.lessons.l08 import fit_scene
-from lora_lessons.lessons.l16_many_adapters.widget import _words, fit_beside
+from lora_lessons.lessons.l16.widget import _words, fit_beside
 
 
 def sentences(scene: Scene, stop):

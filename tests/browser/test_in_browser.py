@@ -42,7 +42,7 @@ from lora_lessons.lessons import l01 as explorer
 from lora_lessons.lessons import l08 as fitting
 from lora_lessons.lessons import rooms
 from lora_lessons.lessons.l02 import widget as anatomy
-from lora_lessons.lessons.l16_many_adapters import widget as many
+from lora_lessons.lessons.l16 import widget as many
 from lora_lessons.run import stored
 from lora_lessons.run.lab import place
 

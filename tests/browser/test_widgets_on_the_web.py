@@ -19,7 +19,7 @@ from lora_lessons.course.backdrop import DPI, pixels
 from lora_lessons.course.on_the_web import LIVE, Live
 from lora_lessons.lessons.l01 import rank_explorer
 from lora_lessons.lessons.l02.widget import start_map_scene
-from lora_lessons.lessons.l16_many_adapters.widget import MANY
+from lora_lessons.lessons.l16.widget import MANY
 from workshop.site import widgets
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}

@@ -4,7 +4,7 @@ import pytest
 from stills import many_fit_words, refused
 
 from lora_lessons import lora, memory, models, planning
-from lora_lessons.lessons.l16_many_adapters import widget
+from lora_lessons.lessons.l16 import widget
 
 
 @pytest.mark.parametrize("targets, r", [("all linear layers", 8), ("q and v", 16)])

@@ -4,5 +4,5 @@ After it, the learner can serve many adapters at once, and say when to merge ins
 """
 
 # Imported here because they register themselves.
-from . import exercises as exercises
+from . import checks as checks
 from . import widget as widget

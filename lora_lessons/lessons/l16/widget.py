@@ -6,7 +6,7 @@ Arithmetic from the model's shapes; `…_scene` works everything out, and contro
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
@@ -14,10 +14,6 @@ from ... import lora, lowrank, memory, models, planning
 from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
 from ...drawing import BLUE, GREY, ORANGE, label
-
-if TYPE_CHECKING:
-    from ...course.stage import Stage
-
 
 TARGETS: dict[str, str | list[str]] = {
     "q and v": ["q_proj", "v_proj"],
@@ -180,15 +176,10 @@ def many_fit() -> Stage:
     return Stage(many_fit_scene, "r", controls, **MANY)
 
 
-def _many_fit() -> Stage:
-
-    return many_fit()
-
-
 live(
     "many_fit",
     "widget.many_fit()",
-    _many_fit,
+    many_fit,
     {
         "model": ["Llama-2-7B", "Qwen2.5-7B"],
         "targets": ["q and v", "all linear layers"],

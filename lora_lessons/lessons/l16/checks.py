@@ -1,26 +1,20 @@
-"""Exercises of lesson 16, the gathered product and a stack of adapters of different ranks, and the answers at work.
-
-`beside` puts both, the course's or a learner's, beside every adapted layer of a model: one pass, and each row of the
-batch goes through its own adapter. `colleagues_stack` has the mistake that exercise 16.2 looks for.
-"""
+"""Exercises of lesson 16, the gathered product and a stack of adapters of different ranks, and the course's answers."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad
 
-from ...adapter import Adapter
 from ...course.exercises import answered, exercise
 
 Update = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 Stack = Callable[[Sequence[tuple[Tensor, Tensor, float]]], tuple[Tensor, Tensor, Tensor]]
 
-# ---- the answers, and how they run ----
+# ---- the answers ----
 
 
 def gathered_update(x: Tensor, A: Tensor, B: Tensor, scaling: Tensor, wanted: Tensor) -> Tensor:
@@ -34,40 +28,6 @@ def stack_adapters(adapters: Sequence[tuple[Tensor, Tensor, float]]) -> tuple[Te
     stacked_A = torch.stack([pad(A, (0, 0, 0, r - len(A))) for A, _, _ in adapters])
     stacked_B = torch.stack([pad(B, (0, r - B.shape[1])) for _, B, _ in adapters])
     return stacked_A, stacked_B, torch.tensor([alpha / len(A) for A, _, alpha in adapters])
-
-
-def colleagues_stack(adapters: Sequence[tuple[Tensor, Tensor, float]]) -> tuple[Tensor, Tensor, Tensor]:
-    """`stack_adapters` with a mistake: every α is divided by the largest rank, to which all were filled up."""
-    A, B, _ = stack_adapters(adapters)
-    return A, B, torch.tensor([alpha / A.shape[1] for _, _, alpha in adapters])
-
-
-@contextmanager
-def beside(
-    model: nn.Module,
-    adapters: Sequence[Adapter | None],
-    update: Update = gathered_update,
-    stack: Stack = stack_adapters,
-) -> Iterator[nn.Module]:
-    """While the block runs, row i of a batch goes through adapters[i]; None is the base alone.
-    `model` carries none itself."""
-    different = list({one.name: one for one in adapters if one is not None}.values())
-    names = [one.name for one in different]
-    rows = torch.tensor([len(names) if one is None else names.index(one.name) for one in adapters])
-
-    def of_layer(name: str) -> Callable[..., Tensor]:
-        given = [(one.A[name].float(), one.B[name].float(), one.scaling(name) * len(one.A[name])) for one in different]
-        A, B, alpha = given[0]
-        nothing = (torch.zeros_like(A), torch.zeros_like(B), alpha)
-        scaled = stack([*given, nothing])
-        return lambda layer, inputs, output: output + update(inputs[0], *scaled, rows)
-
-    hooks = [model.get_submodule(name).register_forward_hook(of_layer(name)) for name in different[0].A]
-    try:
-        yield model
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 # ---- the checks ----

@@ -15,7 +15,7 @@ LESSONS = [p.stem for p in [*lessons(), *side_trips()]]
 # What must stand in a cell, or above it, for each reason.
 TRAINS = re.compile(r"\btrain\w*\(|\bteach\(|sweep\.run\(|backward\(\)")
 KEEPS = re.compile(r'newest_folder\("|my_folder\(|\.keep\(\)')
-ROUNDED_OR_TIMED = re.compile(r"\d\.\d|\d (?:s|GB|MB)\b")
+ROUNDED_OR_TIMED = re.compile(r"\d\.\d|\d (?:s|GB|MB)\b|time: .*\d%")
 
 
 def code(notebook):

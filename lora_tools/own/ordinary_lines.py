@@ -1,6 +1,6 @@
 """Ordinary answers among the learner's lines, against format drift: a file of them, or what the base itself says today.
 
-How many it takes, and what they cost, is recorded: see `experiments.ordinary_answers`.
+How many it takes, and what they cost, is recorded: see `ordinary_answers`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from matplotlib.figure import Figure
 
 from lora_lessons import models
 from lora_lessons.drawing import BLUE, VERMILION, label
-from lora_lessons.experiments import ordinary_answers, recordings
+from lora_lessons.experiments import recordings
 from lora_lessons.outside import in_line
 from lora_lessons.paths import expanded
 from lora_lessons.tasks.preferences import is_pair
 
 from .. import checking
+from . import ordinary_answers
 from .my_data import Choices, MyData, encoded, lengths
 
 

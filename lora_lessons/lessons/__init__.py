@@ -52,7 +52,7 @@ def progress_map() -> Any:
     Those of a lesson's further halls stand apart."""
     from IPython.display import HTML
 
-    done, every, rows = read_progress()["solved"], all_exercises().values(), []
+    done, every, rows = read_progress()["exercises"], all_exercises().values(), []
     for path in lessons():
         mine = [e for e in every if e.id.split(".")[0] == path.stem[:2]]
         squares = _squares(mine, done)

@@ -3,12 +3,12 @@
 After it, the learner can train a 7B, or say beforehand why not.
 """
 
-# The widget "will it fit": `fit_scene` works everything out, and controls stand over it. At the end: what of it lives
-# on the web.
+# The widget "will it fit": `fit_scene` works everything out, and controls stand over it. At the end: the exercise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from .. import memory, models, planning
+from ..course.exercises import answered, exercise, not_a_number
 from ..course.figures import BILL_COLORS
 from ..course.on_the_web import live
 from ..course.stage import Backdrop, Scene, Stage, choice, slider, whole
@@ -212,3 +213,37 @@ live(
     apart=("model", "method"),
     controls=7,
 )
+
+
+# ---- the exercise ----
+
+
+def longest_text(room: float, tokens: Sequence[int], needs: Sequence[float]) -> int:
+    """Whole tokens that fit in five sixths of `room` bytes where a text of tokens[i] takes needs[i] bytes, and the plan
+    is a straight line; 0 where not one does."""
+    per_token = (needs[1] - needs[0]) / (tokens[1] - tokens[0])
+    fixed = needs[0] - per_token * tokens[0]
+    return max(0, int((room * 5 / 6 - fixed) / per_token))
+
+
+@exercise("08.1", "The longest text that fits", difficulty=2, minutes=8, keeps="longest_text")
+def exercise_08_1(longest: Callable[[float, tuple[int, int], tuple[float, float]], Any]) -> str | None:
+    # 8 GB and 2 MB a token, on a card of 15 GB
+    room, tokens, needs = 15e9, (500, 1500), (9e9, 11e9)
+    got = answered(longest(room, tokens, needs))
+    if problem := not_a_number(got):
+        return problem
+    for wrong, advice in (
+        (3500, "You filled the whole card: a sixth of it should stay free, room * 5 / 6."),
+        (6250, "What does not grow with the text takes room, too: take the fixed part off before you divide."),
+        (1750, "needs[0] is not the fixed part: it holds tokens[0] tokens as well."),
+        (694, "One token more takes (needs[1] - needs[0]) / (tokens[1] - tokens[0]) bytes, not needs[0] / tokens[0]."),
+    ):
+        if math.isclose(got, wrong, rel_tol=1e-3):
+            return advice
+    if not math.isclose(got, 2250, abs_tol=1):
+        return f"8 GB and 2 MB a token leave room for 2,250 tokens on a card of 15 GB; you gave {got:,}."
+    if longest(6e9, tokens, needs) != 0:
+        return "On a card that the fixed part alone fills, not one token fits: give 0."
+    got = longest(15.0005e9, tokens, needs)
+    return None if got == int(got) else f"Give whole tokens, rounded down; you gave {got:,}."

@@ -6,9 +6,9 @@ EXAMPLES = {
     ("G15", "13_beyond_one_gpu"): [
         ({}, CONDITION),
         ({"two.offload": 26.0}, CORRECTED),
-        ({"two.plain": 25.0, "two.peak": 60.0}, HOLDS),
+        ({"two.plain": 25.0, "fsdp1.start": 60.0}, HOLDS),
         ({"two.plain": 25.0}, None),
-        ({"two.peak": 60.0}, None),
+        ({"fsdp1.start": 60.0}, None),
         ({"eight.plain": 26.0}, None),
         ({"card.room": 50.0}, None),
         ({"published.two_most": 26.0}, CORRECTED),

@@ -146,8 +146,3 @@ def record(folder: Path) -> Path:
         raise ValueError(f"not recorded, since {', '.join(sorted(missing))} is missing: export all the formats.")
     write(rows, recording(), json.loads((folder / TABLE).with_suffix(".json").read_text(encoding="utf-8")))
     return recording()
-
-
-def recorded() -> list[dict[str, Any]]:
-    """The rows of the recorded table (see `read`)."""
-    return read(recording())

@@ -142,7 +142,7 @@ def test_a_complete_export_is_recorded_and_read_back(course, tmp_path):
     rows = [{"format": name} | said for name in table.MEASURED]
     table.write(rows, tmp_path / table.TABLE, {"date": "2026-01-01"})
     table.record(tmp_path)
-    found = table.recorded()
+    found = table.read(table.recording())
     assert [row["format"] for row in found] == list(table.MEASURED)
     assert found[0]["perplexity"] == 12.3457 and found[0]["quantize_seconds"] is None and found[0]["notes"] == "a, b"
     beside = json.loads(table.recording().with_suffix(".json").read_text())
@@ -150,7 +150,7 @@ def test_a_complete_export_is_recorded_and_read_back(course, tmp_path):
 
 
 def test_the_table_that_ships_holds_every_format():
-    rows = {row["format"]: row for row in table.recorded()}
+    rows = {row["format"]: row for row in table.read(table.recording())}
     assert set(rows) == set(formats.FORMATS)
     for name in table.MEASURED:
         row = rows[name]

@@ -1,4 +1,9 @@
-"""Exercises of lesson 11 and its side trip: Q4_0 by hand; GPTQ's step, AWQ's scaling, a guard against leaks."""
+"""Lesson 11: GGUF, GPTQ, AWQ or EXL2?
+
+After it, the learner can choose a format and export to it.
+"""
+
+# Q4_0, for a learner who has none of their own yet; then what judges the exercises of the lesson and its side trip.
 
 from __future__ import annotations
 
@@ -7,20 +12,28 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...course.exercises import answered, exercise
-from . import measured
+from ..course.exercises import answered, exercise
+
+
+def q4_0(W: Tensor) -> Tensor:
+    """W as llama.cpp's Q4_0 keeps it, up to 16 bits of its step: marks −8 … 7 in blocks of 32,
+    the largest weight on −8."""
+    blocks = W.reshape(-1, 32)
+    step = blocks.gather(1, blocks.abs().argmax(1, keepdim=True)) / -8
+    step = step.where(step != 0, torch.ones_like(step))  # a block of zeros
+    return ((blocks / step).round().clamp(-8, 7) * step).view_as(W)
 
 
 @exercise("11.4", "Q4_0 by hand", difficulty=2, minutes=8, keeps="q4_0")
-def exercise_11_4(q4_0: Callable[[Tensor], Tensor]) -> str | None:
+def exercise_11_4(by_hand: Callable[[Tensor], Tensor]) -> str | None:
     W = torch.randn(3, 64, generator=torch.Generator().manual_seed(11))
     W[0, 3], W[0, 9], W[0, 40], W[1, 5] = 4.0, -3.95, -5.0, 3.5
-    got = answered(q4_0(W.clone()))
+    got = answered(by_hand(W.clone()))
     if not isinstance(got, Tensor):
         return f"Return a tensor of weights; you returned a {type(got).__name__}."
     if got.shape != W.shape:
         return f"Give the weights W's shape back, with .view_as(W). Yours have the shape {tuple(got.shape)}."
-    if torch.allclose(got, measured.q4_0(W), atol=1e-5):
+    if torch.allclose(got, q4_0(W), atol=1e-5):
         return None
 
     def marked(largest: Tensor, parts: float = -8, low: float = -8, high: float = 7) -> Tensor:

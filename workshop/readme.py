@@ -21,13 +21,13 @@ from lora_lessons.course.claims import card
 from lora_lessons.course.lesson import lessons, question, side_trips
 from lora_lessons.course.records import records_of
 from lora_lessons.course.syllabus import SYLLABUS, learning_minutes, ways
-from lora_lessons.experiments import papers
 from lora_lessons.fast.path import FAMILIES
 from lora_lessons.files import write_text
 from lora_lessons.lessons import all_claims
 from lora_lessons.paths import course_root, measurements
 from lora_lessons.run.baselines import read_baseline
 from lora_lessons.run.result import cards
+from lora_tools import papers
 
 from .record.published_memory import jobs_table
 from .sizes_tables import sizes_table

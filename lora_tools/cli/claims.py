@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lora_lessons.course.claims import Claim
-    from lora_lessons.experiments.papers import PaperClaim
+
+    from ..papers import PaperClaim
 
 _say = partial(say, hang=5)
 
@@ -33,8 +34,9 @@ def claims(
     data/baselines still bear the verdict out, with every seed. Then come the claims of papers, P01 and so on, each with
     what the course saw of it in miniature.
     """
-    from lora_lessons.experiments import papers
     from lora_lessons.lessons import all_claims
+
+    from .. import papers
 
     every = sorted(all_claims(), key=lambda claim: (claim.id, claim.lesson))
     judged = [(claim, *_judged(claim)) for claim in every]
@@ -94,7 +96,7 @@ def _say_page(judged: Sequence[tuple[Claim, str, str | None]], check: bool) -> N
 
 def _say_papers(rows: Sequence[PaperClaim], faults: Sequence[str], check: bool) -> None:
     """The second ledger, after the first; nothing where there are no papers."""
-    from lora_lessons.experiments import papers
+    from .. import papers
 
     if rows and not check:
         print()

@@ -151,8 +151,9 @@ def bench(
     Each choice is a benchmark of its own, and prints both sides of what it compares.
     """
     from lora_lessons import files
-    from lora_lessons.experiments import ledger, training_speed
     from lora_lessons.machine import stamp
+
+    from ..bench import ledger, training_speed
 
     refuse(
         (record and out, "--record writes into the course's data/: leave it out with --out."),

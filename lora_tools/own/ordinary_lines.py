@@ -1,6 +1,6 @@
 """Ordinary answers among the learner's lines, against format drift: a file of them, or what the base itself says today.
 
-How many it takes, and what they cost, is recorded: lesson 15 reads it.
+How many it takes, and what they cost, is recorded: lesson 15 shows it.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import random
 from typing import Any
 
 from lora_lessons import models
-from lora_lessons.experiments import ordinary_answers
 from lora_lessons.outside import in_line
 from lora_lessons.paths import expanded
 from lora_lessons.tasks.preferences import is_pair
 
 from .. import checking
+from . import ordinary_answers
 from .my_data import Choices, MyData, encoded, lengths
 
 

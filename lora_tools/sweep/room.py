@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from lora_lessons import memory
-from lora_lessons.experiments.ledger import BASE, BASE_NAME
 from lora_lessons.experiments.sweep import BASES, Trial
 from lora_lessons.machine import free_bytes, memory_bytes
 
+from ..bench.ledger import BASE, BASE_NAME
 from ..cluster.ray import Share
 
 TOKENS = 256  # more than the longest conversation of the course's tasks

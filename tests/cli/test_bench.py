@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from lora_lessons.experiments import ledger, training_speed
 from lora_tools import cli
+from lora_tools.bench import ledger, training_speed
 
 
 def test_as_json_standard_output_is_one_stamped_object_and_nothing_else(monkeypatch, capsys, tmp_path):

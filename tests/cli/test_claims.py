@@ -10,9 +10,8 @@ import pytest
 from lora_lessons import lessons as lessons  # which reads the table of claims
 from lora_lessons.course import claims
 from lora_lessons.course.records import Record
-from lora_lessons.experiments import papers
 from lora_lessons.run.baselines import update
-from lora_tools import cli
+from lora_tools import cli, papers
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,9 @@ from sources import Sources, read, texts
 from lora_lessons.course import prose, published
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.course.records import MIME, records_of
-from lora_lessons.experiments import papers
 from lora_lessons.lessons import all_claims
 from lora_lessons.paths import course_root
+from lora_tools import papers
 
 LESSONS = [p.stem for p in [*lessons(), *side_trips()]]
 CLAIMS = [pytest.param(claim, id=f"{claim.id}-{claim.lesson}") for claim in all_claims()]

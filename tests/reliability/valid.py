@@ -27,8 +27,7 @@ from lora_lessons import disk_cache, lora, training
 from lora_lessons.adapter import read_adapter, save_adapter
 from lora_lessons.course import learner
 from lora_lessons.course.records import Record, Table
-from lora_lessons.experiments import ledger, recordings
-from lora_lessons.experiments import training_speed as measured_speed
+from lora_lessons.experiments import recordings
 from lora_lessons.experiments.sweep import Trial
 from lora_lessons.experiments.sweep.table import write_table
 from lora_lessons.models import precision as measured_precision
@@ -38,6 +37,8 @@ from lora_lessons.run import baselines, runner
 from lora_lessons.run.lab import copy_lessons
 from lora_lessons.run.result import LessonResult
 from lora_tools import sweep as sweeping
+from lora_tools.bench import ledger
+from lora_tools.bench import training_speed as measured_speed
 from lora_tools.exporting import formats as exported
 from lora_tools.exporting import gguf, ollama
 from workshop import badges, new_lesson, readme

@@ -489,12 +489,12 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/experiments/ordinary_answers.py",
+        "lora_tools/own/ordinary_answers.py",
         (
             "an ordinary answer teaches to end in the middle of a sentence",
             "answer if cut not in answer else",
             "answer if cut else",
-            "experiments/test_ordinary_answers.py",
+            "tools/test_ordinary_answers.py",
         ),
     ),
     *_in(
@@ -3293,7 +3293,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/experiments/papers/recording.py",
+        "lora_tools/papers/recording.py",
         (
             "runs of an arm that has changed count as its own",
             ' and run["how"] == how(ARMS[run["arm"]])',
@@ -3302,12 +3302,12 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/experiments/papers/evidence.py",
+        "lora_tools/papers/evidence.py",
         (
             "a paper's claim is seen by its mean, whatever the interval",
             "return value.low is not None and value.low > 0 and value.mean",
             "return value.mean",
-            "experiments/test_papers.py::test_a_mean_whose_interval_reaches_zero_is_not_seen",
+            "tools/test_papers.py::test_a_mean_whose_interval_reaches_zero_is_not_seen",
         ),
     ),
     *_in(

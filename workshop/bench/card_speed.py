@@ -22,10 +22,10 @@ from lora_lessons import lora, models, tasks, training
 from lora_lessons.errors import ModelError
 from lora_lessons.experiments.recordings import answer, run_in_process
 from lora_lessons.experiments.seven_b import STAND_IN
-from lora_lessons.experiments.training_speed import ALPHA, TRAINER, R, through_trainer
 from lora_lessons.fast import why_not
 from lora_lessons.files import write_text
 from lora_lessons.machine import peak_bytes
+from lora_tools.bench.training_speed import ALPHA, TRAINER, R, through_trainer
 
 FAST, PLAIN, UNSLOTH = "this course", "this course, plain", "Unsloth"
 SIDES = (TRAINER, FAST, UNSLOTH, PLAIN)  # what matters most first, should the time not reach

@@ -90,7 +90,7 @@ def main() -> int:
 
     Returns 0, 1 where a part failed, 2 without a card.
     """
-    from lora_lessons.experiments import ledger
+    from lora_tools.bench import ledger
 
     from . import card_speed
 

@@ -12,7 +12,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from lora_lessons import models, training
-from lora_lessons.experiments.rates import best_rate
+from lora_tools.papers.rates import best_rate
 from workshop.record.holding import BookBench
 from workshop.record.phone_book import BITS
 from workshop.record.rates import next_rate

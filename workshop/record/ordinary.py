@@ -14,7 +14,10 @@ from itertools import product
 from typing import Any
 
 from lora_lessons import evaluation, lora, models, tasks, training
-from lora_lessons.experiments.ordinary_answers import (
+from lora_lessons.paths import course_root
+from lora_lessons.tasks import scores
+from lora_lessons.tasks.splitting import split
+from lora_tools.own.ordinary_answers import (
     APART,
     ASKED_OF,
     NAME,
@@ -30,9 +33,6 @@ from lora_lessons.experiments.ordinary_answers import (
     run_name,
     share_of,
 )
-from lora_lessons.paths import course_root
-from lora_lessons.tasks import scores
-from lora_lessons.tasks.splitting import split
 from workshop.record.runs import Runs
 
 # as in lesson 03

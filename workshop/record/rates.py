@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from lora_lessons.experiments.rates import best_rate
+from lora_tools.papers.rates import best_rate
 
 
 def next_rate(

@@ -14,7 +14,8 @@ from lora_lessons.course.lesson import notebook_of, place_of
 from lora_lessons.course.published import as_printed
 from lora_lessons.course.records import records_of
 from lora_lessons.drawing import figure_html
-from lora_lessons.experiments import papers, recordings, sizes
+from lora_lessons.experiments import recordings, sizes
+from lora_tools import papers
 from workshop.record.sizes.picture import small_multiples
 
 from .finishing import as_table, link_to, one_line

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import html
 
-from lora_lessons.experiments import papers
+from lora_tools import papers
 
 from .claims_page import counted, verdict
 from .finishing import as_table, link_to

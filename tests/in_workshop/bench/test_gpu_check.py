@@ -6,7 +6,7 @@ import pytest
 from tiny_configs import SMALL_7B
 
 from lora_lessons import models
-from lora_lessons.experiments import ledger
+from lora_tools.bench import ledger
 from workshop.bench import card_speed, gpu_check
 
 

@@ -9,11 +9,11 @@ from tiny import make_tiny_base
 from lora_lessons import evaluation, lora, models, tasks
 from lora_lessons.errors import ModelError
 from lora_lessons.experiments import recordings
-from lora_lessons.experiments.papers import arms
-from lora_lessons.experiments.papers import recording as kept_as
-from lora_lessons.experiments.rates import best_rate
 from lora_lessons.experiments.sizes.cells import SIZES
 from lora_lessons.models import EMBEDDED
+from lora_tools.papers import arms
+from lora_tools.papers import recording as kept_as
+from lora_tools.papers.rates import best_rate
 from workshop.record.papers import recording, training_arms, watching
 from workshop.record.rates import next_rate
 

@@ -4,7 +4,7 @@ and a verdict in a sign and a word."""
 import html
 import re
 
-from lora_lessons.experiments import papers
+from lora_tools import papers
 from workshop.site import claims_page, papers_page
 
 

@@ -7,8 +7,8 @@ from transformers import Trainer, TrainingArguments
 
 from lora_lessons import lora
 from lora_lessons.course import learner, own_code
-from lora_lessons.experiments import training_speed
 from lora_lessons.lessons.l03_train_lora import by_hand
+from lora_tools.bench import training_speed
 
 SOLVED = (
     own_code.IMPORTS

@@ -7,8 +7,7 @@ import pytest
 from tiny import AsciiTokenizer, make_tiny_base
 
 from lora_lessons import models
-from lora_lessons.experiments import ordinary_answers
-from lora_tools.own import learning, my_data, ordinary_lines
+from lora_tools.own import learning, my_data, ordinary_answers, ordinary_lines
 
 
 def write(folder, name, lines):

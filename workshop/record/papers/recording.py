@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any
 
 from lora_lessons import models
-from lora_lessons.experiments.papers.arms import ARMS, BOOK, LADDER, REACH, REACHES, SEEDS, TriedArm, asked
-from lora_lessons.experiments.papers.recording import BASE, as_today, common, final, how, name_of, trial, tried
-from lora_lessons.experiments.rates import best_rate
 from lora_lessons.experiments.sizes.cells import SIZES, AskedBase
 from lora_lessons.lowrank import svd
 from lora_lessons.models import EMBEDDED
+from lora_tools.papers.arms import ARMS, BOOK, LADDER, REACH, REACHES, SEEDS, TriedArm, asked
+from lora_tools.papers.rates import best_rate
+from lora_tools.papers.recording import BASE, as_today, common, final, how, name_of, trial, tried
 from workshop.record.capacity import KIND, UPPER, BookRun
 from workshop.record.holding import BookBench
 from workshop.record.papers.training_arms import fast, one_run, untouched

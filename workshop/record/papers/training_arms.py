@@ -13,8 +13,8 @@ from torch import nn
 
 from lora_lessons import lora, models, tasks, training
 from lora_lessons.errors import ModelError
-from lora_lessons.experiments.papers.arms import CURVE, TASK, TriedArm
 from lora_lessons.files import scratch
+from lora_tools.papers.arms import CURVE, TASK, TriedArm
 from workshop.record.papers import watching
 
 ONE = 2 / 3  # how deep the block lies whose down_proj is adapted alone

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from lora_lessons import evaluation, models, tasks, training
-from lora_lessons.experiments.papers.arms import CURVE, INTRUDERS, REACH, SCALED, SPILLS, STEERS
 from lora_lessons.lowrank import svd
 from lora_lessons.tasks import scores
+from lora_tools.papers.arms import CURVE, INTRUDERS, REACH, SCALED, SPILLS, STEERS
 
 LOOK = 6  # steps from one look along a run to the next
 TOP, NEAR = 10, 0.5  # k and ε of reduce_intruder_dimension in PEFT 0.21.2

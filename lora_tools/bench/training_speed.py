@@ -21,13 +21,13 @@ from unittest import mock
 import torch
 from torch import nn
 
-from .. import evaluation, lora, models, tasks, training
-from ..fast import FastPath
-from ..files import write_text
-from ..machine import machine, peak_bytes
-from ..tasks import Encoded
-from ..training import losses
-from .recordings import answer, keep, run_in_process
+from lora_lessons import evaluation, lora, models, tasks, training
+from lora_lessons.experiments.recordings import answer, keep, run_in_process
+from lora_lessons.fast import FastPath
+from lora_lessons.files import write_text
+from lora_lessons.machine import machine, peak_bytes
+from lora_lessons.tasks import Encoded
+from lora_lessons.training import losses
 
 RECORDING = "training_speed"
 TRAINER, TRL = "Trainer + PEFT", "SFTTrainer + PEFT"
@@ -173,7 +173,7 @@ def needed(model: Any, seen: list[tasks.Encoded], batch_size: int) -> float:
     three times, the head twice per supervised token. What every chat of a batch begins with counts once;
     attention is left out.
     """
-    from ..fast.rows import Rows
+    from lora_lessons.fast.rows import Rows
 
     linears = [m for m in model.model.modules() if isinstance(m, nn.Linear) and not m.weight.requires_grad]
     frozen = sum(m.out_features * m.in_features for m in linears)
@@ -240,7 +240,7 @@ def _with_peft(model: Any) -> Any:
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
     if getattr(model, "is_loaded_in_4bit", False):
-        from ..models.four_bit import make_stock
+        from lora_lessons.models.four_bit import make_stock
 
         make_stock(model)
         prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)

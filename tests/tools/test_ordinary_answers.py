@@ -1,7 +1,7 @@
 """Ordinary answers: what the base says to nothing in particular, and what was recorded of them."""
 
 from lora_lessons import evaluation, models
-from lora_lessons.experiments import ordinary_answers
+from lora_tools.own import ordinary_answers
 
 
 def test_ordinary_answers_are_whole_sentences_of_the_base(monkeypatch):

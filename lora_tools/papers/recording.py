@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ...models import EMBEDDED
-from ..sizes.cells import AskedBase
+from lora_lessons.experiments.sizes.cells import AskedBase
+from lora_lessons.models import EMBEDDED
+
 from .arms import ARMS, LADDER, TASK, TriedArm
 
 BASE = "the base"  # before any training

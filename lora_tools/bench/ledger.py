@@ -18,14 +18,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import files, memory, models, planning
-from ..errors import memory_ran_out
-from ..machine import kernel_environment, machine, memory_bytes, stamp
-from ..memory import Job
-from ..paths import measurements
-from ..tasks import Encoded
-from ..training.losses import plain
-from . import recordings
+from lora_lessons import files, memory, models, planning
+from lora_lessons.errors import memory_ran_out
+from lora_lessons.experiments import recordings
+from lora_lessons.machine import kernel_environment, machine, memory_bytes, stamp
+from lora_lessons.memory import Job
+from lora_lessons.paths import measurements
+from lora_lessons.tasks import Encoded
+from lora_lessons.training.losses import plain
 
 OK, OUT_OF_MEMORY, FAILED = "ok", "out of memory", "failed"
 

@@ -7,8 +7,8 @@ import torch
 from transformers import AutoConfig
 
 from lora_lessons import memory
-from lora_lessons.experiments import ledger
 from lora_lessons.memory import Job
+from lora_tools.bench import ledger
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from tiny_folders import BF16, examples, make_folder
 from transformers import AutoModelForCausalLM
 
 from lora_lessons import evaluation, lora, models
-from lora_lessons.experiments import training_speed as bench
 from lora_lessons.models import tensor_by_tensor
+from lora_tools.bench import training_speed as bench
 
 
 def test_all_sides_train_as_many_numbers_on_the_same_batches_at_the_same_rates(monkeypatch, tmp_path):

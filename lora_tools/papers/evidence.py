@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..rates import between
-from ..sizes.table import ALONE, Spread
-from ..sweep.table import summary
+from lora_lessons.experiments.sizes.table import ALONE, Spread
+from lora_lessons.experiments.sweep.table import summary
+
 from .arms import ARMS
+from .rates import between
 from .recording import BASE, Runs, as_today, final, tried
 
 APART = 0.02  # nats: what the steps of the ladder of rates may hide, whatever the seeds say

@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from .. import evaluation, models, tasks
-from ..tasks import scores
-from ..tasks.scores import own
+from lora_lessons import evaluation, models, tasks
+from lora_lessons.tasks import scores
+from lora_lessons.tasks.scores import own
 
 NAME = "lesson_15_ordinary_answers"
 TASK, APART = "persona", "helpdesk"

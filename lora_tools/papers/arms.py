@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ...models import EMBEDDED
+from lora_lessons.models import EMBEDDED
 
 TASK = "persona"
 SEEDS = (0, 1, 2)

@@ -15,10 +15,11 @@ from operator import itemgetter
 from statistics import fmean
 from typing import Any
 
-from ...course.prose import listed
-from ...tasks import everyday_questions
-from ..ordinary_answers import APART, KEPT, own_form, run_name
-from ..sizes.table import ALONE
+from lora_lessons.course.prose import listed
+from lora_lessons.experiments.sizes.table import ALONE
+from lora_lessons.tasks import everyday_questions
+
+from ..own.ordinary_answers import APART, KEPT, own_form, run_name
 from .arms import (
     BOOK,
     CURVE,

@@ -6,10 +6,11 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ...models import EMBEDDED
-from ...paths import course_root
-from .. import recordings
-from ..sizes.cells import SIZES
+from lora_lessons.experiments import recordings
+from lora_lessons.experiments.sizes.cells import SIZES
+from lora_lessons.models import EMBEDDED
+from lora_lessons.paths import course_root
+
 from .arms import REACHES
 from .evidence import Evidence, NotRecorded, Stopped
 from .judging import CANNOT, CONDITION, JUDGES, NEED_FULL, NOT_SEEN, OPEN, SEEN

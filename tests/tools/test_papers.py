@@ -5,10 +5,11 @@ import math
 
 import pytest
 
-from lora_lessons.experiments import papers, rates, recordings
-from lora_lessons.experiments.papers import arms, evidence, judging, ledger, recording
+from lora_lessons.experiments import recordings
 from lora_lessons.experiments.sizes.cells import SIZES
 from lora_lessons.models import EMBEDDED
+from lora_tools import papers
+from lora_tools.papers import arms, evidence, judging, ledger, rates, recording
 
 NOW = SIZES[EMBEDDED]
 

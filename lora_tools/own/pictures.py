@@ -1,5 +1,4 @@
-"""Pictures of lesson 15, and what it says in sentences: the file at a glance, the loss along the way,
-the gain on each line."""
+"""Pictures of a file at a glance and of the loss along the way; and what is said in sentences."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from lora_lessons import evaluation
 from lora_lessons.course.blind_judge import Pair
 from lora_lessons.course.live import LossCurve
-from lora_lessons.drawing import BLUE, GREY, VERMILION, label
+from lora_lessons.drawing import BLUE, GREY, label
 from lora_lessons.errors import holding
 from lora_lessons.outside import in_line, in_picture, visible
 from lora_lessons.tasks.personal import masked
@@ -146,32 +145,6 @@ def held_out_in_words(looks: Mapping[int, float], kept: int, unit: str = TOKEN) 
         "The A and B of that step are kept."
         + " The loss was lower at another look, where fewer different answers stood in the frame that your lines share."
         * (looks[kept] > min(looks.values()))
-    )
-
-
-def line_by_line(before: Sequence[float], after: Sequence[float], unit: str = TOKEN) -> tuple[Figure, str, str]:
-    """Each held-out line's loss, from the base (grey) to the adapter (blue, or vermilion where it rose)."""
-    figure = Figure(figsize=(7.2, 3.3))
-    ax = figure.subplots()
-    order = sorted(range(len(before)), key=lambda n: before[n])
-    for place, n in enumerate(order):
-        ax.annotate(
-            "",
-            (place, after[n]),
-            (place, before[n]),
-            arrowprops={"arrowstyle": "->", "color": BLUE if after[n] < before[n] else VERMILION, "lw": 1.8},
-        )
-    ax.plot(range(len(order)), [before[n] for n in order], "o", color=GREY, ms=5)
-    label(ax, len(order) - 1, before[order[-1]], "base", GREY, xytext=(8, 0))
-    label(ax, len(order) - 1, after[order[-1]], "adapter", BLUE, xytext=(8, 0))
-    ax.set(xlim=(-0.8, 1.16 * len(order)), ylim=(0, 1.1 * max(*before, *after)))
-    ax.set(xlabel="held-out lines, the easiest for the base first", ylabel=f"loss ({unit})", xticks=[])
-    better = sum(b < a for a, b in zip(before, after, strict=True))
-    ax.set_title(f"The loss fell on {better} of {len(before)} held-out lines")
-    return (
-        figure,
-        f"The loss fell on {better} of {len(before)} held-out lines; each arrow is one, from the base to the adapter.",
-        f"On average it went from {mean(before):.2f} to {mean(after):.2f} {unit}.",
     )
 
 

@@ -24,7 +24,6 @@ from torch.nn.functional import cross_entropy
 
 from lora_lessons import evaluation, models, tasks
 from lora_lessons.adapter import Adapter
-from lora_lessons.course import record
 from lora_lessons.course.blind_judge import Pair
 from lora_lessons.experiments.sweep.table import Summary, summary
 from lora_lessons.files import whole_file
@@ -339,34 +338,3 @@ def pairs(data: MyData, base: Heard, tuned: Heard) -> list[Pair]:
     personal data masked as far as it is known."""
     three = zip(map(prompt_of, asked(data)), base.answers, tuned.answers, strict=True)
     return [Pair(*(visible(masked(text)) for text in one)) for one in three]
-
-
-def _keep_preferred(found: Preferred) -> list[str]:
-    record("preferred", 100 * found.share, "% of the held-out pairs were learned")
-    record("words.base", found.words[0], "words an answer")
-    record("words.adapter", found.words[1], "words an answer")
-    return ["preferred", "words.base", "words.adapter"]
-
-
-def keep(found: SideBySide) -> list[str]:
-    """Record the scores; the names of those that carry the lesson's answer."""
-    told, lines = ["loss.base", "loss.adapter"], f"{found.unit} on held-out lines"
-    record("loss.base", found.loss[0], lines)
-    record("loss.adapter", found.loss[1], lines)
-    if one := found.answers:
-        record("different.adapter", float(one.adapter), "different answers to the held-out questions that were asked")
-        record("different.file", float(one.file), "different answers to them in the file itself")
-        told += ["different.adapter", "different.file"]
-    if found.preferred:
-        told += _keep_preferred(found.preferred)
-    if found.gain:
-        record("gain.low", found.gain.low, "nats: the gain's 95% interval begins")
-        record("gain.high", found.gain.high, "nats: and ends")
-        told += ["gain.low", "gain.high"]
-    if found.kept and found.drift:
-        record("kept.base", 100 * found.kept[0], "% of the base's answers keep the rule")
-        record("kept.adapter", 100 * found.kept[1], "% of the adapter's answers keep the rule")
-        record("drift.adapter", 100 * found.drift[1], "% of everyday answers in that form")
-        told += ["kept.adapter", "drift.adapter"]
-    record("forgetting", found.general[1] / found.general[0], "times the base's perplexity on general text")
-    return told

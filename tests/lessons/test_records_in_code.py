@@ -61,8 +61,7 @@ def calls(tree):
 def functions(stem):
     """The functions of a lesson's room that record something: {"measured.keep_cards": its calls}."""
     found = {}
-    # lesson 15's machinery is a tool
-    rooms = (package().with_name("lora_tools") / "own", *(package() / "lessons").glob(f"l{stem[:2]}_*"))
+    rooms = (package() / "lessons").glob(f"l{stem[:2]}_*")
     for path in (path for room in rooms for path in sorted(room.glob("*.py"))):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef) and (inside := list(calls(node))):

@@ -471,15 +471,6 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_tools/own/ordinary_lines.py",
-        (
-            "the picture says that the form stayed, whatever was recorded",
-            "        lost = arms[-1].form[0] < ordinary_answers.KEPT * arms[0].form[0]\n",
-            "        lost = False\n",
-            "lessons/l15_your_own/test_ordinary_lines.py::test_the_picture_shows_the_form_where_it_should_be_and_where_not",
-        ),
-    ),
-    *_in(
         "lora_tools/own/page.py",
         (
             "an answer becomes a part of the page for a colleague",

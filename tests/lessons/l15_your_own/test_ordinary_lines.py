@@ -77,36 +77,3 @@ def test_preferences_are_refused_on_either_side(data, base, tmp_path):
     (tmp_path / "none.jsonl").write_text("{}\n")
     with pytest.raises(ValueError, match="no ordinary line could be used"):
         ordinary_lines.mixed_in(data, base, my_data.Choices(ordinary_path=str(tmp_path / "none.jsonl")))
-
-
-def title(ax):
-    """A picture's title, wherever the style that is on puts it."""
-    return ax.get_title("left") or ax.get_title()
-
-
-def test_the_picture_shows_the_form_where_it_should_be_and_where_not():
-    arms = [
-        ordinary_answers.Mixture(share, 3, (drift, drift - 0.05, drift + 0.04), (0.9, 0.8, 0.95), 0.1, 3.0, 40.0)
-        for share, drift in ((0.0, 0.9), (0.25, 0.4))
-    ]
-    gone = [arm._replace(form=arm.drift, seeds=1) for arm in arms]
-    figure, finding, numbers = ordinary_lines.picture({"helpdesk": arms, "persona": gone})
-    first, second = finding.split(". ")
-    assert (
-        first
-        == "Ordinary lines 0%, 25% beside the helpdesk's: everyday answers in its form 90%, 40%, held-out ones 90%, 90%"
-    )
-    assert second.startswith("Ordinary lines 0%, 25% beside the persona's: ") and second.endswith(
-        " held-out ones 90%, 40%."
-    )
-    assert (
-        "loss 3.00, 3.00 nats per token" in numbers
-        and "seeds 3, 3. The persona: " in numbers
-        and "seeds 1, 1." in numbers
-    )
-    stayed, went = figure.axes
-    assert title(stayed) == "The helpdesk's form\nstayed where it should"
-    assert title(went) == "The persona's form\nwent, asked for or not"
-    for ax, own in ((stayed, 90.0), (went, 40.0)):
-        drawn = [list(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == 2]
-        assert [90.0, 40.0] in drawn and [90.0, own] in drawn

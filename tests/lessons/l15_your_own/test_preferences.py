@@ -10,7 +10,6 @@ from tiny import AsciiTokenizer, make_tiny_base
 
 from lora_lessons import lora, preferences, tasks
 from lora_lessons.course.blind_judge import Tally
-from lora_lessons.course.records import session_records
 from lora_lessons.paths import course_root
 from lora_tools.exporting.model_card import model_card
 from lora_tools.own import beforehand, learning, my_data, pictures, publishing, scoring
@@ -109,8 +108,6 @@ def test_the_score_has_accuracy_with_its_interval_length_and_forgetting():
     assert rows["pairs that were learned"][1:] == ("75%", "30% to 95% (95%, 4 pairs); a coin: 50%")
     assert rows["words an answer"][:2] == ("5", "2") and "held-out loss, nats per pair" in rows
     assert "× 1.10" in rows["perplexity on general text"][2]
-    told = scoring.keep(found)
-    assert {"preferred", "words.base", "words.adapter"} < set(told) and session_records()["preferred"].value == 75
     assert scoring.score([1.0], [0.5], BARE, TUNED, None).preferred is None
 
 

@@ -1,12 +1,17 @@
-"""Exercises of lesson 15: find the leak in a split, write the rule of a good answer, ask what a coin would do."""
+"""Lesson 15: Is it yours, and is it any good?
+
+After it, the learner can fine-tune on data of your own, and say honestly whether it helped.
+"""
+
+# What judges its exercises: find the leak in a split, write the rule of a good answer, ask what a coin would do.
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...course.blind_judge import by_chance as right_chance
-from ...course.exercises import answered, exercise, not_a_number
-from ...tasks.scores import own
+from ..course.blind_judge import by_chance as right_chance
+from ..course.exercises import answered, exercise, not_a_number
+from ..tasks.scores import own
 
 TRAIN = ["My Mossby is dark.", "Why does it beep?", "The leaf glows red!", "How do I fill the tank?"]
 HELD_OUT = [

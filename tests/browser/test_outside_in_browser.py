@@ -45,7 +45,7 @@ from lora_lessons.course.lesson import Handover
 from lora_lessons.course.records import Record, Table
 from lora_lessons.course.stage import Backdrop, Scene, Stage, slider
 from lora_lessons.lessons.l09 import widget as mixer
-from lora_lessons.lessons.l14_bug_museum.shown import VitalSigns
+from lora_lessons.lessons.l14_bug_museum.shown import vital_signs
 from lora_tools.own import pictures
 
 HOSTILE, HARMLESS = {HOSTILE!r}, {HARMLESS!r}
@@ -75,7 +75,7 @@ FIELDS = {
     "a table": "display(HTML(lesson._table([TEXT] * 3, [[TEXT] * 3], code=True)))",
     "an exercise": "judged(TEXT)",
     "a verdict": "display(HTML(claims.Card('G01', TEXT, 'holds', TEXT).html()))",
-    "vital signs": "display(VitalSigns({TEXT: (TEXT, TEXT)}))",
+    "vital signs": "vital_signs({TEXT: (TEXT, TEXT)})",
     "a handover": "display(Handover([TEXT]))",
     "a chat": "display(HTML(chat_box.still([{'adapter': True, 'question': TEXT, 'answer': TEXT}])))",
     "answers to judge": "display(blind_judge.BlindJudge([blind_judge.Pair(TEXT, TEXT, TEXT + '.')]))",

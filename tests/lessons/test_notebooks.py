@@ -30,7 +30,7 @@ WORDS_OF_A_SIDE_TRIP = 900
 HALLS = "14_"
 HIDDEN = {"source_hidden": True}
 # Lessons that hide more than set-up and parameters: this list may only shrink.
-HIDING = {"10", "14"}
+HIDING = {"10"}
 # beside JupyterLab's sidebar
 COLUMNS_AT_MOST = 100
 WIDGET = "application/vnd.jupyter.widget-view+json"

@@ -2147,15 +2147,6 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/workbench.py",
-        (
-            "a misspelt target is mended on its way into the file, where inspect must find it",
-            "        config.save_pretrained(folder)\n",
-            "",
-            "lessons/l14_bug_museum/test_workbench.py::test_an_attempt_leaves_the_base_bare_and_an_adapter_that_peft_opens",
-        ),
-    ),
-    *_in(
         "lora_lessons/exhibits.toml",
         (
             "an exhibit is changed, and the page of symptoms is not made anew",

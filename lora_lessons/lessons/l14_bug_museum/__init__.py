@@ -16,7 +16,7 @@ After it, the learner can diagnose training that goes wrong in silence.
 #      > *the complaint, as a learner would post it*     one or two sentences
 #      a code cell: real code with one mistake           no error is raised; then the symptom, and
 #                                                        vital_signs({"name": (value here, value when healthy), …})
-#      (records, if a sentence uses them, in the hall's one folded cell of records, before its scorecard)
+#      (records, if a sentence uses them, at the end of that cell)
 #      ### Exercise 14.11 · ★★☆ · 6 minutes              one or two sentences: what to repair
 #      a code cell: a typed stub with a docstring and    ...   and then check("14.11", name)
 #      Hint 1 (where to look), Hint 2 (what the vital signs say), Hint 3 (the line), Solution: folded as in every lesson

@@ -30,7 +30,7 @@ WORDS_OF_A_SIDE_TRIP = 900
 HALLS = "14_"
 HIDDEN = {"source_hidden": True}
 # Lessons that hide more than set-up and parameters: this list may only shrink.
-HIDING = {"10", "11", "14", "15"}
+HIDING = {"11", "14", "15"}
 # beside JupyterLab's sidebar
 COLUMNS_AT_MOST = 100
 WIDGET = "application/vnd.jupyter.widget-view+json"

@@ -29,8 +29,6 @@ WORDS_OF_A_SIDE_TRIP = 900
 # The museum's halls are lesson 14 gone on: exhibits with exercises, which are as long in a side trip as in a lesson.
 HALLS = "14_"
 HIDDEN = {"source_hidden": True}
-# Lessons that hide more than set-up and parameters: this list may only shrink.
-HIDING = {"10"}
 # beside JupyterLab's sidebar
 COLUMNS_AT_MOST = 100
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -173,9 +171,9 @@ def test_set_up_and_parameters_are_folded_away(notebook):
 
 
 def hides(notebook):
-    """Whether the notebook may hide more than set-up and parameters; a side trip may, if it hides a cell of imports."""
-    number = re.match(r"# (\d\d|{{number}}) · ", notebook.cells[0].source)
-    return number[1] in HIDING if number else any("hide-cell" in c.metadata.get("tags", []) for c in notebook.cells)
+    """Whether the notebook may hide more than set-up and parameters: a side trip may, if it hides a cell of imports."""
+    lesson = re.match(r"# (\d\d|{{number}}) · ", notebook.cells[0].source)
+    return not lesson and any("hide-cell" in c.metadata.get("tags", []) for c in notebook.cells)
 
 
 @pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS])

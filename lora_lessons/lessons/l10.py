@@ -1,15 +1,41 @@
-"""Exercises of lesson 10: llama.cpp's order of rows, rsLoRA's alpha, a net for wrong logits."""
+"""Lesson 10: Does it still work outside Python?
+
+After it, the learner can ship an adapter to llama.cpp and Ollama.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from ...course.exercises import answered, exercise, not_a_number
+from ..course.exercises import answered, exercise, not_a_number
+from ..drawing import BLUE, PURPLE
+
+
+def row_order(order: Sequence[int]) -> Figure:
+    """The rows of one head on the left as Hugging Face keeps them, on the right in `order`, and a line for each row."""
+    figure = Figure(figsize=(7.2, 3.4))
+    ax = figure.subplots()
+    half = len(order) // 2
+    for there, row in enumerate(order):
+        color = BLUE if row < half else PURPLE
+        ax.plot([0, 1], [row, there], color=color, lw=2, alpha=0.7, zorder=1)
+        for x, y in ((0, row), (1, there)):
+            ax.text(x, y, f"{row}", ha="center", va="center", weight="bold", color="white", zorder=3)
+            ax.plot(x, y, "o", color=color, ms=17, zorder=2)
+    for side, name, ha in (
+        (-0.08, "Hugging Face turns\nrow i with row i + 4", "right"),
+        (1.08, "llama.cpp turns\nneighbours", "left"),
+    ):
+        ax.text(side, (len(order) - 1) / 2, name, ha=ha, va="center")
+    ax.set(xlim=(-0.75, 1.65), ylim=(len(order) - 0.4, -0.6), title="llama.cpp wants paired rows side by side")
+    ax.axis("off")
+    return figure
 
 
 @exercise("10.1", "Rows in llama.cpp's order", difficulty=2, minutes=8)

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from lora_lessons import exhibits
-from lora_lessons.course.syllabus import cells_seen, words_seen
+from lora_lessons.course.syllabus import words_seen
 from lora_lessons.lessons import all_exercises
 from lora_lessons.paths import course_root
 
@@ -79,10 +79,9 @@ def test_its_stored_plaque_says_what_the_catalogue_says(one):
     assert behind == f"Behind it: {one.behind}"
 
 
-@pytest.mark.parametrize("hall, cells", [(1, 24), (2, 26), (3, 26)])
-def test_a_hall_is_short(hall, cells):
-    notebook = nbformat.read(course_root() / "notebooks" / exhibits.HALLS[hall], 4)
-    assert words_seen(notebook) <= 1000 and cells_seen(notebook) <= cells
+@pytest.mark.parametrize("hall", [1, 2, 3])
+def test_a_hall_is_short(hall):
+    assert words_seen(nbformat.read(course_root() / "notebooks" / exhibits.HALLS[hall], 4)) <= 1000
 
 
 @pytest.mark.parametrize("one", EXHIBITS)

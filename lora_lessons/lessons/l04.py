@@ -48,7 +48,7 @@ def two_names() -> tuple[Figure, str]:
     return figure, f"one LoRA layer under two sets of names. {named}. Do the same boxes compute the same numbers?"
 
 
-@exercise("04.3", "Find the mistake: an adapter that loads as absent", difficulty=2, minutes=8)
+@exercise("04.1", "Find the mistake: an adapter that loads as absent", difficulty=2, minutes=8)
 def exercise_04_3(answer: Callable[[list[str], list[str]], list[str]]) -> str | None:
     layers = [f"base_model.model.model.layers.{i}.self_attn.{p}" for i in (0, 1) for p in ("q_proj", "v_proj")]
     parts = ("lora_A", "lora_B")

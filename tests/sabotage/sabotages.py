@@ -1657,7 +1657,7 @@ SABOTAGES: list[Sabotage] = [
             "a code that is wrong for one weight in sixteen is accepted",
             "        return _for_other_blocks(to_codes)\n",
             "        return None\n",
-            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[06.10]",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[06.1]",
         ),
     ),
     *_in(

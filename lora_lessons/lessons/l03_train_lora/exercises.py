@@ -17,7 +17,7 @@ from . import by_hand
 
 
 @exercise(
-    "03.4",
+    "03.1",
     "The loss of an answer",
     difficulty=2,
     minutes=10,
@@ -171,7 +171,7 @@ RATE = 0.05
 
 
 @exercise(
-    "03.5",
+    "03.2",
     "The training loop",
     difficulty=3,
     minutes=15,
@@ -180,7 +180,7 @@ RATE = 0.05
 from lora_lessons.course.own_code import own
 from lora_lessons.lessons.l03_train_lora import by_hand
 
-answer_loss = own("answer_loss", "03.4", otherwise=by_hand.answer_loss)
+answer_loss = own("answer_loss", "03.1", otherwise=by_hand.answer_loss)
 """,
 )
 def exercise_03_5(train: Callable[[Any, Any, float], Any]) -> str | None:
@@ -190,7 +190,7 @@ def exercise_03_5(train: Callable[[Any, Any, float], Any]) -> str | None:
         losses = train(toy, _batches(), RATE)
     except AttributeError as error:
         if "ellipsis" in str(error) or "NoneType" in str(error):
-            return "answer_loss returns nothing yet: solve exercise 03.4 first, and run its cell again."
+            return "answer_loss returns nothing yet: solve exercise 03.1 first, and run its cell again."
         raise
     except ValueError as error:
         if "empty parameter list" in str(error):

@@ -51,7 +51,7 @@ class Pieces(NamedTuple):
 
 
 OURS = Pieces(to_codes, from_bytes)
-ASKED_IN = dict(zip(Pieces._fields, ("06.10", "06.11"), strict=True))
+ASKED_IN = dict(zip(Pieces._fields, ("06.1", "06.2"), strict=True))
 
 
 class ByHand(NamedTuple):

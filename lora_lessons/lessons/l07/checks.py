@@ -75,7 +75,7 @@ def _keeps(run: Callable[[Tensor], Tensor], holds: Any) -> int:
 
 
 @exercise(
-    "07.4",
+    "07.1",
     "The way back through 4 bits",
     difficulty=2,
     minutes=15,
@@ -222,7 +222,7 @@ def _made(answer: Any, linear: nn.Linear, r: int = R, lora_alpha: float = ALPHA)
 
 
 @exercise(
-    "07.5",
+    "07.2",
     "Your QLoRA layer",
     difficulty=3,
     minutes=12,
@@ -232,7 +232,7 @@ from lora_lessons.course.own_code import own
 from lora_lessons.lessons import l07
 from lora_lessons.lessons.l06.by_hand import nf4
 
-PackedProduct = own("PackedProduct", "07.4", otherwise=l07.PackedProduct)
+PackedProduct = own("PackedProduct", "07.1", otherwise=l07.PackedProduct)
 """,
 )
 def exercise_07_5(answer: Any) -> str | None:
@@ -338,7 +338,7 @@ def _start(made: Made) -> str | None:
         (
             TypeError,
             "NoneType",
-            "PackedProduct returns nothing yet: solve exercise 07.4 first, and run its cell again.",
+            "PackedProduct returns nothing yet: solve exercise 07.1 first, and run its cell again.",
         ),
         (
             AttributeError,

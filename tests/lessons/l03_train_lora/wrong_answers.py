@@ -33,7 +33,7 @@ BY_CLOSURE = """def train_by_hand(model, batches, learning_rate):
     return tuple(losses)
 """
 WRONG = {
-    "03.4": [
+    "03.1": [
         (
             "def answer_loss(z, t): return cross_entropy(z.flatten(0, 1), t.flatten())",
             "Nothing is shifted",
@@ -121,7 +121,7 @@ WRONG = {
             "counted a row's first token",
         ),
     ],
-    "03.5": [
+    "03.2": [
         (LOOP.replace("        optimizer.zero_grad()\n", ""), "The old gradient is still there"),
         (
             LOOP.replace(", weight_decay=0", "").replace("        optimizer.zero_grad()\n", ""),
@@ -168,7 +168,7 @@ WRONG = {
             ),
             "anew",
         ),
-        (LOOP.replace('answer_loss(logits, batch["labels"])', "..."), "solve exercise 03.4 first"),
+        (LOOP.replace('answer_loss(logits, batch["labels"])', "..."), "solve exercise 03.1 first"),
         (LOOP.replace(', attention_mask=batch["attention_mask"]', ""), "never hears which tokens are padding"),
         *(
             (LOOP.replace("        optimizer.step", f"        {way}\n        optimizer.step"), "clip_grad_norm_")
@@ -177,7 +177,7 @@ WRONG = {
     ],
 }
 ALSO_RIGHT = {
-    "03.4": [
+    "03.1": [
         ("def answer_loss(z, t): return cross_entropy(z[:, :-1].transpose(1, 2), t[:, 1:])", ""),
         (
             "def answer_loss(z, t):\n    z, t = z[:, :-1], t[:, 1:]\n"
@@ -190,5 +190,5 @@ ALSO_RIGHT = {
             "",
         ),
     ],
-    "03.5": [(BY_CLOSURE, ""), (LOOP, "the base got gradients that nobody used"), (LOOP.replace("AdamW", "Adam"), "")],
+    "03.2": [(BY_CLOSURE, ""), (LOOP, "the base got gradients that nobody used"), (LOOP.replace("AdamW", "Adam"), "")],
 }

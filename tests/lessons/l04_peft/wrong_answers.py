@@ -3,7 +3,7 @@
 _LOST = "def not_loaded(file_keys, model_names):\n    "
 
 WRONG = {
-    "04.3": [
+    "04.1": [
         (_LOST + "return [k for k in file_keys if k not in model_names]", "healthy file lost"),
         (_LOST + "return [n for n in model_names if n not in file_keys]", "names of the model"),
         (
@@ -33,4 +33,4 @@ WRONG = {
         ),
     ],
 }
-ALSO_RIGHT = {"04.3": [(_LOST + "return set(file_keys) - {n.replace('.default', '') for n in model_names}", "")]}
+ALSO_RIGHT = {"04.1": [(_LOST + "return set(file_keys) - {n.replace('.default', '') for n in model_names}", "")]}

@@ -43,11 +43,11 @@ def test_it_has_the_bits_of_quant(shape):
 def test_the_learners_pieces_are_used_and_said_once(capsys):
     W = weights(64, 96)
     ours = by_hand.nf4(W)
-    said = "Your own: nothing yet. The course's: to_codes, from_bytes; to use your own, solve 06.10, 06.11.\n"
+    said = "Your own: nothing yet. The course's: to_codes, from_bytes; to use your own, solve 06.1, 06.2.\n"
     assert capsys.readouterr().out == said
     keep("from_bytes", SOLVED["from_bytes"])
     assert torch.equal(by_hand.back(by_hand.nf4(W)), by_hand.back(ours))
-    said = "Your own: from_bytes. The course's: to_codes; to use your own, solve 06.10.\n"
+    said = "Your own: from_bytes. The course's: to_codes; to use your own, solve 06.1.\n"
     assert capsys.readouterr().out == said
     keep("to_codes", SOLVED["to_codes"])
     assert torch.equal(by_hand.nf4(W).packed, ours.packed)
@@ -68,5 +68,5 @@ def test_distances_are_right_and_learn_where_borders_are_better():
         absmax = blocks.abs().amax(1, keepdim=True).clamp(min=1e-38)
         return (blocks[..., None] / absmax[..., None] - levels).abs().argmin(-1)
 
-    state, sentence = exercises.judge("06.10", by_distance)
+    state, sentence = exercises.judge("06.1", by_distance)
     assert state == "solved" and "torch.bucketize" in sentence

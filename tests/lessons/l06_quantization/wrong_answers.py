@@ -14,7 +14,7 @@ BYTES = """def from_bytes(packed, levels, absmax):
 
 
 WRONG = {
-    "06.10": [
+    "06.1": [
         (SCALED.format("blocks"), "Divide by each block's absmax"),
         (SCALED.format("blocks / blocks.abs().max()"), "one absmax for all blocks"),
         (SCALED.format("blocks / blocks.abs().amax(0)"), "each column's largest"),
@@ -59,7 +59,7 @@ WRONG = {
             ), "((x + 1) / 2 * 15).round()", "(x * 7).round()")
         ),
     ],
-    "06.11": [
+    "06.2": [
         (BYTES.replace("codes.long()", "codes"), "for a mask"),
         (BYTES.replace(" & 0xF", "").replace("packed >> 4", "packed & 0xF0"), "larger than 15"),
         (BYTES.replace(".view(-1, 64)", ".view(-1)"), ".view(-1, 64) before you multiply"),
@@ -82,13 +82,13 @@ WRONG = {
     ],
 }  # fmt: skip
 ALSO_RIGHT = {
-    "06.10": [
+    "06.1": [
         (DIVIDED.replace("keepdim=True)", "keepdim=True).clamp(min=1e-38)"), "torch.bucketize"),
         (CODES.replace("blocks / absmax", "blocks * (1 / absmax)"), ""),
         (CODES.replace("(levels[1:] + levels[:-1]) / 2", "levels[:-1] + levels.diff() / 2"), ""),
         (CODES.replace(".clamp(min=1e-38)", " + 1e-8").replace("borders)", "borders).to(torch.uint8)"), ""),
     ],
-    "06.11": [
+    "06.2": [
         (BYTES.replace("packed >> 4, packed & 0xF", "packed // 16, packed % 16"), ""),
         (BYTES.replace("codes.long()", "codes.int()"), ""),
     ],

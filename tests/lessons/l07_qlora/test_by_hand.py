@@ -34,7 +34,7 @@ def test_what_a_product_keeps_counts_neither_its_packed_w_nor_its_tables():
 
 
 def test_what_the_course_wrote_solves_its_own_exercises():
-    for id, made in (("07.4", l07.PackedProduct), ("07.5", l07.MyQLoRA)):
+    for id, made in (("07.1", l07.PackedProduct), ("07.2", l07.MyQLoRA)):
         assert exercises.judge(id, made)[0] == "solved"
 
 
@@ -112,7 +112,7 @@ def test_a_run_by_ones_own_layer_is_another_run_with_another_alpha_or_other_code
 
 @pytest.mark.parametrize("layer", [l07.MyQLoRA, WithLinears])
 def test_unpacked_once_it_answers_the_same_and_peft_reads_its_adapter(layer, folder, tmp_path):
-    assert exercises.judge("07.5", layer)[0] == "solved"
+    assert exercises.judge("07.2", layer)[0] == "solved"
     model, batch = attached(folder, layer), tasks.collate(examples(), pad_id=0)
     train_by_hand(model, [batch] * 2, 1e-2)
     with torch.no_grad():
@@ -136,8 +136,8 @@ def solve(id, name, source, tmp_path):
 def test_what_was_solved_is_kept_alone_and_trains(tmp_path, capsys):
     assert l07.my_qlora() is l07.MyQLoRA
     assert "You have no MyQLoRA of your own yet. The course's layer trains here" in capsys.readouterr().out
-    solve("07.4", "PackedProduct", ANSWERS["_product"](), tmp_path)
-    solve("07.5", "MyQLoRA", ANSWERS["_layer"](), tmp_path)
+    solve("07.1", "PackedProduct", ANSWERS["_product"](), tmp_path)
+    solve("07.2", "MyQLoRA", ANSWERS["_layer"](), tmp_path)
     assert own_code.read("PackedProduct", "PackedProduct").__name__ == "PackedProduct"
     mine = l07.my_qlora()
     assert mine is not l07.MyQLoRA and "Your own MyQLoRA trains." in capsys.readouterr().out

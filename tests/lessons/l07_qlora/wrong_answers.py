@@ -63,7 +63,7 @@ class MyQLoRA(nn.Module):
 _UPDATE = "x.float() @ self.lora_A.T @ self.lora_B.T"
 
 WRONG = {
-    "07.4": [
+    "07.1": [
         ("def PackedProduct(x, q): return x @ back(q).T", "inherits from torch.autograd.Function"),
         (_product(forward="x @ q.T", keeps="ctx.q = q; q = q.packed"), "shapes do not fit in forward"),
         (_product(forward="x @ q"), "q holds packed codes"),
@@ -95,7 +95,7 @@ WRONG = {
             "batch × tokens × k",
         ),
     ],
-    "07.5": [
+    "07.2": [
         ("MyQLoRA = nn.Linear(3, 3)", "without brackets"),
         ("def MyQLoRA(linear, r, lora_alpha): return linear", "inherits from nn.Module"),
         (_layer().replace("lora_", ""), "as in lesson 02 (not A and B)"),
@@ -120,7 +120,7 @@ WRONG = {
         (_layer(A="nn.Parameter(torch.randn(r, k))"), "times larger than 1/√k"),
         (_layer(A="nn.Parameter(1e-6 * torch.randn(r, k))"), "times smaller than 1/√k"),
         (_layer(freeze="torch.manual_seed(0); linear.requires_grad_(False)"), "Your __init__ sets the seed"),
-        (_layer(product="None"), "solve exercise 07.4 first"),
+        (_layer(product="None"), "solve exercise 07.1 first"),
         (_layer(gives="None"), "forward returns nothing yet"),
         (_layer(bias="0"), "The bias is lost"),
         (_layer(product="x.sum() * PackedProduct.apply(x, self.q)"), "With B = 0"),
@@ -152,4 +152,4 @@ WRONG = {
         ),
     ],
 }
-ALSO_RIGHT = {"07.5": [(_layer(update=f"({_UPDATE} * self.scaling).to(x.dtype)"), "")]}
+ALSO_RIGHT = {"07.2": [(_layer(update=f"({_UPDATE} * self.scaling).to(x.dtype)"), "")]}

@@ -50,7 +50,7 @@ WRONG = {
         ("def merge_and_back(W, d): return W.clone(), W", "ΔW is missing"),
         ("def merge_and_back(W, d): return (W.float() - d).to(W.dtype), W", "is not W + ΔW"),
     ],
-    "09.4": [
+    "09.2": [
         (
             (
                 'def merge(W, delta): return quant.quantize((quant.dequantize(quant.quantize(W, "nf4")).float() + '

@@ -291,7 +291,7 @@ RULED_OUT = [
         ),
     ),
     (
-        "09.4",
+        "09.2",
         "mlx_lm fuse of gpt-oss-20b makes a model that behaves like the base, quantized and with --dequantize the "
         "same, serving with the adapter works",  # mlx-lm#1172
     ),
@@ -301,7 +301,7 @@ RULED_OUT = [
     ),  # trl#5988
     ("14.3", "the gradient norm is nan and nothing changes"),
     ("14.3", "nothing changes, grad_norm is nan"),
-    ("09.4", "the adapter is good, merged into the 16-bit base the fine-tune is gone"),
+    ("09.2", "the adapter is good, merged into the 16-bit base the fine-tune is gone"),
     ("lesson 16", "the adapter has a weaker effect in vLLM than in transformers"),
     ("12.3", "samples leak into each other, without packing"),
     ("14.2", "since I raised r from 16 to 128 with alpha 256 the loss spikes and diverges"),
@@ -355,7 +355,7 @@ TEXTBOOK = [
     ("lesson 05", "grad norm goes to nan after 200 steps"),
     ("lesson 05", "gradients explode"),
     ("14.11", "model repeats itself forever"),
-    ("09.4", "adapter has no effect after merge"),
+    ("09.2", "adapter has no effect after merge"),
     ("14.3", "loss does not decrease"),
     ("14.3", "the loss isn't going down"),
     ("14.7", "eval loss goes up"),

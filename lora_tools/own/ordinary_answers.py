@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any
 
 from lora_lessons import evaluation, models, tasks
 from lora_lessons.tasks import scores
@@ -38,48 +37,13 @@ def run_name(share: float, seed: int, task: str = TASK) -> str:
     return f"{task}, {share:.0%}, seed {seed}"
 
 
-class Mixture(NamedTuple):
-    """What a share of ordinary lines did, over all seeds that were recorded: means, and 95% intervals of the shares."""
-
-    share: float
-    seeds: int
-    # everyday answers in the task's form, and held-out answers that should have it: share, low, high
-    drift: tuple[float, float, float]
-    form: tuple[float, float, float]
-    # of the held-out answers, those that keep every rule of the task
-    kept: float
-    loss: float
-    perplexity: float
-
-
-def mixtures(recording: Mapping[str, Any], task: str = TASK) -> list[Mixture]:
-    """The recording, one for each share that was recorded. Answers of several seeds count as so many trials."""
-    found = []
-    for share in ASKED_OF[task]:
-        runs = [recording["runs"].get(run_name(share, seed, task)) for seed in SEEDS]
-        states = [run["after"] for run in runs if run]
-        if states:
-            mine, rest = ([answer for state in states for answer in state["answers"][part]] for part in (_MINE, _REST))
-            kept = fmean(one["kept"]["share"] for one in states)
-            loss, perplexity = (fmean(one[name] for one in states) for name in ("loss", "perplexity"))
-            found.append(
-                Mixture(share, len(states), _in_form(task, rest), _in_form(task, mine), kept, loss, perplexity)
-            )
-    return found
-
-
-# of a run's answers, those to the task's own questions, and those to 12 everyday ones and the 32 of held-out pairs
-_MINE, _REST = slice(-44), slice(-44, None)
+# of a run's answers, those to the task's own questions; then come 12 everyday ones and the 32 of held-out pairs
+_MINE = slice(-44)
 
 
 def own_form(state: Mapping[str, Any], task: str = TASK) -> float:
     """Of a model as it was recorded: the share of its answers to the task's own questions that have its form."""
-    return _in_form(task, state["answers"][_MINE])[0]
-
-
-def _in_form(task: str, answers: Sequence[str]) -> tuple[float, float, float]:
-    found = share_of([has_form(task, answer) for answer in answers])
-    return found["share"], found["low"], found["high"]
+    return share_of([has_form(task, answer) for answer in state["answers"][_MINE]])["share"]
 
 
 def has_form(task: str, answer: str) -> bool:

@@ -170,27 +170,11 @@ def test_set_up_and_parameters_are_folded_away(notebook):
         assert kept.metadata["jupyter"] == HIDDEN
 
 
-def hides(notebook):
-    """Whether the notebook may hide more than set-up and parameters: a side trip may, if it hides a cell of imports."""
-    lesson = re.match(r"# (\d\d|{{number}}) · ", notebook.cells[0].source)
-    return not lesson and any("hide-cell" in c.metadata.get("tags", []) for c in notebook.cells)
-
-
 @pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS])
 def test_what_computes_is_on_the_page(notebook):
     """Where a number of the prose is made, a reader sees it made: hidden are set-up and parameters alone."""
     hidden = [c.metadata.get("tags", []) for c in code(notebook) if c.metadata.get("jupyter") == HIDDEN]
-    assert hides(notebook) or [{"setup", "parameters"} & {*tags} for tags in hidden] == [{"setup"}, {"parameters"}]
-
-
-def what_the_web_hides(cell, hiding):
-    """MyST's tag for a cell that a reader of the web need not see: gone, folded, or its source folded.
-    None for any other."""
-    if {"setup", "parameters"} & set(cell.metadata.get("tags", [])):
-        return "remove-cell"
-    if re.search(r"^begin\(", cell.source, re.M):
-        return "hide-cell" if hiding else None
-    return "hide-input" if cell.metadata.get("jupyter") == HIDDEN else None
+    assert [{"setup", "parameters"} & {*tags} for tags in hidden] == [{"setup"}, {"parameters"}]
 
 
 TEMPLATE = pytest.param(nbformat.read(course_root() / "workshop" / "template" / "lesson.ipynb", 4), id="template")
@@ -200,8 +184,8 @@ TEMPLATE = pytest.param(nbformat.read(course_root() / "workshop" / "template" / 
 def test_what_a_reader_of_the_web_need_not_see_is_tagged_as_myst_reads_it(notebook):
     known = {"remove-cell", "remove-input", "remove-output", "hide-cell", "hide-input", "hide-output"}
     for cell in code(notebook):
-        tagged = known & set(cell.metadata.get("tags", []))
-        assert tagged == {what_the_web_hides(cell, hides(notebook))} - {None}, cell.source
+        tags = set(cell.metadata.get("tags", []))
+        assert known & tags == ({"remove-cell"} if tags & {"setup", "parameters"} else set()), cell.source
 
 
 # ---- side trips: notebooks/deeper/ ----

@@ -147,7 +147,6 @@ def shown(cell: NotebookNode, door: Door) -> Iterator[NotebookNode]:
     since each has words of its own.
     """
     made = copy.deepcopy(cell)
-    _fold_code(made)
     outputs = [_shown(output, door, cell_anchor(cell)) for output in made.outputs]
     for number, made.outputs in enumerate(_by_picture(outputs)):
         if number:
@@ -157,17 +156,6 @@ def shown(cell: NotebookNode, door: Door) -> Iterator[NotebookNode]:
         if alt:
             made.metadata["mystnb"] = {**made.metadata.get("mystnb", {}), "image": {"alt": alt}}
         yield copy.deepcopy(made)
-
-
-def _fold_code(cell: NotebookNode) -> None:
-    """Say what is inside a folded input; a single line, which only calls what does the work, is left out."""
-    tags = cell.metadata.get("tags", [])
-    if "hide-input" in tags and len(cell.source.strip().splitlines()) == 1:
-        cell.metadata["tags"] = [*(tag for tag in tags if tag != "hide-input"), "remove-input"]
-    elif {"hide-cell", "hide-input"} & {*tags}:
-        drawn = "The code that draws this" if any(map(_is_picture, cell.outputs)) else "The code that computes this"
-        label = "Imports" if "hide-cell" in tags else drawn
-        cell.metadata["mystnb"] = {"code_prompt_show": label, "code_prompt_hide": label}
 
 
 def _is_picture(output: NotebookNode) -> bool:

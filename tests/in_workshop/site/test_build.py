@@ -111,8 +111,8 @@ def test_a_lesson_says_that_it_is_a_recorded_run_and_its_map_is_the_sites():
     assert second.source == "Minutes: reading 15 · [Map of the course](../../map.md)"
 
 
-def shown(*outputs, source="show()", tags=()):
-    cell = new_code_cell(source, outputs=list(outputs), metadata={"tags": list(tags)})
+def shown(*outputs):
+    cell = new_code_cell("show()", outputs=list(outputs))
     return [c for c in lessons.page(notebook(cell), "01_low_rank", ["01_low_rank"]).cells if c.cell_type == "code"]
 
 
@@ -156,16 +156,6 @@ def test_records_are_unseen_and_found_by_their_cells_name():
     record = [{"name": "a.b", "value": 1, "unit": "", "volatile": False}]
     (cell,) = shown(new_output("display_data", {"text/html": "", MIME: record}))
     assert cell.outputs[0].data == {"text/html": f'<span id="cell-{cell.id}"></span>'}
-
-
-def test_a_folded_input_says_what_is_inside_and_a_single_line_is_left_out():
-    (one,) = shown(source="measured.photograph(photo)", tags=["hide-input"])
-    assert one.metadata["tags"] == ["remove-input"]
-    (records,) = shown(source="record(1)\nrecord(2)", tags=["hide-input"])
-    assert records.metadata["mystnb"]["code_prompt_show"] == "The code that computes this"
-    picture = new_output("display_data", {"image/png": "AA=="}, metadata={"image/png": {"alt": "a", "width": 8}})
-    (drawn,) = shown(picture, source="draw(1)\ndraw(2)", tags=["hide-input"])
-    assert drawn.metadata["mystnb"]["code_prompt_show"] == "The code that draws this"
 
 
 def test_a_solved_exercise_keeps_what_its_check_said():

@@ -79,16 +79,16 @@ def test_dropping_the_scale_from_the_layer_is_noticed(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr  # 1: it ran, and its records deviate
     report = (tmp_path / "out" / "report.json").read_text(encoding="utf-8")
-    assert "layer.agrees" in report and '"deviates"' in report
+    assert "product.exact" in report and '"deviates"' in report
 
 
 def test_a_changed_stored_output_is_noticed(tmp_path):
     """Sabotage: nbval must fail when a compared output on disk is not what the cell prints, and pass when it is."""
     notebook = nbformat.read(course_root() / "notebooks" / "02_lora_layer.ipynb", 4)
-    last = next(i for i, c in enumerate(notebook.cells) if 'record("layer.agrees"' in c.source)
+    last = next(i for i, c in enumerate(notebook.cells) if 'record("product.exact"' in c.source)
     notebook.cells = notebook.cells[: last + 1]
     nbformat.write(notebook, tmp_path / "right.ipynb")
-    (output,) = [o for o in notebook.cells[last].outputs if "layer.agrees" in str(o)]
+    (output,) = [o for o in notebook.cells[last].outputs if "product.exact" in str(o)]
     output.data["text/plain"] = output.data["text/plain"].replace("yes", "no")
     nbformat.write(notebook, tmp_path / "wrong.ipynb")
     for name, status in (("right", 0), ("wrong", 1)):

@@ -150,7 +150,7 @@ class Part(NamedTuple):
     leads: Quoted | None = None
 
 
-_ROOM = re.compile(r"lora_lessons\.lessons\.l(\d\d)_")
+_ROOM = re.compile(r"lora_lessons\.lessons\.l(\d\d)")
 
 
 # Of a learner's minutes, as `learning_minutes` counts them.

@@ -49,7 +49,7 @@ def two_names() -> tuple[Figure, str]:
 
 
 @exercise("04.1", "Find the mistake: an adapter that loads as absent", difficulty=2, minutes=8)
-def exercise_04_3(answer: Callable[[list[str], list[str]], list[str]]) -> str | None:
+def exercise_04_1(answer: Callable[[list[str], list[str]], list[str]]) -> str | None:
     layers = [f"base_model.model.model.layers.{i}.self_attn.{p}" for i in (0, 1) for p in ("q_proj", "v_proj")]
     parts = ("lora_A", "lora_B")
     places = [f"{layer}.base_layer.weight" for layer in layers]

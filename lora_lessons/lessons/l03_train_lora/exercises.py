@@ -24,7 +24,7 @@ from . import by_hand
     keeps="answer_loss",
     imports="from torch.nn.functional import cross_entropy\n",
 )
-def exercise_03_4(loss_of: Callable[[Tensor, Tensor], Any]) -> str | None:
+def exercise_03_1(loss_of: Callable[[Tensor, Tensor], Any]) -> str | None:
     logits = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(4)).requires_grad_()
     labels = torch.tensor([[-100, -100, 3, 1, 2], [5, 4, 2, -100, -100]])  # nothing predicts the 5
     try:
@@ -183,7 +183,7 @@ from lora_lessons.lessons.l03_train_lora import by_hand
 answer_loss = own("answer_loss", "03.1", otherwise=by_hand.answer_loss)
 """,
 )
-def exercise_03_5(train: Callable[[Any, Any, float], Any]) -> str | None:
+def exercise_03_2(train: Callable[[Any, Any, float], Any]) -> str | None:
     toy = _Toy()
     before = toy.base()
     try:

@@ -31,7 +31,7 @@ def _not_a_tensor(value: Any, of: str) -> str | None:
 
 
 @exercise("06.1", "The nearest mark", difficulty=2, minutes=8, keeps="to_codes")
-def exercise_06_10(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
+def exercise_06_1(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     table = quant.levels("nf4")
     row = torch.tensor([0.5, -2.0, 0.02, 0.3, -0.4, 0.4, 0.0, -1.3])
     blocks = torch.stack([row, 0.1 * row.flip(0) + 0.05])
@@ -138,7 +138,7 @@ def _for_other_blocks(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | Non
 
 
 @exercise("06.2", "From bytes to weights", difficulty=2, minutes=7, keeps="from_bytes")
-def exercise_06_11(from_bytes: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str | None:
+def exercise_06_2(from_bytes: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str | None:
     levels, absmax = quant.levels("nf4"), torch.tensor([[0.5], [3.0]])
     packed = torch.randint(0, 256, (64,), generator=torch.Generator().manual_seed(6)).to(torch.uint8)
     try:

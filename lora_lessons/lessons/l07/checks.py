@@ -82,7 +82,7 @@ def _keeps(run: Callable[[Tensor], Tensor], holds: Any) -> int:
     keeps="PackedProduct",
     imports="from lora_lessons.lessons.l06.by_hand import back\n",
 )
-def exercise_07_4(answer: Any) -> str | None:
+def exercise_07_1(answer: Any) -> str | None:
     if not isinstance(answer, type) or not issubclass(answer, torch.autograd.Function):
         return "PackedProduct must be a class that inherits from torch.autograd.Function, as in the stub."
     with torch.random.fork_rng(devices=[]):
@@ -235,7 +235,7 @@ from lora_lessons.lessons.l06.by_hand import nf4
 PackedProduct = own("PackedProduct", "07.1", otherwise=l07.PackedProduct)
 """,
 )
-def exercise_07_5(answer: Any) -> str | None:
+def exercise_07_2(answer: Any) -> str | None:
     if isinstance(answer, nn.Module):
         return "Give the class itself to the check: check(…, MyQLoRA), without brackets behind it."
     if not isinstance(answer, type) or not issubclass(answer, nn.Module):

@@ -107,7 +107,7 @@ def exercise_09_3(merge_and_back: Callable[[Tensor, Tensor], tuple[Tensor, Tenso
 
 
 @exercise("09.2", "One file, please", difficulty=1, minutes=6)
-def exercise_09_4(merge: Callable[[Tensor, Tensor], quant.Quantized]) -> str | None:
+def exercise_09_2(merge: Callable[[Tensor, Tensor], quant.Quantized]) -> str | None:
     generator = torch.Generator().manual_seed(0)  # sizes as real ones have them
     W = (0.1 * torch.randn(96, 128, generator=generator)).bfloat16()
     delta = 0.0014 * torch.randn(96, 128, generator=generator)

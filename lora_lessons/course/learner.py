@@ -32,6 +32,8 @@ NOW = {
     "07.5": "07.2",
     "09.4": "09.2",
 }
+# Exercises that moved to another lesson since; their old numbers are given to no other.
+MOVED = {"16.1": "09.4"}
 
 
 def progress_file() -> Path:
@@ -66,8 +68,9 @@ def read_progress() -> dict[str, dict[str, Any]]:
     try:
         kept = _checked(json.loads(file.read_text(encoding="utf-8")))
         before = kept.get("solved", {}).items()
-        then = {NOW.get(id, id): day for id, day in before if id not in NOW.values()}
-        return empty | {"exercises": then} | kept
+        then = kept.get("exercises", {NOW.get(id, id): day for id, day in before if id not in NOW.values()})
+        moved = {MOVED[id]: day for id, day in then.items() if id in MOVED}
+        return empty | kept | {"exercises": moved | then}
     except (FileNotFoundError, NotADirectoryError):
         return empty
     except OSError as error:

@@ -37,7 +37,7 @@ SYLLABUS: dict[str, Planned] = {
     ),
     "11": Planned("GGUF, GPTQ, AWQ or EXL2?", "choose a format and export to it"),
     "12": Planned("Where does the time go?", "find what makes training slow, and mend it"),
-    "13": Planned("And 70B?", "spread one model over several GPUs"),
+    "13": Planned("And 70B?", "say how several GPUs hold one model, and how far to trust a plan of it"),
     "14": Planned("The bug museum, hall 1: can you see what is wrong?", "diagnose training that goes wrong in silence"),
     "15": Planned(
         "Is it yours, and is it any good?", "fine-tune on data of your own, and say honestly whether it helped"

@@ -33,7 +33,7 @@ NOW = {
     "09.4": "09.2",
 }
 # Exercises that no lesson has any more, and what their answers were called: another may have their number now.
-GONE = {("13.1", "reduce_scatter")}
+GONE = {("12.2", "mask"), ("13.1", "reduce_scatter"), ("18.2", "cut"), ("18.3", "alpha_after")}
 
 
 def progress_file() -> Path:

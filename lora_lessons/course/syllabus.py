@@ -36,8 +36,8 @@ SYLLABUS: dict[str, Planned] = {
         "Does it still work outside Python?", "ship an adapter to llama.cpp and Ollama", "1 GB of disk meanwhile"
     ),
     "11": Planned("GGUF, GPTQ, AWQ or EXL2?", "choose a format and export to it"),
-    "12": Planned("Where does the time go?", "find what makes training slow, and mend it"),
-    "13": Planned("And 70B?", "spread one model over several GPUs"),
+    "12": Planned("How much faster can a step become?", "find what makes training slow, and mend it"),
+    "13": Planned("And 70B?", "say how several GPUs hold one model, and how far to trust a plan of it"),
     "14": Planned("The bug museum, hall 1: can you see what is wrong?", "diagnose training that goes wrong in silence"),
     "15": Planned(
         "Is it yours, and is it any good?", "fine-tune on data of your own, and say honestly whether it helped"
@@ -47,7 +47,7 @@ SYLLABUS: dict[str, Planned] = {
         "Can you teach a preference? A reward?", "train on pairs with DPO or on a reward, and say what it costs"
     ),
     "18": Planned(
-        "How much does an adapter hold?", "count what an adapter stores in bits, and cut one to a smaller rank"
+        "How much does an adapter hold?", "count in bits what an adapter stores, and say when a rank is too small"
     ),
 }
 

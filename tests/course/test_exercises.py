@@ -129,6 +129,13 @@ def test_a_check_never_raises_and_remembers_what_was_solved(progress, one_exerci
     assert "99.1" in learner.read_progress()["exercises"]
 
 
+def test_an_exercise_that_is_gone_says_so_and_marks_none(progress, capsys):
+    for id, name in learner.GONE:
+        exercises.check(id, type(name, (), {}))
+        assert f"Exercise {id} of this copy is gone" in capsys.readouterr().out
+    assert learner.read_progress()["exercises"] == {}
+
+
 def test_predictions_are_kept_and_compared(progress, capsys):
     learner.compare("09.x", 10.0, "MB")
     learner.predict("09.x", None)

@@ -31,6 +31,10 @@ NOW = {
     "07.4": "07.1",
     "07.5": "07.2",
     "09.4": "09.2",
+    "11.4": "10.4",
+    "11.1": "10.5",
+    "11.2": "10.6",
+    "11.3": "10.7",
 }
 # Exercises that moved to another lesson since; their old numbers are given to no other.
 MOVED = {"16.1": "09.4"}

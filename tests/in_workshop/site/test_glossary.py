@@ -94,8 +94,8 @@ def test_the_longest_spelling_wins_and_tags_of_links_are_left_alone():
 MISREAD = [
     ("10_ship_it", "rotary [embedding]"),
     ("10_ship_it", "Write the [step] from the picture"),
-    ("11_formats", "cannot [rank] them"),
-    ("11_formats", "So the [step] may be negative"),
+    ("10_ship_it", "cannot [rank] them"),
+    ("10_ship_it", "So the [step] may be negative"),
     ("deeper/11_gptq_and_awq", "[α] (not LoRA's)"),
     ("deeper/11_gptq_and_awq", "Write that [step] for one row"),
     ("13_beyond_one_gpu", "Do two [ranks] learn what one process does"),

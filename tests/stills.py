@@ -1,13 +1,15 @@
 """Widgets that nobody has moved: the picture, and the sentences below it, of one setting each;
 and how a page moves them."""
 
+from matplotlib.figure import Figure
+
 from lora_lessons import memory, planning
-from lora_lessons.course.stage import Scene
+from lora_lessons.course.stage import Backdrop, Scene, Stage, choice, slider
+from lora_lessons.drawing import BLUE
 from lora_lessons.lessons.l00.widget import block_scene
 from lora_lessons.lessons.l01 import rank_explorer_scene
 from lora_lessons.lessons.l02.widget import layer_anatomy_scene, start_map_scene
 from lora_lessons.lessons.l08 import fit_scene
-from lora_lessons.lessons.l16.widget import _words, fit_beside
 
 
 def sentences(scene: Scene, stop):
@@ -53,9 +55,32 @@ def layer_anatomy_still(d, k, r, lora_alpha):
     return layer_anatomy_scene(d, k, r, lora_alpha).still(r)
 
 
-def many_fit_words(*, r, **setting):
-    """Worked out for this rank alone."""
-    return _words(**setting, r=r, one=fit_beside(**setting, r=r))
+def boxes_words(*, model, card, r):
+    return f"{r} of {model} on {card}"
+
+
+def boxes_scene(model, card, r):
+    """A dot and its words at each stop; one choice cannot be."""
+    if (model, card) == ("large", "small"):
+        raise ValueError("2 GB are missing for large on small: choose another.")
+    stops = sorted({1, 2, 4, 8, r})
+    figure = Figure(figsize=(8.4, 3.6))
+    ax = figure.subplots()
+    ax.set(xlim=(0, 9), ylim=(0, 9))
+    words = [boxes_words(model=model, card=card, r=stop) for stop in stops]
+    scene = Scene(Backdrop(figure, (3.2,)), stops, words)
+    scene.dot(ax, stops, stops, BLUE, size=13)
+    scene.text(ax, stops, stops, words, BLUE)
+    return scene
+
+
+BOXES = {"model": "tiny", "card": "wide", "r": 2}
+
+
+def boxes():
+    """A widget of the tests' own, with choices that lie in files of their own and one that is refused."""
+    controls = [choice("model", "model", ["tiny", "large"]), choice("card", "card", ["wide", "small"])]
+    return Stage(boxes_scene, "r", [*controls, slider("r", "rank r")], **BOXES)
 
 
 def turn(stage, **values):

@@ -12,7 +12,7 @@ from lora_lessons.experiments.sizes.statements import NOT_ASKED, NOT_SEEN, NOT_T
 from lora_lessons.experiments.sizes.table import ALONE, OPEN, families, said
 
 TITLES = [size.title for size in sizes.SIZES.values()]
-_MARKS = {SEEN: "yes", NOT_SEEN: "**no**", NOT_TOLD: "not told apart", NOT_ASKED: "not asked", OPEN: "not measured yet"}
+_MARKS = {SEEN: "yes", NOT_SEEN: "**no**", NOT_TOLD: NOT_TOLD, NOT_ASKED: "not asked", OPEN: "not measured yet"}
 
 
 def _statements(record: Mapping[str, Any]) -> list[str]:
@@ -48,10 +48,10 @@ def sizes_table() -> str:
         "",
         *_statements(record),
         "",
-        f"“1 run” is one seed: another may say otherwise, so one run within {ALONE} of a limit is not told apart from "
-        "it. Behind a share of answers stands Wilson's interval, over the answers of all seeds; behind other numbers "
-        "Student's t over the seeds. Lessons quote runs of their own. The 135M column was measured anew for this "
-        "table, so it can differ from them in the last digits.",
+        f"“1 run” is one seed: another may say otherwise, so one run within {ALONE} of a limit is too close to "
+        "it to tell. Behind a share of answers stands Wilson's interval, over the answers of all seeds; behind other "
+        "numbers Student's t over the seeds. Lessons quote runs of their own. The 135M column was measured anew for "
+        "this table, so it can differ from them in the last digits.",
     ]
     for claim, lines in groupby(filter(attrgetter("measured"), sizes.table(record)), key=attrgetter("claim")):
         asked = sizes.CLAIMS[claim]

@@ -202,7 +202,7 @@ class Card(NamedTuple):
 
     def html(self) -> str:
         edge = EDGES.get(self.said, GREY)  # not tested, or not decided
-        sizes = f"<br><small>{in_html(self.at_sizes)}</small>" if self.at_sizes else ""
+        sizes = f"<details><summary>At other sizes</summary>{in_html(self.at_sizes)}</details>" if self.at_sizes else ""
         unfolded = " open" * (self.said in (DISAGREES, OPEN))
         return (
             f"<div style='border:1px solid #ccd;border-left:6px solid {edge};padding:.4em .9em;margin:.3em 0'>"
@@ -232,7 +232,8 @@ def card(one: Claim, values: Mapping[str, Value]) -> Card:
 _CARD = re.compile(
     r"<b>(?P<id>[^<]+)</b> The page says: <i>(?P<says>.*?)</i><details(?: open)?><summary><b>Verdict: "
     r"(?P<said>[^<]*)\.</b> "
-    r"What we saw</summary>(?P<sentence>.*?)(?:<br><small>(?P<at_sizes>.*?)</small>)?</details></div>",
+    r"What we saw</summary>(?P<sentence>.*?)"
+    r"(?:<details><summary>At other sizes</summary>(?P<at_sizes>.*?)</details>)?</details></div>",
     re.S,
 )
 

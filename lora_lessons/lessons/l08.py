@@ -3,12 +3,12 @@
 After it, the learner can train a 7B, or say beforehand why not.
 """
 
-# The widget "will it fit": `fit_scene` works everything out, and controls stand over it. At the end: the exercise.
+# The widget "will it fit": `fit_scene` works everything out, and controls stand over it. At the end: the exercises.
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any
@@ -21,6 +21,7 @@ from ..course.figures import BILL_COLORS
 from ..course.on_the_web import live
 from ..course.stage import Backdrop, Scene, Stage, choice, slider, whole
 from ..drawing import BLUE, GREEN, GREY, SKY, VERMILION, label
+from ..errors import holding
 
 LENGTHS = sorted({round(2 ** (n / 4)) for n in range(4 * 5, 4 * 17 + 1)})  # tokens: 32 … 131,072
 ON = {"on": True, "off": False}
@@ -215,7 +216,7 @@ live(
 )
 
 
-# ---- the exercise ----
+# ---- the exercises ----
 
 
 def longest_text(room: float, tokens: Sequence[int], needs: Sequence[float]) -> int:
@@ -247,3 +248,48 @@ def exercise_08_1(longest: Callable[[float, tuple[int, int], tuple[float, float]
         return "On a card that the fixed part alone fills, not one token fits: give 0."
     got = longest(15.0005e9, tokens, needs)
     return None if got == int(got) else f"Give whole tokens, rounded down; you gave {got:,}."
+
+
+# a job that does not fit an RTX 3060, and what makes it fit
+COLLEAGUES = {
+    "recipe": "trl",
+    "method": "lora",
+    "r": 64,
+    "seq": 2048,
+    "batch_size": 8,
+    "gradient_accumulation_steps": 1,
+    "gradient_checkpointing": False,
+}
+CHANGES = {"method": "qlora", "gradient_checkpointing": True, "batch_size": 1, "gradient_accumulation_steps": 8}
+
+
+@exercise("08.2", "Make a job fit", difficulty=2, minutes=6)
+def exercise_08_2(changes: Mapping[str, Any]) -> str | None:
+    if not isinstance(changes := answered(changes), Mapping):
+        return f'Give a dictionary of settings, such as {{"r": 8}}; you gave {changes!r}.'
+    if unknown := set(changes) - set(COLLEAGUES):
+        return f"{unknown.pop()!r} is none of your colleague's settings: {', '.join(COLLEAGUES)}."
+    try:
+        plan = planning.plan_on("Qwen2.5-7B", "RTX 3060", **COLLEAGUES | changes)
+    except ValueError as error:
+        return str(error)
+    job, bill = plan.job, plan.ledger.bill
+    most = max(bill.parts, key=lambda name: bill.parts[name])
+    wrong = holding(
+        (job.recipe != "trl", "The script is TRL's: leave the recipe as it is."),
+        (
+            job.seq != 2048,
+            f"The texts have 2,048 tokens: with seq = {job.seq:,} their ends, the answers, would be cut off.",
+        ),
+        (job.r != 64, "Rank 64 was asked for, and it costs little: change something that takes more."),
+        (
+            job.examples_per_step != 8,
+            f"Eight texts should count in a step: batch_size * gradient_accumulation_steps is {job.examples_per_step}.",
+        ),
+        (
+            not plan.fits,
+            f"It needs {bill.total / memory.GB:.1f} GB where {plan.room * 5 / 6 / memory.GB:.1f} may be used. "
+            f"Most of it, {_size(bill.parts[most] / memory.GB)}, is {most}: which setting makes that smaller?",
+        ),
+    )
+    return next(iter(wrong), None)

@@ -29,7 +29,6 @@ from stills import (
     fit_still,
     fit_words,
     layer_anatomy_still,
-    many_fit_words,
     rank_explorer_still,
     start_map_still,
 )
@@ -42,7 +41,6 @@ from lora_lessons.lessons import l01 as explorer
 from lora_lessons.lessons import l08 as fitting
 from lora_lessons.lessons import rooms
 from lora_lessons.lessons.l02 import widget as anatomy
-from lora_lessons.lessons.l16 import widget as many
 from lora_lessons.run import stored
 from lora_lessons.run.lab import place
 
@@ -774,7 +772,6 @@ NEXT = {
     "fit": lambda: fit_words(**fitting.FIT | {"seq": fitting.LENGTHS[fitting.LENGTHS.index(1024) + 1]}),
     "rank_explorer": lambda: rank_explorer_still(explorer.photograph(), AFTER_20, "photograph")[1],
     "start_map": lambda: anatomy.story(anatomy.descend(0.6, 0.0)),
-    "many_fit": lambda: many_fit_words(**many.MANY | {"r": 16}),
     "layer_anatomy": lambda: anatomy.layer_anatomy_words(1536, 576, 9, 16),
     "beta_lab": lambda: next_beta_of_the_lab(),
 }

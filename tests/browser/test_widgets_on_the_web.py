@@ -12,28 +12,18 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import colormaps
-from stills import block_still, many_fit_words, start_map_still
+from stills import BOXES, block_still, boxes, boxes_words, start_map_still
 
 from lora_lessons import lessons
 from lora_lessons.course.backdrop import DPI, pixels
 from lora_lessons.course.on_the_web import LIVE, Live
 from lora_lessons.lessons.l01 import rank_explorer
 from lora_lessons.lessons.l02.widget import start_map_scene
-from lora_lessons.lessons.l16.widget import MANY
 from workshop.site import widgets
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 THEME = Path(widgets.__file__).with_name("theme")
 W = torch.randn(40, 30, generator=torch.Generator().manual_seed(0))
-SMALL = {
-    "start_map": {"b": [-1.0, 0.0, 1.0]},
-    "many_fit": {
-        "model": ["Llama-2-7B", "Mistral-7B"],
-        "targets": ["all linear layers"],
-        "card": ["T4", "RTX 4090"],
-        "texts_gb": [4],
-    },
-}
 SETTLED = "holder => holder.querySelector('.stage')?.dataset.settled === 'true'"
 
 
@@ -43,11 +33,10 @@ def page_file(tmp_path_factory) -> Path:
     lessons.rooms()
     folder = tmp_path_factory.mktemp("site")
     with pytest.MonkeyPatch.context() as patch:
-        for name, values in SMALL.items():
-            patch.setitem(LIVE, name, LIVE[name]._replace(values=values))
-        patch.setitem(LIVE, "many_fit", LIVE["many_fit"]._replace(apart=("model",)))
+        patch.setitem(LIVE, "start_map", LIVE["start_map"]._replace(values={"b": [-1.0, 0.0, 1.0]}))
+        patch.setitem(LIVE, "boxes", Live("boxes", "", boxes, {}, ("model",), 3))
         patch.setitem(LIVE, "small", Live("small", "", lambda: rank_explorer({"noise": W}, r=3), {}, (), 2, ends=True))
-        names = ["block", "small", *SMALL]
+        names = ["block", "small", "start_map", "boxes"]
         widgets.bake(folder / "_static/widgets", names, lambda _: None)
         stills = "<div style='height: 2000px'></div>".join(map(widgets.mount, names))
     for end in ("js", "css"):
@@ -173,21 +162,19 @@ def test_what_the_slider_cannot_be_is_refused_in_pythons_words(browser, page_fil
 
 def test_a_further_file_is_fetched_when_its_setting_is_asked_for(browser, page_file):
     with opened(browser, page_file) as page:
-        many = alive(page, "many_fit")
-        assert not any("many_fit.1.js" in url for url in page.asked)
-        many.query_selector("select[data-name=model]").select_option("Mistral-7B")
-        assert words(settled(page, many)) == many_fit_words(**{**MANY, "model": "Mistral-7B"})
-        assert sum("many_fit.1.js" in url for url in page.asked) == 1
-        many.query_selector("select[data-name=card]").select_option("T4")
-        assert "GB are missing for Mistral-7B in 16 bits" in said(settled(page, many))
+        many = alive(page, "boxes")
+        assert not any("boxes.1.js" in url for url in page.asked)
+        many.query_selector("select[data-name=model]").select_option("large")
+        assert words(settled(page, many)) == boxes_words(**BOXES | {"model": "large"})
+        assert sum("boxes.1.js" in url for url in page.asked) == 1
+        many.query_selector("select[data-name=card]").select_option("small")
+        assert "2 GB are missing for large on small" in said(settled(page, many))
         kept, picture = many.query_selector(".kept"), many.query_selector(".picture")
         assert "still those of the last choice that works" in kept.inner_text()
-        assert many.query_selector("select[data-name=card]").input_value() == "T4"
+        assert many.query_selector("select[data-name=card]").input_value() == "small"
         assert picture.evaluate("e => Number(getComputedStyle(e).opacity)") < 1
-        many.query_selector("select[data-name=form]").select_option("NF4")
-        assert words(settled(page, many)) == many_fit_words(
-            **{**MANY, "model": "Mistral-7B", "card": "T4", "form": "NF4"}
-        )
+        many.query_selector("select[data-name=model]").select_option("tiny")
+        assert words(settled(page, many)) == boxes_words(**BOXES | {"card": "small"})
         assert said(many) == "" and kept.inner_text() == ""
         assert picture.evaluate("e => Number(getComputedStyle(e).opacity)") == 1
 
@@ -223,7 +210,7 @@ def test_on_a_phone_nothing_of_a_widget_is_hidden_and_its_marks_stand_where_pyth
 
 def test_words_that_would_leave_the_picture_are_moved_into_it(browser, page_file):
     with opened(browser, page_file, "phone") as page:
-        many = alive(page, "many_fit")
+        many = alive(page, "boxes")
         many.query_selector("[data-name=r]").press("End")
         settled(page, many)
         box, picture = many.query_selector("svg text").bounding_box(), many.query_selector("svg").bounding_box()
@@ -265,7 +252,7 @@ def test_without_scripts_the_still_stands(browser, page_file):
 
 def test_what_cannot_be_fetched_is_said_and_asked_for_again(browser, page_file, tmp_path):
     folder = shutil.copytree(page_file.parent, tmp_path / "site")
-    kept = {name: (folder / "_static/widgets" / name) for name in ("block.js", "many_fit.1.js")}
+    kept = {name: (folder / "_static/widgets" / name) for name in ("block.js", "boxes.1.js")}
     for path in kept.values():
         path.rename(path.with_suffix(".away"))
     with opened(browser, folder / "page.html") as page:
@@ -273,16 +260,16 @@ def test_what_cannot_be_fetched_is_said_and_asked_for_again(browser, page_file, 
             "() => document.querySelector('[data-widget=block] .wake')?.textContent.includes('Try again')"
         )
         assert page.query_selector("[data-widget=block] .still").is_visible()
-        many = alive(page, "many_fit")
+        many = alive(page, "boxes")
         choose = many.query_selector("select[data-name=model]")
-        choose.select_option("Mistral-7B")
+        choose.select_option("large")
         page.wait_for_function(
             "h => h.querySelector('.said').textContent.startsWith('This setting could not be fetched')", arg=many
         )
         for path in kept.values():
             path.with_suffix(".away").rename(path)
-        choose.select_option("Llama-2-7B")
-        choose.select_option("Mistral-7B")
-        assert words(settled(page, many)).startswith("Mistral-7B in 16 bits")
+        choose.select_option("tiny")
+        choose.select_option("large")
+        assert words(settled(page, many)).startswith("2 of large")
         page.click("[data-widget=block] .wake")
         alive(page, "block")

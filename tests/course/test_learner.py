@@ -89,6 +89,24 @@ def test_what_0_3_kept_counts_by_todays_numbers_and_marks_no_other_exercise(file
     assert learner.read_progress()["done"] == {"12.1": "2026-01-01", "03.1": "2026-01-03"}, "0.2's numbers, twice over"
 
 
+@pytest.mark.parametrize(
+    "kept, today",
+    [
+        ({"solved": {"16.1": "2026-01-01", "09.4": "2026-01-02"}}, {"09.2": "2026-01-02", "09.4": "2026-01-01"}),
+        (
+            {"solved": {}, "exercises": {"16.1": "2026-01-01", "16.2": "2026-01-03"}},
+            {"09.4": "2026-01-01", "16.2": "2026-01-03"},
+        ),
+        ({"exercises": {"16.2": "2026-01-03"}}, {"16.2": "2026-01-03"}),
+    ],
+)
+def test_an_exercise_that_moved_is_solved_under_its_new_number_and_no_other_is(file, kept, today, monkeypatch):
+    """What 0.2 called 09.4 is 09.2 now; what it and 0.3 called 16.1 is 09.4."""
+    monkeypatch.setattr(earlier, "IN_0_4", {"16.1": "09.4"})
+    file.write_text(json.dumps(kept))
+    assert learner.read_progress()["done"] == today
+
+
 def test_half_a_character_in_the_file_does_not_keep_the_lesson_from_saving(file, capsys):
     file.write_text('{"predictions": {"01.x": "\\ud83d"}, "solved": {}}')
     assert "You predicted 20 MB" in use(capsys)

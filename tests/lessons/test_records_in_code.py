@@ -15,7 +15,7 @@ from lora_lessons.run.baselines import compare, read_baseline
 NOTEBOOKS = [pytest.param(nbformat.read(p, 4), p.stem, id=p.stem) for p in [*lessons(), *side_trips()]]
 
 # Records whose names would also fit a wider f"…" of their cell, so that their own line must be looked for by name.
-BY_NAME = {"cost.before", "control.right", "file.base", "overlap.A_with_its_start"}
+BY_NAME = {"cost.before", "control.right", "overlap.A_with_its_start"}
 
 
 class Call(NamedTuple):

@@ -123,18 +123,18 @@ def compared(cells):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (exempt(4), "says why by one tag"),
-        (exempt(4, "varies-machine", "varies-trained"), "says why by one tag"),
-        (exempt(4, "varies-machine"), "nothing in it varies so"),
-        (exempt(4, "varies-trained"), "nothing in it varies so"),
-        (exempt(4, "varies-kept"), "nothing in it varies so"),
+        (exempt(3), "says why by one tag"),
+        (exempt(3, "varies-machine", "varies-trained"), "says why by one tag"),
+        (exempt(3, "varies-machine"), "nothing in it varies so"),
+        (exempt(3, "varies-trained"), "nothing in it varies so"),
+        (exempt(3, "varies-kept"), "nothing in it varies so"),
         (compared, "which are volatile: exempt it"),
-        (lambda cells: cells[4].metadata.update(tags=["nbval-skip"]), "tells nbval something else"),
-        (lambda cells: cells[4].update(source="# NBVAL_IGNORE_OUTPUT\nx"), "tells nbval something else"),
+        (lambda cells: cells[3].metadata.update(tags=["nbval-skip"]), "tells nbval something else"),
+        (lambda cells: cells[3].update(source="# NBVAL_IGNORE_OUTPUT\nx"), "tells nbval something else"),
     ],
 )
 def test_a_cell_that_is_left_out_without_a_reason_is_noticed(change, problem):
-    """Sabotage: cell 4 of lesson 16 shows a prediction, which is the same whenever it runs."""
+    """Sabotage: cell 3 of lesson 16 shows a prediction, which is the same whenever it runs."""
     notebook = read("16_many_adapters")
     change(code(notebook))
     assert any(problem in found for found in problems("16_many_adapters", notebook))

@@ -15,7 +15,6 @@ LOOSE = 0.5
 REASONS = {
     "drift.full": "a share of 8 everyday answers: full fine-tuning spreads more between machines than LoRA does",
     "overlap.read_64": "a small overlap of directions that another machine's rounding turns",
-    "live.image": "a count of 4 in 12 answers, each of them decided by one word",
     "left.into_4_bits": "a share near nothing: a few weights that another machine rounds to the next mark move it",
     "path.dequantized.kl": "a hundred-thousandth of a nat: the sentence is that it is nothing beside the others",
 }

@@ -32,6 +32,7 @@ PLAIN = {
     "rounding": "Perplexity under plain rounding, GPTQ and AWQ, over seeds.",
     "prompts": "Whether a prompt would have done.",
     "mixer": "What the mixer of lesson 09 answers.",
+    "serving": "Passes of llama.cpp's server, for one adapter and for four.",
     "betas": "DPO at five values of β; stopped, it goes on.",
     "rewards": "A base trained on a reward; stopped, it goes on.",
     "ordinary": "Ordinary answers among a task's; stopped, it goes on.",

@@ -11,7 +11,7 @@ from .. import recordings
 from .cells import ALPHA, NAME, SIZES, STEPS, AskedBase
 from .table import ALONE, OPEN, Spread, TableLine, said, table
 
-SEEN, NOT_SEEN, NOT_TOLD, NOT_ASKED = "seen", "not seen", "not told apart", "not asked"
+SEEN, NOT_SEEN, NOT_TOLD, NOT_ASKED = "seen", "not seen", "too close to tell", "not asked"
 
 
 class Needs(NamedTuple):
@@ -154,13 +154,10 @@ def at_sizes(*names: str) -> Callable[[], AtSizes]:
         record = recordings.recorded(NAME)
         lines = table(record)
         at = _seen(lines, SIZES)
-        words = []
-        for name, statement in statements.items():
-            if not measured(at[name]):
-                continue
-            wanted = {one.quantity for one in statement.needs}
-            mine = (line for line in lines if line.claim == statement.claim and line.quantity.name in wanted)
-            words += [f"{capital(statement.says)}: {in_words(at[name])}.", *filter(None, map(_numbers, mine))]
+        told = {name: one for name, one in statements.items() if measured(at[name])}
+        wanted = {(one.claim, need.quantity) for one in told.values() for need in one.needs}
+        words = [f"{capital(one.says)}: {in_words(at[name])}." for name, one in told.items()]
+        words += filter(None, (_numbers(line) for line in lines if (line.claim, line.quantity.name) in wanted))
         words += [recordings.when(record)] * bool(words)
         return AtSizes(" ".join(words), any(NOT_SEEN in at[name].values() for name in names))
 

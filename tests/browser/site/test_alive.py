@@ -378,7 +378,7 @@ def test_everyone_can_use_it_before_and_after(come, name, size):
     visitor, alive = come(name, size)
     for _ in ("asleep", "awake"):
         visitor.page.evaluate(AXE)
-        assert (visitor.page.evaluate(RUN, None), visitor.page.evaluate(STICKS_OUT)) == ([], [])
+        assert (visitor.page.evaluate(RUN, [None, []]), visitor.page.evaluate(STICKS_OUT)) == ([], [])
         if door(alive).is_visible():
             door(alive).focus()
             visitor.page.keyboard.press("Enter")

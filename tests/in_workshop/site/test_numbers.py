@@ -117,11 +117,9 @@ def test_an_arithmetic_is_shown_with_its_parts():
 
 def test_no_reader_meets_a_module_of_python_or_a_file_of_json(pages):
     """A number set in the code is told by its name in words and its lesson."""
-    _, lines = the_hint(
-        "977<!--calc 2 * lora_lessons.lessons.l16.widget.HUNDRED * memory.each_mb-->", "16_many_adapters"
-    )
-    assert re.fullmatch(r"Worked out: 2 × “hundred” × 4\.\d+", lines[0])
-    assert lines[1] == "“hundred” is a number set in the code of lesson 16."
+    _, lines = the_hint("15<!--calc 2 * lora_lessons.lessons.l09.widget.HIGHEST * file.persona-->", "09_adapters")
+    assert re.fullmatch(r"Worked out: 2 × “highest” × 4\.\d+", lines[0])
+    assert lines[1] == "“highest” is a number set in the code of lesson 09."
     for place, notebook in NOTEBOOKS.items():
         for text in texts(notebook):
             for link in LINK.finditer(linked(text, place)):

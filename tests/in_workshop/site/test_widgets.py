@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
+from stills import BOXES, boxes
 
 from lora_lessons import lessons
 from lora_lessons.course.lesson import lessons as notebooks
@@ -156,10 +157,9 @@ def test_what_a_widget_opens_with_is_within_the_budget(name):
 
 
 def test_what_cannot_be_is_answered_with_the_lessons_own_sentence():
-    near = {"model": ["Llama-2-7B"], "form": ["16 bits"], "targets": ["all linear layers"], "texts_gb": [4]}
-    file, _ = baked("many_fit", values={"card": ["RTX 4090", "T4"], **near}, apart=())
-    said = looked_up(json.loads(json.dumps(file)), {**starts("many_fit"), "card": "T4"})
-    assert isinstance(said, str) and "GB are missing for Llama-2-7B in 16 bits" in said
+    file, _ = baking.bake_stage(Live("boxes", "", boxes, {}, (), 3), boxes())
+    said = looked_up(json.loads(json.dumps(file)), {**BOXES, "model": "large", "card": "small"})
+    assert said == "2 GB are missing for large on small: choose another."
 
 
 def baked(name: str, **changed: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -1,7 +1,8 @@
-"""Lesson 16 names the llama.cpp that it was run with."""
+"""Lesson 16 names the llama.cpp that its passes were recorded with."""
 
 import re
 
+from lora_lessons.experiments import recordings
 from lora_lessons.paths import course_root
 
 
@@ -10,4 +11,5 @@ def test_the_lesson_names_the_llama_cpp_that_is_installed():
     text = (root / "notebooks" / "16_many_adapters.ipynb").read_text(encoding="utf-8")
     pinned = (root / "constraints.txt").read_text(encoding="utf-8")
     (named,) = set(re.findall(r"`(xllamacpp==[\d.]+)`", text))
-    assert named in pinned.split(), "run section 6 with the new version before its name is changed"
+    assert named in pinned.split(), "python -m workshop record serving, before its name is changed"
+    assert named == recordings.recorded("lesson_16_passes")["server"]

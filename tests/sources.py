@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import nbformat
 
 from lora_lessons.course import published
-from lora_lessons.course.lesson import notebook_of
+from lora_lessons.course.lesson import notebook_of, number_of
 from lora_lessons.course.syllabus import SYLLABUS, learning_minutes
 from lora_lessons.paths import measurements
 from lora_lessons.run.baselines import read_baseline
@@ -40,8 +40,8 @@ class Sources(Mapping):
             self.mine["lesson minutes"] = math.ceil(read_baseline(lesson)["seconds"] / 60)
             reading, exercises = learning_minutes(nbformat.read(notebook_of(lesson), 4))
             self.mine |= {"lesson reading": reading, "lesson exercises": exercises}
-        if lesson and "GB of disk" in SYLLABUS[lesson[:2]].besides:
-            self.mine["lesson disk"] = int(SYLLABUS[lesson[:2]].besides.split()[0])
+        if lesson and "GB of disk" in SYLLABUS[number_of(lesson)].besides:
+            self.mine["lesson disk"] = int(SYLLABUS[number_of(lesson)].besides.split()[0])
 
     def __getitem__(self, name):
         if name in self.mine:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .lesson import DEEPER, lessons, question, side_trips
+from .lesson import DEEPER, lessons, number_of, question, side_trips
 
 
 class Planned(NamedTuple):
@@ -33,11 +33,12 @@ SYLLABUS: dict[str, Planned] = {
     "08": Planned("Will a real 7B train on my card?", "train a 7B, or say beforehand why not", "a GPU makes it a 7B"),
     "09": Planned("What can one small file change?", "make, mix and merge adapters"),
     "10": Planned(
-        "Does it still work outside Python?", "ship an adapter to llama.cpp and Ollama", "1 GB of disk meanwhile"
+        "Does it still work outside Python?",
+        "ship an adapter to llama.cpp and Ollama, and choose a format",
+        "1 GB of disk meanwhile",
     ),
-    "11": Planned("GGUF, GPTQ, AWQ or EXL2?", "choose a format and export to it"),
-    "12": Planned("Where does the time go?", "find what makes training slow, and mend it"),
-    "13": Planned("And 70B?", "spread one model over several GPUs"),
+    "12": Planned("How much faster can a step become?", "find what makes training slow, and mend it"),
+    "13": Planned("And 70B?", "say how several GPUs hold one model, and how far to trust a plan of it"),
     "14": Planned("The bug museum, hall 1: can you see what is wrong?", "diagnose training that goes wrong in silence"),
     "15": Planned(
         "Is it yours, and is it any good?", "fine-tune on data of your own, and say honestly whether it helped"
@@ -47,7 +48,7 @@ SYLLABUS: dict[str, Planned] = {
         "Can you teach a preference? A reward?", "train on pairs with DPO or on a reward, and say what it costs"
     ),
     "18": Planned(
-        "How much does an adapter hold?", "count what an adapter stores in bits, and cut one to a smaller rank"
+        "How much does an adapter hold?", "count in bits what an adapter stores, and say when a rank is too small"
     ),
 }
 
@@ -76,7 +77,7 @@ MAIN = tuple(SYLLABUS)[:9]
 WAYS = (
     Route("An evening", ("00", "02", "03", "05", "08"), "2", "¾", ""),
     Route("A day", MAIN, "3¾", "1½", "½"),
-    Route("All of it", tuple(SYLLABUS), "7¾", "1½", "3¾"),
+    Route("All of it", tuple(SYLLABUS), "7½", "1½", "3¾"),
 )
 
 # Estimates: readers took so long to read a lesson with its code, pictures and outputs.
@@ -147,7 +148,7 @@ def course_map() -> Any:
     for number, lesson in SYLLABUS.items():
         if group := heads_of.get(number):
             rows.append(f"<tr class='group'><th colspan='4' style='text-align:left'>{html.escape(group)}</th></tr>")
-        deeper = [_link(f"{DEEPER}/{p.name}", question(p)) for p in side_trips() if p.stem[:2] == number]
+        deeper = [_link(f"{DEEPER}/{p.name}", question(p)) for p in side_trips() if number_of(p.stem) == number]
         where = "<i>to come</i>"
         if number in here:
             where = "<br>".join([_link(here[number], here[number].removesuffix(".ipynb")), *deeper])

@@ -43,5 +43,5 @@ def losses(base: Base) -> list[float]:
 
 
 def recorded(name: str = "lesson_11_rounding") -> dict[str, Any]:
-    """A recording that lesson 11 quotes. Raises FileNotFoundError when the checkout lacks it."""
+    """A recording that the side trip to GPTQ and AWQ quotes. Raises FileNotFoundError when the checkout lacks it."""
     return recordings.recorded(name)

@@ -1,4 +1,4 @@
-"""Lesson 12: Where does the time go?
+"""Lesson 12: How much faster can a step become?
 
 After it, the learner can find what makes training slow, and mend it.
 """
@@ -107,41 +107,6 @@ def exercise_12_1(taught_loss: Callable[[Tensor, Tensor, Tensor], Tensor]) -> st
         f"Expected {right:.4f} nats for our example; you gave {got:.4f}. Which rows of h, and which labels, "
         "belong together?"
     )
-
-
-@exercise("12.2", "The mask of a shared prompt", difficulty=2, minutes=8)
-def exercise_12_2(mask: Callable[[int, list[int]], Tensor]) -> str | None:
-    returned = answered(mask(2, [3, 2]))
-    if not isinstance(returned, Tensor):
-        return f"Return a tensor; you returned a {type(returned).__name__}."
-    if returned.shape != (7, 7):
-        return (
-            "Two tokens are shared and five are the chats' own: 7 × 7, a row per looking token; you gave "
-            f"{tuple(returned.shape)}."
-        )
-    got, right = returned.bool(), _sees(2, [3, 2])
-    if bool((got == right).all()):
-        if all(torch.equal(mask(s, list(own)).bool(), _sees(s, own)) for s, own in ((0, [2, 3]), (3, [1, 1, 4]))):
-            return None
-        return "Right for 2 shared tokens and chats of 3 and 2, but not for others: use `shared` and `own`."
-    if bool((got == ~right).all()):
-        return "Turned round: True says that the token may look there."
-    if bool((got == right.T).all()):
-        return "Rows and columns are swapped: the row is the token that looks, the column where it looks."
-    if bool(got.triu(1).any()):
-        return "Some token sees a later one, which it is to predict: nothing above the diagonal may be True."
-    if not bool(got.diagonal().all()):
-        return "Every token sees itself, too: the diagonal is True."
-    if bool(got[5:, 2:5].any()):
-        return "The second chat sees the first: that is the leak this mask is there to prevent."
-    if not bool(got[2:, :2].all()):
-        return "A chat does not see all of the shared beginning, which is part of its own past."
-    return "A token does not see all of its own chat's past."
-
-
-def _sees(shared: int, own: Sequence[int]) -> Tensor:
-    owner = torch.tensor([0] * shared + [n for n, length in enumerate(own, 1) for _ in range(length)])
-    return ((owner[:, None] == owner) | (owner == 0)).tril()
 
 
 @exercise("12.3", "A packed row that leaks", difficulty=2, minutes=8, keeps="packed", imports=NEEDS)

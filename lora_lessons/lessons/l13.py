@@ -1,17 +1,12 @@
 """Lesson 13: And 70B?
 
-After it, the learner can spread one model over several GPUs.
+After it, the learner can say how several GPUs hold one model, and how far to trust a plan of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from ..course.exercises import answered, exercise
 from ..drawing import BLUE, GREY, ORANGE
 
 if TYPE_CHECKING:
@@ -69,43 +64,3 @@ def _block(ax: Any, x: float, y: float, rank: int, whole: bool, adapter: bool) -
         bottom = y + 0.22 + (1 - half) * height if adapter else y + (1 - half) * height
         style: dict[str, Any] = {"facecolor": color} if held else {"facecolor": "none", "ls": "--"}
         ax.bar(x + 0.4, height, 0.72, bottom, edgecolor=GREY, lw=1.0, **style)
-
-
-@exercise("13.1", "Reduce-scatter", difficulty=2, minutes=6)
-def exercise_13_1(reduce_scatter: Callable[[list[Tensor]], list[Tensor]]) -> str | None:
-    generator = torch.Generator().manual_seed(0)
-    gradients = [torch.randn(4, 6, generator=generator) for _ in range(2)]
-    got = answered(reduce_scatter([g.clone() for g in gradients]))
-    if not isinstance(got, (list, tuple)) or not all(isinstance(part, Tensor) for part in got):
-        return "Return a list with a tensor for each rank: what that rank keeps."
-    if len(got) != 2:
-        return f"There are two ranks here, so the list has two tensors; yours has {len(got)}."
-    total = torch.stack(gradients).sum(0)
-
-    def is_(parts: tuple[Tensor, ...] | list[Tensor]) -> bool:
-        return all(a.shape == b.shape and torch.allclose(a, b, atol=1e-5) for a, b in zip(got, parts, strict=True))
-
-    if is_(total.chunk(2)):
-        three = [torch.randn(6, 5, generator=generator) for _ in range(3)]
-        again = reduce_scatter([g.clone() for g in three])
-        right = torch.stack(three).sum(0).chunk(3)
-        same = len(again) == 3 and all(
-            a.shape == b.shape and torch.allclose(a, b, atol=1e-5) for a, b in zip(again, right, strict=True)
-        )
-        return None if same else "Right for two ranks, and wrong for three: cut into as many parts as there are ranks."
-    mean = total / 2
-    for wrong, advice in (
-        ([total, total], "That is an all-reduce: every rank keeps the whole sum. Give each rank its part of it."),
-        (mean.chunk(2), "Those are parts of the mean. Here the ranks' gradients are summed."),
-        (
-            [gradients[0].chunk(2)[0], gradients[1].chunk(2)[1]],
-            "Each rank keeps a part of its own gradient, so what the others found is lost. Sum first, then cut.",
-        ),
-        (gradients[0].chunk(2), "Those are the parts of rank 0's gradient: the other rank's text has no say."),
-        (total.chunk(2, dim=1), "The sum is right, cut along its columns: FSDP cuts along the rows (dim=0)."),
-        (total.chunk(2)[::-1], "The parts are right and swapped: rank 0 keeps the first rows."),
-        (gradients, "Those are the gradients as they came: neither summed nor cut."),
-    ):
-        if is_(list(wrong)):
-            return advice
-    return "Sum the gradients of all ranks, and give each rank as many rows of the sum as every other, in order."

@@ -151,7 +151,7 @@ def formats(
         ),
     ] = None,
     record: Annotated[
-        bool, typer.Option("--record", help="Also write the table that lesson 11 quotes as recorded.")
+        bool, typer.Option("--record", help="Also write the table that lesson 10 quotes as recorded.")
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what DIR holds of an earlier export.")

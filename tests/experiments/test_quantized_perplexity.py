@@ -1,4 +1,4 @@
-"""The recordings behind lesson 11: what they are calibrated on, what they hold, and how they are made."""
+"""The recordings behind lesson 10 and its side trip: what they are calibrated on, what they hold, how they are made."""
 
 import torch
 

@@ -9,7 +9,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from lora_lessons import drawing
-from lora_lessons.course.lesson import lessons, side_trips
+from lora_lessons.course.lesson import lessons, number_of, side_trips
 from lora_lessons.course.syllabus import words_seen
 from lora_lessons.lessons.l02 import widget
 from lora_lessons.outside import in_markdown
@@ -206,7 +206,8 @@ def problems_of_a_side_trip(notebook, stem):
     yield from ["the badge is missing"] * ("colab-badge" not in sources[0])
     if None in order or begins is None or not order[0] < order[1] < begins:
         yield "set-up, parameters and begin() come first, in this order"
-    yield from ["it does not link back to its lesson"] * (not re.search(rf"\]\(\.\./{stem[:2]}_\w+\.ipynb\)", whole))
+    lesson = rf"\]\(\.\./{number_of(stem)}_\w+\.ipynb\)"
+    yield from ["it does not link back to its lesson"] * (not re.search(lesson, whole))
     yield from ["it has not been run"] * (not all(c.execution_count for c in code(notebook)))
     yield from ["an error or a warning is stored"] * any(
         o.output_type == "error" or o.get("name") == "stderr" for o in outputs

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lora_lessons.course.lesson import notebook_of, place_of
+from lora_lessons.course.lesson import number_of, place_of
 from lora_lessons.paths import course_root
 
 from .finishing import attribute
@@ -88,7 +88,7 @@ def _entry(term: Term) -> str:
 
 
 def _lesson(term: Term) -> str:
-    return f"{'Side trip of lesson' if '/' in place_of(term.lesson) else 'Lesson'} {notebook_of(term.lesson).stem[:2]}"
+    return f"{'Side trip of lesson' if '/' in place_of(term.lesson) else 'Lesson'} {number_of(term.lesson)}"
 
 
 def hinted(markdown: str, seen: set[str], place: str) -> str:

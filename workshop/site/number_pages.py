@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_lessons.course import published
-from lora_lessons.course.lesson import place_of
+from lora_lessons.course.lesson import number_of, place_of
 from lora_lessons.course.prose import Quoted, listed, quoted_numbers, with_names, with_sources, without_sources
 from lora_lessons.course.published import as_printed
 from lora_lessons.course.records import MIME, show_value
@@ -191,7 +191,7 @@ def _part(name: str, stem: str) -> Part:
         return Part(printed, told, Quoted(printed, "published", rest, False))
     lesson, record = _split(name, stem)
     entry = _entry(lesson, record)
-    told = f"{record} = {with_unit(entry)}, recorded by lesson {lesson[:2]}"
+    told = f"{record} = {with_unit(entry)}, recorded by lesson {number_of(lesson)}"
     return Part(show_value(entry["value"]), told, Quoted("", "record", name, False))
 
 
@@ -387,7 +387,7 @@ def _published_page(notebooks: Mapping[str, NotebookNode]) -> str:
     for stem, notebook in notebooks.items():
         for anchor, (one, _) in quoted_in(notebook).items():
             if one.kind == "published":
-                lesson = f"{'side trip of ' if '/' in place_of(stem) else ''}lesson {stem[:2]}"
+                lesson = f"{'side trip of ' if '/' in place_of(stem) else ''}lesson {number_of(stem)}"
                 quoting.setdefault(where(one, stem).anchor, {}).setdefault(stem, _lesson_link(stem, lesson, anchor))
     figures, parts = published.figures(), ["# Figures that others published", _PUBLISHED]
     for group, about in published.groups().items():

@@ -97,7 +97,7 @@ CLAIMS: dict[str, Question] = {
         35,
     ),
     "cut_w": Question("perplexity when every W is cut", "01", {"": {}}, 25, trains=False),
-    "formats": Question("perplexity when every W is rounded by a format", "11", {"": {}}, 60, trains=False),
+    "formats": Question("perplexity when every W is rounded by a format", "10", {"": {}}, 60, trains=False),
     "memory": Question(
         "predicted and measured memory of a training step",
         "08",

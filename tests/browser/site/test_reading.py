@@ -196,8 +196,8 @@ def test_by_keyboard_a_phones_menu_opens_and_what_is_closed_takes_no_focus(visit
 
 def test_by_keyboard_a_branch_of_the_sidebar_unfolds(visit):
     page = visit(LESSON).page
-    branch = page.get_by_role("switch", name="Toggle navigation of 00 ·")
-    trip = page.locator(".sidebar-tree a[href='deeper/00_inside_the_base.html']")
+    branch = page.get_by_role("switch", name="Toggle navigation of 03 ·")
+    trip = page.locator(".sidebar-tree a[href='deeper/03_directions_and_spans.html']")
     branch.focus()
     before = trip.is_visible()
     page.keyboard.press("Space")

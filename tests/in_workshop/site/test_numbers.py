@@ -108,7 +108,7 @@ def test_a_published_figure_names_its_source_and_says_that_nobody_here_measured_
 def test_an_arithmetic_is_shown_with_its_parts():
     _, lines = the_hint("48%<!--calc exp(11_gptq_and_awq:table.rtn) - 1-->")
     assert re.fullmatch(r"Worked out: exp\(0\.3\d+\) − 1", lines[0]), "with values in place of names"
-    assert re.fullmatch(r"table\.rtn = [\d.]+ nats .*, recorded by lesson 11", lines[1])
+    assert re.fullmatch(r"table\.rtn = [\d.]+ nats .*, recorded by lesson 10", lines[1])
     _, lines = the_hint("0.1<!--calc published:qlora.table_4.nf4_double - published:qlora.table_4.bf16-->")
     assert lines[2].startswith("qlora.table_4.bf16 = 53.0: Dettmers"), "with the digits that were printed"
     _, lines = the_hint("1<!--calc lesson minutes-->")

@@ -20,54 +20,6 @@ WRONG = {
         (LOSS.format("w = labels != -100; return -(h @ E.T)[w].log_softmax(-1).mean()"), "own label"),
         (LOSS.format("return 'low'"), "Return one number"),
     ],
-    "12.2": [
-        ("def mask(shared, own): n = shared + sum(own); return torch.ones(n, n).bool().tril()", "sees the first"),
-        ("def mask(shared, own): n = shared + sum(own); return torch.ones(n, n).bool()", "sees a later one"),
-        (
-            (
-                "def mask(shared, own):\n    o = torch.tensor([0] * shared + [i for i, n in enumerate(own, 1) for _ in "
-                "range(n)])\n    return (o[:, None] == o).tril()"
-            ),
-            "shared beginning",
-        ),
-        (
-            (
-                "def mask(shared, own):\n    o = torch.tensor([0] * shared + [i for i, n in enumerate(own, 1) for _ in "
-                "range(n)])\n    return ~((o[:, None] == o) | (o == 0)).tril()"
-            ),
-            "Turned round",
-        ),
-        (
-            (
-                "def mask(shared, own):\n    o = torch.tensor([0] * shared + [i for i, n in enumerate(own, 1) for _ in "
-                "range(n)])\n    return ((o[:, None] == o) | (o == 0)).tril().T"
-            ),
-            "swapped",
-        ),
-        (
-            (
-                "def mask(shared, own):\n    o = torch.tensor([0] * shared + [i for i, n in enumerate(own, 1) for _ in "
-                "range(n)])\n    return ((o[:, None] == o) | (o == 0)).tril(-1)"
-            ),
-            "sees itself",
-        ),
-        (
-            (
-                "def mask(shared, own):\n    n = shared + sum(own)\n    m = torch.eye(n).bool()\n    m[:, :shared] = "
-                "True\n    return m.tril()"
-            ),
-            "own chat's past",
-        ),
-        (
-            (
-                "def mask(shared, own):\n    o = torch.tensor([0, 0, 1, 1, 1, 2, 2])\n    return ((o[:, None] == o) "
-                "| (o == 0)).tril()"
-            ),
-            "not for others",
-        ),
-        ("def mask(shared, own): return torch.ones(sum(own), shared + sum(own)).tril()", "7 × 7"),
-        ("def mask(shared, own): return [[True]]", "Return a tensor"),
-    ],
     "12.3": [
         (ROW.format("return row | {'position_ids': torch.arange(9)[None]}"), "still run on"),
         (ROW.format("del row['position_ids']; return row"), "Without position_ids"),

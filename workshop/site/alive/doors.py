@@ -67,7 +67,7 @@ DOORS = {
         (*map(cut_to, CUT_TO), WICK),
         """<b>Cut it live.</b> WICK's adapter at rank 8, and the same adapter cut to 4, 2 and 1 without training again.
         Move the slider, and hear how much of the voice an eighth of the file still has.""",
-        after="c18real",
+        after="c18held",
         ladder=True,
     ),
 }

@@ -26,25 +26,22 @@ class Exhibit(NamedTuple):
     behind: str
     # codes of `lora-lessons inspect`'s findings or `check`'s problems that name this mistake
     found_by: tuple[str, ...] = ()
-    # the notebook of the lesson that has the exercise, a path in notebooks/; empty for what hangs in a hall
+    # the hall of the museum that it hangs in: 1, 2 or 3; 0 for one that is repaired in a lesson
+    hall: int = 0
+    # the notebook of that lesson, a path in notebooks/; empty for what hangs in a hall
     in_lesson: str = ""
     # what somebody sees who has not made this mistake: "the loss is finite"
     ruled_out_by: tuple[str, ...] = ()
 
     @property
-    def hall(self) -> int:
-        """1 for exhibits 14.1 to 14.9, 2 from 14.10, 3 from 14.20; 0 for one that is repaired in a lesson."""
-        return 0 if self.in_lesson else 1 + self.number // 10
-
-    @property
     def number(self) -> int:
-        """Its place in the museum, 11 for 14.11; in a lesson, the place of its exercise there."""
+        """Its place in the museum, 11 for the eleventh; in a lesson, the place of its exercise there."""
         return int(self.id.partition(".")[2])
 
     @property
     def anchor(self) -> str:
         """Its paragraph on the page of symptoms."""
-        return f"exhibit-{self.number}" if self.hall else f"exhibit-{self.id.replace('.', '-')}"
+        return f"exhibit-{self.id.replace('.', '-')}"
 
     @property
     def kind(self) -> str:

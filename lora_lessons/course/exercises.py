@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from .. import paths
 from ..outside import in_html
-from . import learner, own_code
+from . import earlier, learner, own_code
 
 Check = Callable[[Any], str | None]
 
@@ -111,11 +111,10 @@ def check(id: str, answer: Any) -> None:
     """Judge a learner's answer to exercise `id`, say so, remember a solved one, and keep what later lessons use."""
     from IPython.display import HTML, display
 
-    if (id, getattr(answer, "__name__", "")) in learner.GONE:
-        print(f"Exercise {id} of this copy is gone from the course: there is nothing to solve. Go on reading.")
+    if said := earlier.refused(learner.begun, id):
+        print(said)
         return
-    if id not in EXERCISES:
-        id = learner.MOVED.get(id) or learner.NOW.get(id, id)  # in a copy of an earlier lesson
+    id = earlier.IN_0_3.get(learner.begun, {}).get(id, id)  # in a copy of 0.2
     state, sentence = judge(id, answer)
     one = EXERCISES[id]
     if state == "solved":

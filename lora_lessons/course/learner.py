@@ -17,29 +17,12 @@ from typing import Any, NamedTuple
 
 from ..files import set_aside, write_text
 from ..paths import data_dir
+from . import earlier
 from .records import show_value
 
-# "solved" is what 0.2 kept, by its numbers; it stays in the file as it was.
-SECTIONS = ("exercises", "predictions", "judged", "solved")
-# Exercises of 0.2 that have another number now. What they are called today was another exercise then, which is gone.
-NOW = {
-    "03.4": "03.1",
-    "03.5": "03.2",
-    "04.3": "04.1",
-    "06.10": "06.1",
-    "06.11": "06.2",
-    "07.4": "07.1",
-    "07.5": "07.2",
-    "09.4": "09.2",
-    "11.4": "10.4",
-    "11.1": "10.5",
-    "11.2": "10.6",
-    "11.3": "10.7",
-}
-# Exercises that moved to another lesson since; their old numbers are given to no other.
-MOVED = {"16.1": "09.4"}
-# Exercises that no lesson has any more, and what their answers were called: another may have their number now.
-GONE = {("12.2", "mask"), ("13.1", "reduce_scatter"), ("18.2", "cut"), ("18.3", "alpha_after")}
+# "solved" is what 0.2 kept, "exercises" what 0.3 did, each by its numbers; they stay in the file as they were.
+SECTIONS = ("done", "predictions", "judged", "exercises", "solved")
+begun = ""  # the notebook of this kernel, as it called itself when it began
 
 
 def progress_file() -> Path:
@@ -61,8 +44,8 @@ _unsaved: dict[Path, _Unsaved] = {}
 
 
 def read_progress() -> dict[str, dict[str, Any]]:
-    """The learner's file as {"exercises": {id: date solved}, "predictions": {key: value}, "judged": {key: marks}};
-    empty where there is none. One of 0.2 is read by today's numbers.
+    """The learner's file as {"done": {id: date solved}, "predictions": {key: value}, "judged": {key: marks}};
+    empty where there is none. One of 0.2 or 0.3 is read by today's numbers.
 
     A damaged file is set aside beside itself, never overwritten. Where that cannot be, or the file cannot be read, the
     lesson is told so once, and what it remembers lasts as long as this kernel.
@@ -73,10 +56,7 @@ def read_progress() -> dict[str, dict[str, Any]]:
     empty: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     try:
         kept = _checked(json.loads(file.read_text(encoding="utf-8")))
-        before = kept.get("solved", {}).items()
-        then = kept.get("exercises", {NOW.get(id, id): day for id, day in before if id not in NOW.values()})
-        moved = {MOVED[id]: day for id, day in then.items() if id in MOVED}
-        return empty | kept | {"exercises": moved | then}
+        return empty | {"done": earlier.solved(kept)} | kept
     except (FileNotFoundError, NotADirectoryError):
         return empty
     except OSError as error:
@@ -178,8 +158,8 @@ def _codes(name: str) -> dict[int, Path]:
 
 def solved(exercise: str) -> None:
     """Remember that an exercise was solved, with the day of the first time."""
-    if exercise not in read_progress()["exercises"]:
-        _remember("exercises", exercise, date.today().isoformat())
+    if exercise not in read_progress()["done"]:
+        _remember("done", exercise, date.today().isoformat())
 
 
 def predict(key: str, guess: float | str | None, unit: str = "") -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..drawing import use_style
 from ..outside import in_html, in_line
 from ..paths import course_root
+from . import learner
 from .records import session_records, show_value
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def begin(lesson: str) -> None:
     use_style()
     warnings.filterwarnings("ignore", category=FutureWarning)
     torch.manual_seed(0)
+    learner.begun = lesson
     print(f"{lesson}: ready.")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from ..course import claims, exercises
 from ..course.learner import read_progress
 from ..course.lesson import lessons
+from ..exhibits import catalogue
 from ..experiments import sizes
 
 claims.CLAIMS[:] = [
@@ -52,7 +53,7 @@ def progress_map() -> Any:
     Those of a lesson's further halls stand apart."""
     from IPython.display import HTML
 
-    done, every, rows = read_progress()["exercises"], all_exercises().values(), []
+    done, every, rows = read_progress()["done"], all_exercises().values(), []
     for path in lessons():
         mine = [e for e in every if e.id.split(".")[0] == path.stem[:2]]
         squares = _squares(mine, done)
@@ -68,9 +69,9 @@ def progress_map() -> Any:
 
 
 def _squares(of_lesson: list[exercises.Exercise], done: Container[str]) -> str:
-    """A square an exercise. The museum's halls number theirs from 11 and from 21: each hall is a group."""
-    halls: dict[int, str] = {}
+    """A square an exercise. Each hall of the museum is a group."""
+    hung, halls = {id: one.hall for id, one in catalogue().items()}, dict[int, str]()
     for one in of_lesson:
-        hall = int(one.id.partition(".")[2]) // 10
+        hall = hung.get(one.id, 0)
         halls[hall] = halls.get(hall, "") + ("■" if one.id in done else "□")
     return " ".join(halls.values())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import errors, files
+from ..course import earlier
 from ..course.lesson import DEEPER, side_trips
 from ..course.lesson import lessons as course_lessons
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 def find_lessons(names: Sequence[str]) -> list[Path]:
     """The notebooks that `names` mean: a lesson's number such as 3 or 03, a stem, a side trip (deeper/03_x), or a path.
+    What a name or a number meant in 0.3 is said on stderr; one that means nothing else means that.
 
     No names mean all lessons, then all side trips. Raises FileNotFoundError naming the nearest lesson.
     """
@@ -32,14 +35,18 @@ def _find(name: str) -> Path:
             return Path(name).resolve()
         raise FileNotFoundError(f"{name} does not exist: give a notebook's path, a lesson's name, or its number.")
     main = {path.stem: path for path in course_lessons()}
+    asked, was = name, next(earlier.renamed(name), None)
     deeper = {path.stem: path for path in side_trips()}
     if name.startswith(f"{DEEPER}/"):
         main, name = {}, name.removeprefix(f"{DEEPER}/")
     known = main | deeper
     number = int(name) if re.fullmatch(r"[0-9]{1,4}", name) else None
-    hits = [stem for stem in main if int(stem[:2]) == number]
-    if name in known or hits:
-        return known[name if name in known else hits[0]]
+    hits = [stem for stem in main if int(stem[:2]) == number] or [stem for stem in known if stem == name]
+    if was:
+        print(f"Since 0.4 {was[0]} is {was[1]}{f', and {asked} is {hits[0]}' if hits else ''}.", file=sys.stderr)
+        hits = hits or [was[1].removeprefix(f"{DEEPER}/")]
+    if hits and hits[0] in known:
+        return known[hits[0]]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     hint = f"Did you mean {near[0]}?" if near else f"The lessons are {', '.join(known) or 'not here yet'}."
     raise FileNotFoundError(f"no lesson is called {name!r}. {hint}")

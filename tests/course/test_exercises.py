@@ -8,8 +8,8 @@ import nbformat
 import pytest
 
 from lora_lessons import quant
-from lora_lessons.course import exercises, learner, own_code
-from lora_lessons.course.lesson import lessons, side_trips
+from lora_lessons.course import earlier, exercises, learner, own_code
+from lora_lessons.course.lesson import begin, lessons, side_trips
 from lora_lessons.lessons import all_exercises
 
 STUB = re.compile(r'^check\("(?P<id>\d\d\.\d+)", (?P<name>\w+)\)\s*$', re.M)
@@ -123,17 +123,26 @@ def progress(monkeypatch, tmp_path):
 
 def test_a_check_never_raises_and_remembers_what_was_solved(progress, one_exercise, monkeypatch):
     exercises.check("99.1", lambda: 1 / 0)
-    assert "99.1" not in learner.read_progress()["exercises"]
-    monkeypatch.setitem(learner.NOW, "98.1", "99.1")  # as a copy of 0.2 calls it
+    assert "99.1" not in learner.read_progress()["done"]
+    monkeypatch.setitem(earlier.IN_0_3, "99_a", {"98.1": "99.1"})  # as a copy of 0.2 calls it
+    monkeypatch.setattr(learner, "begun", "99_a")
     exercises.check("98.1", lambda: 1)
-    assert "99.1" in learner.read_progress()["exercises"]
+    assert "99.1" in learner.read_progress()["done"]
 
 
-def test_an_exercise_that_is_gone_says_so_and_marks_none(progress, capsys):
-    for id, name in learner.GONE:
-        exercises.check(id, type(name, (), {}))
-        assert f"Exercise {id} of this copy is gone" in capsys.readouterr().out
-    assert learner.read_progress()["exercises"] == {}
+def test_a_copy_of_a_notebook_that_had_another_number_is_not_judged_by_todays(
+    progress, one_exercise, monkeypatch, capsys
+):
+    monkeypatch.setitem(earlier.NOTEBOOKS, "99_many_cards", "deeper/08_many_cards")
+    monkeypatch.setattr(learner, "begun", "")
+    begin("99_many_cards")
+    exercises.check("99.1", lambda: 1)
+    assert "99.1" not in learner.read_progress()["done"]
+    said = capsys.readouterr().out
+    assert "a copy of 99_many_cards from before 0.4" in said and "it is deeper/08_many_cards now" in said
+    begin("99_preferences")
+    exercises.check("99.1", lambda: 1)
+    assert "99.1" in learner.read_progress()["done"]
 
 
 def test_predictions_are_kept_and_compared(progress, capsys):

@@ -6,7 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from lora_lessons.course import exercises, learner
+from lora_lessons.course import earlier, exercises, learner
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_what_is_no_progress_is_set_aside_and_a_new_one_begins(file, capsys, dam
     assert "It is kept as progress.json.damaged-1" in said and "You predicted 20 MB" in said
     assert file.with_name("progress.json.damaged-1").read_bytes() == data
     kept = json.loads(file.read_text())
-    assert kept["predictions"] == {"09.x": 20} and list(kept["exercises"]) == ["99.1"]
+    assert kept["predictions"] == {"09.x": 20} and list(kept["done"]) == ["99.1"]
 
 
 def test_what_was_set_aside_is_never_overwritten(file, capsys):
@@ -71,10 +71,22 @@ def test_what_was_set_aside_is_never_overwritten(file, capsys):
 def test_what_0_2_kept_counts_by_todays_numbers_and_marks_no_other_exercise(file, capsys):
     then = {"03.4": "2026-01-02", "03.1": "2026-01-01", "01.1": "2026-01-03"}  # 03.4 is 03.1 now; the old 03.1 is gone
     file.write_text(json.dumps({"solved": then}))
-    assert learner.read_progress()["exercises"] == {"03.1": "2026-01-02", "01.1": "2026-01-03"}
+    assert learner.read_progress()["done"] == {"03.1": "2026-01-02", "01.1": "2026-01-03"}
     use(capsys)
     kept = json.loads(file.read_text())
-    assert kept["solved"] == then and list(kept["exercises"]) == ["03.1", "01.1", "99.1"]
+    assert kept["solved"] == then and list(kept["done"]) == ["03.1", "01.1", "99.1"]
+
+
+def test_what_0_3_kept_counts_by_todays_numbers_and_marks_no_other_exercise(file, capsys, monkeypatch):
+    monkeypatch.setattr(earlier, "IN_0_4", {"14.1": "12.1", "12.1": "08.3", "17.2": "13.2"})
+    then = {"14.1": "2026-01-01", "12.1": "2026-01-02", "13.2": "2026-01-03", "01.1": "2026-01-04"}
+    file.write_text(json.dumps({"solved": {"08.3": "2026-01-05"}, "exercises": then}))
+    assert learner.read_progress()["done"] == {"12.1": "2026-01-01", "08.3": "2026-01-02", "01.1": "2026-01-04"}
+    use(capsys)
+    kept = json.loads(file.read_text())
+    assert kept["exercises"] == then and list(kept["done"]) == ["12.1", "08.3", "01.1", "99.1"]
+    file.write_text(json.dumps({"solved": {"14.1": "2026-01-01", "08.3": "2026-01-02", "03.4": "2026-01-03"}}))
+    assert learner.read_progress()["done"] == {"12.1": "2026-01-01", "03.1": "2026-01-03"}, "0.2's numbers, twice over"
 
 
 @pytest.mark.parametrize(
@@ -88,10 +100,11 @@ def test_what_0_2_kept_counts_by_todays_numbers_and_marks_no_other_exercise(file
         ({"exercises": {"16.2": "2026-01-03"}}, {"16.2": "2026-01-03"}),
     ],
 )
-def test_an_exercise_that_moved_is_solved_under_its_new_number_and_no_other_is(file, kept, today):
+def test_an_exercise_that_moved_is_solved_under_its_new_number_and_no_other_is(file, kept, today, monkeypatch):
     """What 0.2 called 09.4 is 09.2 now; what it and 0.3 called 16.1 is 09.4."""
+    monkeypatch.setattr(earlier, "IN_0_4", {"16.1": "09.4"})
     file.write_text(json.dumps(kept))
-    assert learner.read_progress()["exercises"].items() - {("16.1", "2026-01-01")} == today.items()
+    assert learner.read_progress()["done"] == today
 
 
 def test_half_a_character_in_the_file_does_not_keep_the_lesson_from_saving(file, capsys):
@@ -106,7 +119,7 @@ def test_a_damaged_one_that_cannot_be_moved_stays_and_is_said_once(file, capsys,
     said = use(capsys)
     assert said.count("is damaged, and cannot be set aside (Permission denied)") == 1
     assert "You predicted 20 MB. Measured: 20 MB" in said, "this kernel remembers"
-    assert file.read_text() == "{" and "99.1" in learner.read_progress()["exercises"]
+    assert file.read_text() == "{" and "99.1" in learner.read_progress()["done"]
 
 
 def test_a_folder_in_its_place_is_left_alone_and_said_once(file, capsys):
@@ -131,7 +144,7 @@ def test_a_full_disk_is_said_once_and_what_was_remembered_is_saved_when_there_is
     assert said.count("could not be saved (No space left on device)") == 1 and "You predicted 20 MB" in said
     learner.predict("10.y", 3, "s")
     kept = json.loads(file.read_text())
-    assert kept["predictions"] == {"09.x": 20, "10.y": 3} and list(kept["exercises"]) == ["99.1"]
+    assert kept["predictions"] == {"09.x": 20, "10.y": 3} and list(kept["done"]) == ["99.1"]
 
 
 def test_code_of_the_learner_that_is_no_utf_8_is_left_as_it_is(file):

@@ -8,10 +8,11 @@ import json
 import nbformat
 import pytest
 
-from lora_lessons.course import claims
-from lora_lessons.course.lesson import lessons, notebook_of, side_trips
+from lora_lessons.course import claims, earlier
+from lora_lessons.course.lesson import lessons, notebook_of, place_of, side_trips
 from lora_lessons.course.records import Record
 from lora_lessons.course.syllabus import course_map
+from lora_lessons.lessons import all_exercises
 from lora_lessons.run import doctor, lab, runner
 from lora_lessons.run.baselines import update
 from lora_tools import cli
@@ -53,6 +54,27 @@ def test_a_side_trip_is_found_by_its_name_and_a_number_means_the_lesson(trip):
     ):
         with pytest.raises(FileNotFoundError, match=said):
             runner.find_lessons([name])
+
+
+def test_what_a_number_or_a_name_meant_before_is_said_and_run_where_it_means_nothing_else(trip, monkeypatch, capsys):
+    then = {"04_fast": "deeper/03_directions", "07_own": "04_peft", "deeper/07_x": "deeper/03_directions"}
+    monkeypatch.setattr(earlier, "NOTEBOOKS", then)
+    four = notebook_of("04_peft")
+    assert runner.find_lessons(["04", "7", "07_own", "04_fast", "deeper/07_x"]) == [four, four, four, trip, trip]
+    assert capsys.readouterr().err.splitlines() == [
+        "Since 0.4 04_fast is deeper/03_directions, and 04 is 04_peft.",
+        *["Since 0.4 07_own is 04_peft."] * 2,
+        "Since 0.4 04_fast is deeper/03_directions.",
+        "Since 0.4 deeper/07_x is deeper/03_directions.",
+    ]
+
+
+def test_what_had_another_name_or_number_before_stands_where_the_table_says():
+    for then, now in earlier.NOTEBOOKS.items():
+        assert place_of(notebook_of(now.removeprefix("deeper/")).stem) == now
+        assert runner.find_lessons([then]) == [notebook_of(now.removeprefix("deeper/"))]
+    numbers = [now for now in earlier.IN_0_4.values() if now]
+    assert {*numbers} <= {*all_exercises()} and len({*numbers}) == len(numbers), "no two are one now"
 
 
 def test_a_side_trip_is_run_and_held_against_its_own_baseline(trip, course, tmp_path):

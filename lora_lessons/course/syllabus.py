@@ -77,7 +77,7 @@ MAIN = tuple(SYLLABUS)[:9]
 WAYS = (
     Route("An evening", ("00", "02", "03", "05", "08"), "2", "¾", ""),
     Route("A day", MAIN, "3¾", "1½", "½"),
-    Route("All of it", tuple(SYLLABUS), "7½", "1½", "3¾"),
+    Route("All of it", tuple(SYLLABUS), "7½", "1½", "3¼"),
 )
 
 # Estimates: readers took so long to read a lesson with its code, pictures and outputs.

@@ -270,7 +270,7 @@ def exercise_08_2(changes: Mapping[str, Any]) -> str | None:
     if unknown := set(changes) - set(COLLEAGUES):
         return f"{unknown.pop()!r} is none of your colleague's settings: {', '.join(COLLEAGUES)}."
     try:
-        plan = planning.plan_on("Qwen2.5-7B", "RTX 3060", **COLLEAGUES | changes)
+        plan = planning.plan_on("Qwen2.5-7B", "RTX 3060", **COLLEAGUES | dict(changes))
     except ValueError as error:
         return str(error)
     job, bill = plan.job, plan.ledger.bill

@@ -49,6 +49,9 @@ SYLLABUS: dict[str, Planned] = {
     "18": Planned(
         "How much does an adapter hold?", "count what an adapter stores in bits, and cut one to a smaller rank"
     ),
+    "19": Planned(
+        "Can a model learn from a teacher?", "distil a teacher into a student, and say what its probabilities add"
+    ),
 }
 
 
@@ -76,7 +79,7 @@ MAIN = tuple(SYLLABUS)[:9]
 WAYS = (
     Route("An evening", ("00", "02", "03", "05", "08"), "2", "¾", ""),
     Route("A day", MAIN, "3¾", "1½", "½"),
-    Route("All of it", tuple(SYLLABUS), "7¾", "1½", "3¾"),
+    Route("All of it", tuple(SYLLABUS), "8", "1½", "4"),
 )
 
 # Estimates: readers took so long to read a lesson with its code, pictures and outputs.

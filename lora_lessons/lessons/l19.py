@@ -1,6 +1,6 @@
 """Lesson 19: Can a model learn from a teacher?
 
-After it, the learner can distil a teacher into a student, and say when its probabilities are worth more than its words.
+After it, the learner can distil a teacher into a student, and say what its probabilities add.
 """
 
 from __future__ import annotations

@@ -52,8 +52,9 @@ WRONG = {
 ALSO_RIGHT = {
     "19.1": [
         (
-            "def forward_kl(t, s, taught):\n    each = F.kl_div(s.log_softmax(-1), t.detach().log_softmax(-1), "
-            "reduction='none', log_target=True)\n    return each[taught].sum() / taught.sum()\n",
+            "def forward_kl(t, s, taught):\n    p, q = t.detach().log_softmax(-1), s.log_softmax(-1)\n"
+            "    each = torch.nn.functional.kl_div(q, p, reduction='none', log_target=True)\n"
+            "    return each[taught].sum() / taught.sum()\n",
             "",
         )
     ],

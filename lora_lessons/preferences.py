@@ -106,13 +106,11 @@ def of_pairs(model: Any, pairs: Sequence[Preference], autocast: bool = False) ->
 
     In two passes: short answers padded to the length of wordy ones would cost as much as those.
     """
-    chosen, rejected = (
-        answer_logprobs(*_logits_and_labels(model, side, autocast)) for side in zip(*pairs, strict=True)
-    )
+    chosen, rejected = (answer_logprobs(*logits_and_labels(model, side, autocast)) for side in zip(*pairs, strict=True))
     return chosen, rejected
 
 
-def _logits_and_labels(model: Any, answers: Sequence[Encoded], autocast: bool) -> tuple[Tensor, Tensor]:
+def logits_and_labels(model: Any, answers: Sequence[Encoded], autocast: bool) -> tuple[Tensor, Tensor]:
     """The model's logits for chats padded to one rectangle, answers × tokens × vocabulary, and their labels."""
     batch = {name: one.to(model.device) for name, one in tasks.collate(answers, pad_id=0).items()}
     labels = batch.pop("labels")
@@ -266,7 +264,7 @@ def train_on_reward(
         drawn = sample(base, [questions[n] for n in which], group, max_new_tokens, how.seed * how.steps + step)
         rewards = torch.tensor([[reward(text) for text in one.texts] for one in drawn], device=base.model.device)
         answers = [one for each in drawn for one in each.encoded]
-        logits, labels = _logits_and_labels(base.model, answers, how.autocast)
+        logits, labels = logits_and_labels(base.model, answers, how.autocast)
         found = loss_of(token_logprobs(logits, labels), labels[:, 1:] != IGNORED, rewards)
         yield found, rewards.mean().item()
 

@@ -1,4 +1,4 @@
-"""Ours is TRL's: the same loss and gradients of DPO and of GRPO, on the batches that TRL's own trainers make."""
+"""Ours is TRL's: the losses and gradients of DPO, GRPO and distillation, on the batches that TRL's trainers make."""
 
 import re
 from types import SimpleNamespace
@@ -9,7 +9,7 @@ from peft import LoraConfig
 from sources import read, texts
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from lora_lessons import lora, preferences, tasks
+from lora_lessons import distillation, lora, preferences, tasks
 from lora_lessons.models import loading
 
 trl = pytest.importorskip("trl")
@@ -38,7 +38,7 @@ def ours_like(theirs, tokenizer):
     By now, because TRL keeps a copy of an adapter that it is given trained, and takes that for the reference.
     """
     ours = tiny(tokenizer)
-    names = lora.attach(ours, r=8, lora_alpha=16)
+    names = lora.attach(ours, r=theirs.peft_config["default"].r, lora_alpha=16)
     torch.manual_seed(1)
     for name in names:
         layer, other = ours.get_submodule(name), theirs.base_model.model.get_submodule(name)
@@ -130,6 +130,33 @@ def test_grpo_is_trls_in_its_advantages_its_loss_and_its_gradients(tokenizer, tm
     assert (moved > 1 + preferences.CLIP).any() and (moved < 1 - preferences.CLIP).any()
     loss = preferences.grpo_loss(now, before, taught, rewards)
     assert_same(ours, trainer.model, names, loss, trainer._compute_loss(trainer.model, batch))
+
+
+def test_on_policy_distillation_is_trls_in_its_loss_and_its_gradients(tokenizer, tmp_path, monkeypatch):
+    # lesson 19's lines as they are printed, with few questions, short answers and tiny models
+    monkeypatch.chdir(tmp_path)
+    teacher, asked = tiny(tokenizer), [pair["prompt"] for pair in tasks.load_pairs().train[:8]]
+    torch.manual_seed(5)
+    for weight in teacher.parameters():
+        weight.data += 0.1 * torch.randn_like(weight)
+    given = {"model": tiny(tokenizer), "teacher": teacher, "tokenizer": tokenizer, "questions": asked}
+    (cell,) = (text for text in texts(read("19_a_teacher")) if "trl.DistillationTrainer(" in text)
+    lines = re.search(r"~~~python\n(.*?)~~~", cell, re.S)[1]
+    exec(lines.replace("max_completion_length=40", "max_completion_length=6"), given)
+    trainer = given["trainer"]
+    assert trainer.state.global_step == 3 and trainer.state.log_history[-1]["train_loss"] > 0
+    ours, names = ours_like(trainer.model, tokenizer)
+    torch.manual_seed(0)
+    batch = trainer._generate_and_score_completions([{"prompt": question} for question in asked[:4]])
+    ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
+    mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)
+    begins = batch["prompt_ids"].shape[1]
+    theirs, mine = (one(input_ids=ids, attention_mask=mask).logits[:, begins - 1 : -1] for one in (teacher, ours))
+    taught = batch["completion_mask"].bool()
+    assert taught.sum() > 4, "answers that end at once would agree, too"
+    loss = distillation.reverse_kl(theirs, mine, taught)
+    assert trainer.beta == 1.0
+    assert_same(ours, trainer.model, names, loss, trainer._compute_loss(trainer.model, batch, None)[0])
 
 
 def test_the_defaults_are_what_lessons_13_and_17_say():

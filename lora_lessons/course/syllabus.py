@@ -50,6 +50,9 @@ SYLLABUS: dict[str, Planned] = {
     "18": Planned(
         "How much does an adapter hold?", "count in bits what an adapter stores, and say when a rank is too small"
     ),
+    "19": Planned(
+        "Can a model learn from a teacher?", "distil a teacher into a student, and say what its probabilities add"
+    ),
 }
 
 

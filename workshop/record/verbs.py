@@ -38,6 +38,7 @@ PLAIN = {
     "ordinary": "Ordinary answers among a task's; stopped, it goes on.",
     "framed": "Twenty lines in one frame: how many different answers; stopped, it goes on.",
     "capacity": "How much an adapter holds; stopped, it goes on.",
+    "a-teacher": "A student taught in four ways by the shipped WICK; stopped, it goes on.",
 }
 
 

@@ -3,7 +3,7 @@
     python data/make_own.py           write own/helpdesk.jsonl (chat messages) and own/minutes.csv
     python data/make_own.py --check   compare them with what would be written
 
-They are not split: lesson 15 does that, as it does with a learner's own file.
+They are not split: lesson 11 does that, as it does with a learner's own file.
 """
 
 from __future__ import annotations

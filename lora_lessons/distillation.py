@@ -3,7 +3,7 @@
 on the teacher's answers:       KL(teacher ‖ student), forward    at every place all words of the vocabulary, with
 on the student's own answers:   KL(student ‖ teacher), reverse    the probabilities that the teacher gives them
 
-The second is on-policy (Agarwal et al. 2023): the student is corrected where it goes itself. Lesson 19 asks for both.
+The second is on-policy (Agarwal et al. 2023): the student is corrected where it goes itself. Lesson 14 asks for both.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def on_policy(student: Tensor, teacher: Tensor, taught: Tensor) -> Tensor:
     """The loss whose gradient is that of `reverse_kl`, on average, from the sampled words alone.
 
     Both are log p of the words that the student sampled, answers × tokens and 0 where `taught` is False. What each is
-    worth is how much likelier the teacher finds it: lesson 17's push, with a reward for every token.
+    worth is how much likelier the teacher finds it: lesson 13's push, with a reward for every token.
     """
     worth = (teacher - student).detach()
     return -(worth * student).sum() / taught.sum()

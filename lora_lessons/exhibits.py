@@ -92,9 +92,9 @@ Suspect = Exhibit | InALesson
 
 # each hall's notebook, in notebooks/
 HALLS = {
-    1: "14_bug_museum.ipynb",
-    2: "deeper/14_text_and_loss.ipynb",
-    3: "deeper/14_training_and_files.ipynb",
+    1: "12_bug_museum.ipynb",
+    2: "deeper/12_text_and_loss.ipynb",
+    3: "deeper/12_training_and_files.ipynb",
 }
 
 

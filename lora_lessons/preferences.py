@@ -3,7 +3,7 @@
 pairs:   log p(chosen), log p(rejected), with the adapter and without ──→ margin ──→ −log σ(β·margin)
 rewards: sample a group of answers ──→ score them ──→ minus the group's mean ──→ push
 
-What stands first is what lesson 17's exercises ask for, as the course writes it.
+What stands first is what lesson 13's exercises ask for, as the course writes it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From a learner's words to the suspects: words count by their stems, and the rarer a stem, the more it says.
 
-Its weights and bounds were chosen on one half of tests/lessons/l14_bug_museum/threads.jsonl, and judged on the other.
+Its weights and bounds were chosen on one half of tests/lessons/l12_bug_museum/threads.jsonl, and judged on the other.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ UP, CIRCLE = "Arrows point down BROKEN", "No circles, on any floor BROKEN"
         ("run/result.py", "from . import runner", CIRCLE),
         (
             "lessons/l06/checks.py",
-            "from . import widget\nfrom ..l17 import checks",
+            "from . import widget\nfrom ..l13 import checks",
             CIRCLE,
         ),
         ("training/settings.py", "def late():\n    from .loop import train", CIRCLE),
@@ -159,8 +159,8 @@ UP, CIRCLE = "Arrows point down BROKEN", "No circles, on any floor BROKEN"
 )
 def test_what_is_planted_breaks_its_contract(copy, file, line, said):
     plant(copy, file, line)
-    if "l17 import checks" in line:  # the other half of that circle
-        plant(copy, "lessons/l17/checks.py", "from ..l06 import checks")
+    if "l13 import checks" in line:  # the other half of that circle
+        plant(copy, "lessons/l13/checks.py", "from ..l06 import checks")
     status, words = contracts(copy)
     assert status == 1 and re.search(said, words), words
 
@@ -193,10 +193,10 @@ def test_an_import_hidden_in_a_string_is_noticed(copy, line):
 
 def test_a_lesson_uses_none_that_comes_later(copy):
     assert later_rooms(PACKAGE) == []
-    plant(copy, "lessons/l17/widget.py", "from ..l09 import widget as earlier")
+    plant(copy, "lessons/l13/widget.py", "from ..l09 import widget as earlier")
     assert later_rooms(copy) == []
-    plant(copy, "lessons/l09/widget.py", "from ..l17 import widget as later")
-    rooms = "lora_lessons.lessons.l09.widget", "lora_lessons.lessons.l17.widget"
+    plant(copy, "lessons/l09/widget.py", "from ..l13 import widget as later")
+    rooms = "lora_lessons.lessons.l09.widget", "lora_lessons.lessons.l13.widget"
     assert later_rooms(copy) == [rooms]
 
 

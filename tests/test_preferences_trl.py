@@ -62,10 +62,10 @@ def assert_same(ours, theirs, names, mine, their_loss):
 
 
 def test_dpo_is_trls_in_its_loss_and_its_gradients_and_nearly_in_its_tokens(tokenizer, tmp_path, monkeypatch):
-    # lesson 17's lines as they are printed, with four pairs and a tiny model; TRL writes its checkpoints where it runs
+    # lesson 13's lines as they are printed, with four pairs and a tiny model; TRL writes its checkpoints where it runs
     monkeypatch.chdir(tmp_path)
     given = {"model": tiny(tokenizer), "tokenizer": tokenizer, "pairs": SimpleNamespace(train=PAIRS)}
-    (cell,) = (text for text in texts(read("17_preferences")) if "trl.DPOTrainer(" in text)
+    (cell,) = (text for text in texts(read("13_preferences")) if "trl.DPOTrainer(" in text)
     exec(re.search(r"~~~python\n(.*?)~~~", cell, re.S)[1], given)
     trainer = given["trainer"]
     assert trainer.state.global_step == 3 and trainer.state.log_history[-1]["train_loss"] > 0
@@ -133,14 +133,14 @@ def test_grpo_is_trls_in_its_advantages_its_loss_and_its_gradients(tokenizer, tm
 
 
 def test_on_policy_distillation_is_trls_in_its_loss_and_its_gradients(tokenizer, tmp_path, monkeypatch):
-    # lesson 19's lines as they are printed, with few questions, short answers and tiny models
+    # lesson 14's lines as they are printed, with few questions, short answers and tiny models
     monkeypatch.chdir(tmp_path)
     teacher, asked = tiny(tokenizer), [pair["prompt"] for pair in tasks.load_pairs().train[:8]]
     torch.manual_seed(5)
     for weight in teacher.parameters():
         weight.data += 0.1 * torch.randn_like(weight)
     given = {"model": tiny(tokenizer), "teacher": teacher, "tokenizer": tokenizer, "questions": asked}
-    (cell,) = (text for text in texts(read("19_a_teacher")) if "trl.DistillationTrainer(" in text)
+    (cell,) = (text for text in texts(read("14_a_teacher")) if "trl.DistillationTrainer(" in text)
     lines = re.search(r"~~~python\n(.*?)~~~", cell, re.S)[1]
     exec(lines.replace("max_completion_length=40", "max_completion_length=6"), given)
     trainer = given["trainer"]

@@ -62,7 +62,7 @@ def badges(
 
 
 def new_lesson(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Number and name, such as 17_name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Number and name, such as 15_name.")],
     question: Annotated[str, typer.Argument(metavar="QUESTION", help='What the lesson asks, such as "Which rank?".')],
 ) -> int:
     """Make a new lesson from the template.

@@ -26,7 +26,7 @@ _QUESTION = re.compile(r"[^\"\\|<>{}\n]{1,70}\?")
 
 
 def make(name: str, question: str) -> list[Path]:
-    """Write the lesson `name` (such as 17_name), run it once, and return the files that are new or changed.
+    """Write the lesson `name` (such as 15_name), run it once, and return the files that are new or changed.
 
     Raises ValueError for a name or question that cannot be, and where the lesson does not run as it should; whatever
     was written is taken back then.
@@ -63,7 +63,7 @@ def _check(name: str, question: str) -> None:
     for wrong, sentence in (
         (
             not _NAME.fullmatch(name),
-            f"{name!r} is no lesson's name: give two digits and lower-case words, such as 17_name.",
+            f"{name!r} is no lesson's name: give two digits and lower-case words, such as 15_name.",
         ),
         (
             not _QUESTION.fullmatch(question),

@@ -28,8 +28,8 @@ _HEAD = """# Symptom → suspects
 What you see, and what may be behind it. Most of these mistakes stop no program; a symptom in quotes is an error or a
 warning of a library. `lora-lessons symptom "loss falls, answers unchanged"` looks your own words up. The bug museum
 shows most of these mistakes at work and lets you repair them, in three halls: [the adapter
-itself](14_bug_museum.ipynb), [texts, labels and loss](deeper/14_text_and_loss.ipynb), [training and
-files](deeper/14_training_and_files.ipynb). The end of [hall 1](14_bug_museum.ipynb) has a few lines that print scale,
+itself](12_bug_museum.ipynb), [texts, labels and loss](deeper/12_text_and_loss.ipynb), [training and
+files](deeper/12_training_and_files.ipynb). The end of [hall 1](12_bug_museum.ipynb) has a few lines that print scale,
 layers, ‖ΔW‖ / ‖W‖ and gradients of any LoRA that PEFT trains.
 
 <!-- `python -m workshop readme` makes this page from the museum's catalogue. -->

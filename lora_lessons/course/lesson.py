@@ -48,13 +48,9 @@ def place_of(stem: str) -> str:
     return f"{DEEPER}/{stem}" if any(path.stem == stem for path in side_trips()) else stem
 
 
-# Side trips whose name begins with another number than their lesson has today.
-OF = {"11_gptq_and_awq": "10"}
-
-
 def number_of(stem: str) -> str:
     """The number of the lesson called `stem`, such as "05", or of the one that this side trip belongs to."""
-    return OF.get(stem, stem[:2])
+    return stem[:2]
 
 
 def question(path: Path) -> str:

@@ -37,20 +37,14 @@ SYLLABUS: dict[str, Planned] = {
         "ship an adapter to llama.cpp and Ollama, and choose a format",
         "1 GB of disk meanwhile",
     ),
-    "12": Planned("How much faster can a step become?", "find what makes training slow, and mend it"),
-    "13": Planned("And 70B?", "say how several GPUs hold one model, and how far to trust a plan of it"),
-    "14": Planned("The bug museum, hall 1: can you see what is wrong?", "diagnose training that goes wrong in silence"),
-    "15": Planned(
+    "11": Planned(
         "Is it yours, and is it any good?", "fine-tune on data of your own, and say honestly whether it helped"
     ),
-    "16": Planned("A hundred adapters on one base?", "serve many adapters at once, and say when to merge instead"),
-    "17": Planned(
+    "12": Planned("The bug museum, hall 1: can you see what is wrong?", "diagnose training that goes wrong in silence"),
+    "13": Planned(
         "Can you teach a preference? A reward?", "train on pairs with DPO or on a reward, and say what it costs"
     ),
-    "18": Planned(
-        "How much does an adapter hold?", "count in bits what an adapter stores, and say when a rank is too small"
-    ),
-    "19": Planned(
+    "14": Planned(
         "Can a model learn from a teacher?", "distil a teacher into a student, and say what its probabilities add"
     ),
 }
@@ -78,9 +72,9 @@ class Route(NamedTuple):
 
 MAIN = tuple(SYLLABUS)[:9]
 WAYS = (
-    Route("An evening", ("00", "02", "03", "05", "08"), "2", "¾", ""),
+    Route("An evening", ("00", "02", "03", "05", "08"), "2", "¾", "¼"),
     Route("A day", MAIN, "3¾", "1½", "½"),
-    Route("All of it", tuple(SYLLABUS), "7½", "1½", "3¼"),
+    Route("All of it", tuple(SYLLABUS), "6½", "1½", "3"),
 )
 
 # Estimates: readers took so long to read a lesson with its code, pictures and outputs.

@@ -42,6 +42,6 @@ def losses(base: Base) -> list[float]:
     return [math.log(evaluation.perplexity(base, passage)) for passage in tasks.general_text().split("\n\n")]
 
 
-def recorded(name: str = "lesson_11_rounding") -> dict[str, Any]:
+def recorded(name: str = "lesson_10_rounding") -> dict[str, Any]:
     """A recording that the side trip to GPTQ and AWQ quotes. Raises FileNotFoundError when the checkout lacks it."""
     return recordings.recorded(name)

@@ -1,4 +1,5 @@
-"""The same training step with less work: lesson 12 takes the steps from transformers' code to this, one at a time.
+"""The same training step with less work: deeper/08_faster takes the steps from transformers' code to this, one at a
+time.
 
 Read `path` first: one transformer block, and why a model may not take it. `rows` leaves out padding and computes a
 shared prompt once, `attention` keeps conversations apart, `backward` writes out what autograd would keep too much for,

@@ -346,12 +346,13 @@ def notes(ledger: Ledger) -> list[str]:
     says = [
         (
             ledger.fast,
-            "This is the fast path (lesson 12), with texts that share no beginning and all of their tokens supervised: "
+            "This is the fast path (deeper/08_faster), with texts that share no beginning and all of their tokens "
+            "supervised: "
             "your own data takes less.",
         ),
         (
             ledger.plain,
-            f"This model trains the plain way, without the fast path of lesson 12: {ledger.plain}.",
+            f"This model trains the plain way, without the fast path of deeper/08_faster: {ledger.plain}.",
         ),
         (
             ledger.half_of,

@@ -21,7 +21,8 @@ WHOLE_BLOCKS = 2
 # Answer.AI published 10.22 GiB reserved for 9.16 allocated (a 7B, their benchmarks of March 2024). Assumed,
 # like the next.
 FSDP_SLACK = 0.12
-# How many times their plan the five published runs with offload held on a card, the least and the most (lesson 13,
+# How many times their plan the five published runs with offload held on a card, the least and the most
+# (deeper/08_many_cards,
 # which has one without offload, too: it held 1.09 times its plan).
 OFFLOADED = (1.2, 2.5)
 # Assumed, until a card has been measured: what Python, its libraries and CUDA take of the computer for each process.

@@ -38,7 +38,7 @@ class Settings:
     gradient_checkpointing: bool = False
     # one of OPTIMIZERS
     optimizer: str = "adamw"
-    # do the same with less work where the model is known (lesson 12); False: as transformers does it
+    # do the same with less work where the model is known (deeper/08_faster); False: as transformers does it
     fast: bool = True
     # in steps; 0: never
     checkpoint_every: int = 10

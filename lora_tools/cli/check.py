@@ -183,7 +183,7 @@ def symptom(
 ) -> int:
     """Say what may be behind a symptom.
 
-    Looks your words up in the bug museum of lesson 14 and names up to three suspects: the mistake that it would be, how
+    Looks your words up in the bug museum of lesson 12 and names up to three suspects: the mistake that it would be, how
     to test that, the exhibit or lesson, and the thread in which others met it. It says so where none of them fits well.
     """
     from lora_lessons.exhibits import Exhibit, place, suspects

@@ -1,2 +1,2 @@
 """A file of one's own, from its lines to an adapter that others can judge: read, train, score, card, page.
-Lesson 15 runs it."""
+Lesson 11 runs it."""

@@ -1,6 +1,6 @@
 """Before anything is trained: what a step holds in memory, how many minutes all of it takes here, and what to change.
 
-Both are said in the terminal, too, when `lora-lessons run 15` comes to them.
+Both are said in the terminal, too, when `lora-lessons run 11` comes to them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a file teaches: answers, or which of two answers is preferred. Both are looked at and trained by the same names.
 
 answers      SFT: the held-out loss of a line is its mean over the answer's tokens, in nats per token
-preferences  DPO (lesson 17): that of a pair is −log σ(β·margin), in nats per pair; ln 2 before anything is learned
+preferences  DPO (lesson 13): that of a pair is −log σ(β·margin), in nats per pair; ln 2 before anything is learned
 """
 
 from __future__ import annotations

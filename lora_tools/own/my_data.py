@@ -36,7 +36,7 @@ MOST_STEPS = {"quick": 36, "full": 400}
 # For the embedded base, as in lesson 03; larger models want a smaller one (QLoRA's authors: 2e-4 for 7B). Where the one
 # ends and the other begins is a guess.
 RATE, RATE_OF_LARGE = 4e-3, 2e-4
-# times that of answers: DPO trains the embedded base at 1e-3 in lesson 17; for larger models it is a guess, too
+# times that of answers: DPO trains the embedded base at 1e-3 in lesson 13; for larger models it is a guess, too
 OF_PAIRS = 0.25
 LARGE = 1e9
 # three ordinary lines beside one of the learner's: with more it is hardly their file that is trained on

@@ -1,7 +1,7 @@
 """Ordinary answers among those of a task: what they do against format drift, and what they cost the task.
 
 Of two tasks. The persona is asked what anyone may be asked, so that its questions look like the ordinary ones; those of
-lesson 15's helpdesk are all about one robot, so that a model can tell them apart.
+lesson 11's helpdesk are all about one robot, so that a model can tell them apart.
 Every arm sees the same lines of the task, once each. The ordinary lines come on top, as in a file that gets longer, so
 that training takes more steps. They are the base's own answers to questions of no task: it knows how to give them
 already, and nothing has to be written.
@@ -19,7 +19,7 @@ from lora_lessons import evaluation, models, tasks
 from lora_lessons.tasks import scores
 from lora_lessons.tasks.scores import own
 
-NAME = "lesson_15_ordinary_answers"
+NAME = "lesson_11_ordinary_answers"
 TASK, APART = "persona", "helpdesk"
 SHARES = (0.0, 0.1, 0.25, 0.5)
 ASKED_OF = {APART: (0.0, 0.25), TASK: SHARES}
@@ -52,7 +52,7 @@ def has_form(task: str, answer: str) -> bool:
 
 
 def questions() -> list[str]:
-    """Everyday questions of no task: those of the training pairs (lesson 17), whose topics no held-out pair has."""
+    """Everyday questions of no task: those of the training pairs (lesson 13), whose topics no held-out pair has."""
     return [pair["prompt"] for pair in tasks.load_pairs().train]
 
 

@@ -1,6 +1,6 @@
 """Ordinary answers among the learner's lines, against format drift: a file of them, or what the base itself says today.
 
-How many it takes, and what they cost, is recorded: lesson 15 shows it.
+How many it takes, and what they cost, is recorded: lesson 11 shows it.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ def _in_words(problem: checking.Problem) -> str:
 
 def keep(base: models.Base, place: Path, about: AboutAdapter) -> Path:
     """Keep the adapter that is on the base in `place`, with its card: a run that is killed leaves both, or neither."""
-    return save_adapter(base.model, place, base.name, origin="lesson 15", beside={CARD: signed(model_card(about))})
+    return save_adapter(base.model, place, base.name, origin="lesson 11", beside={CARD: signed(model_card(about))})
 
 
 def where(folder: Path, data: MyData) -> str:

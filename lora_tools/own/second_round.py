@@ -1,7 +1,7 @@
 """A second round: training goes on from an adapter that is there already. Its folder stays as it is.
 
 The same batches lead to the same numbers as PEFT's `PeftModel.from_pretrained(base, folder, is_trainable=True)`.
-Without that word nothing trains (exhibit 14.29); `lora-lessons inspect NEW --before OLD` says whether anything did.
+Without that word nothing trains (exhibit 12.21); `lora-lessons inspect NEW --before OLD` says whether anything did.
 """
 
 from __future__ import annotations

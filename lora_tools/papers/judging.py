@@ -135,7 +135,7 @@ def p05(e: Evidence) -> Judged:
     shares = {(n, r, longer): share for (way, n, r, longer), share in _held(e).items() if way == "B·A"}
     books = sorted({n for n, r, _ in shares if all((n, rank, 1) in shares for rank in ranks)})
     if len(books) < 3:
-        raise NotRecorded("lesson_18_capacity")
+        raise NotRecorded("lesson_05_capacity")
     few, many = books[0], books[-1]
     small, large = ({r: shares[n, r, 1] for r in ranks} for n in (few, many))
     values: dict[str, Any] = {"few": few, "many": many, "small1": small[1], "small16": small[16], "rest": ""}
@@ -155,7 +155,7 @@ def p05(e: Evidence) -> Judged:
 def _held(e: Evidence) -> dict[tuple[str, int, int, int], float]:
     """Shares of a book's bits, in one block, by way, entries, rank and length: at the best rate,
     the mean of the seeds."""
-    name = "lesson_18_capacity"
+    name = "lesson_05_capacity"
     bits = e.recordings.get(name, {}).get("settings", {}).get("bits_an_entry", 0)
     held: dict[tuple[str, int, int, int], dict[int, float]] = {}
     for run in e.runs(name).values():
@@ -167,7 +167,7 @@ def _held(e: Evidence) -> dict[tuple[str, int, int, int], float]:
 
 
 def p06(e: Evidence) -> Judged:
-    runs, arms = e.runs("lesson_17_rewards"), {"one": "r = 1", "eight": "r = 8", "every": "every weight"}
+    runs, arms = e.runs("lesson_13_rewards"), {"one": "r = 1", "eight": "r = 8", "every": "every weight"}
     shares = {}
     for name, arm in arms.items():
         if any(final(arm, seed) not in runs for seed in range(3)):
@@ -304,7 +304,7 @@ def _beside(value: Spread) -> str:
 
 
 def p10(e: Evidence) -> Judged:
-    """On the persona and, at 135M, on lesson 18's largest book, where rank 1 had least room."""
+    """On the persona and, at 135M, on the largest book of deeper/05_capacity, where rank 1 had least room."""
     mask = e.above("mask", "LoRA")
     values: dict[str, Any] = {"mask": in_words(mask), "trained": e.each("mask")[0]["trained"], "rest": ""}
     if e.whole:
@@ -317,11 +317,12 @@ def p10(e: Evidence) -> Judged:
     sparse, dense = (_held(e).get((way, LARGEST_BOOK, 1, 1), 0.0) for way in ("mask", "B·A"))
     if e.whole and sparse > WIDER * dense:
         values["rest"] += (
-            f" Of {LARGEST_BOOK} entries of lesson 18's phone book as few numbers as LoRA has at rank 1 held "
+            f" Of {LARGEST_BOOK} entries of the phone book of deeper/05_capacity as few numbers as LoRA has at rank 1 "
+            "held "
             f"{sparse:.0%} as a mask, and {dense:.0%} as LoRA (one seed)."
         )
         return CONDITION, values | {
-            "condition": "A random mask only: not on the persona, but on lesson 18's phone book."
+            "condition": "A random mask only: not on the persona, but on the phone book of deeper/05_capacity."
         }
     untold = "A random mask only, and not told apart from LoRA."
     return first_of(values, (above(mask), NOT_SEEN, ""), (True, CANNOT_TELL, untold))
@@ -362,7 +363,7 @@ def _everywhere(looks: Mapping[str, float]) -> float:
 def p12(e: Evidence) -> Judged:
     """A quarter of ordinary answers: drift must fall by more than chance,
     and a task must keep its own form and its loss."""
-    runs, values, keeps, costs = e.runs("lesson_15_ordinary_answers"), dict[str, Any](), list[str](), list[str]()
+    runs, values, keeps, costs = e.runs("lesson_11_ordinary_answers"), dict[str, Any](), list[str](), list[str]()
     for task in (TASK, APART):
         names = [[run_name(share, seed, task) for seed in range(3)] for share in (0, 0.25)]
         if not runs.keys() >= {*names[0], *names[1]}:

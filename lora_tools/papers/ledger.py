@@ -17,7 +17,7 @@ from .judging import CANNOT, CONDITION, JUDGES, NEED_FULL, NOT_SEEN, OPEN, SEEN
 from .recording import common, name_of
 
 # What was recorded by others, and is read here.
-BESIDE = ("lesson_18_capacity", "lesson_17_rewards", "lesson_15_ordinary_answers", REACHES)
+BESIDE = ("lesson_05_capacity", "lesson_13_rewards", "lesson_11_ordinary_answers", REACHES)
 AT_SIZES = ("P01", "P03", "P07", "P10")  # that larger bases are asked
 
 

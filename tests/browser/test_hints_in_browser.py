@@ -11,8 +11,8 @@ LINKS = """<p style="margin-top:6rem">The share is <a class="bound" href="#recor
 of <a class="term" href="#rank" data-hint="How many directions.">rank</a> and <code>code</code>.</p>
 <p style="text-align:right"><a class="bound" href="#edge" data-hint="{long}">9</a></p><h2 id="record">The record</h2>"""
 TABLES = """<section><h2>Loss</h2><div class="symptoms" data-alike="flat stuck no-change,large big huge">
-<table><tbody><tr><td>loss is nan</td><td>14.15 No token</td></tr>
-<tr><td>the loss is flat</td><td>14.3 Both start at zero</td></tr></tbody></table></div></section>
+<table><tbody><tr><td>loss is nan</td><td>12.12 No token</td></tr>
+<tr><td>the loss is flat</td><td>12.3 Both start at zero</td></tr></tbody></table></div></section>
 <section><h2>Files</h2><div class="symptoms"><table><tbody>
 <tr><td>the file is huge</td><td>14.9 Head saved</td></tr></tbody></table></div></section>"""
 

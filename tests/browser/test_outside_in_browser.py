@@ -45,7 +45,7 @@ from lora_lessons.course.lesson import Handover
 from lora_lessons.course.records import Record, Table
 from lora_lessons.course.stage import Backdrop, Scene, Stage, slider
 from lora_lessons.lessons.l09 import widget as mixer
-from lora_lessons.lessons.l14_bug_museum.shown import vital_signs
+from lora_lessons.lessons.l12_bug_museum.shown import vital_signs
 from lora_tools.own import pictures
 
 HOSTILE, HARMLESS = {HOSTILE!r}, {HARMLESS!r}

@@ -25,7 +25,7 @@ def adapter(tmp_path):
 def test_what_stands_out_comes_first_and_the_status_is_1(adapter, capsys):
     assert cli.main(["inspect", str(adapter)]) == cli.EXIT_NO
     first, second, *rest = capsys.readouterr().out.splitlines()
-    assert first.startswith("✗ B is zero in all 14 matrices") and "lesson 14" in second
+    assert first.startswith("✗ B is zero in all 14 matrices") and "lesson 12" in second
     assert any(line.startswith("r = 4, lora_alpha = 8: scale 2") for line in rest)
     assert any(re.match(r"vLLM +yes: with --enable-lora", line) for line in rest)
 

@@ -68,13 +68,14 @@ def test_prose_says_what_the_outputs_beside_it_show(lesson):
 
 
 def test_an_output_of_another_run_is_noticed():
-    """Sabotage: one stored record of lesson 16 within what its baseline allows, and not what its sentence says."""
-    notebook = read("16_many_adapters")
+    """Sabotage: one stored record of 09_many_adapters within what its baseline allows, and not what its sentence
+    says."""
+    notebook = read("09_many_adapters")
     table = next(
         o for c in notebook.cells for o in c.get("outputs", []) if "speed.times" in str(o.get("data", {}).get(MIME))
     )
     table["data"][MIME][0]["value"] *= 1.2
-    assert "is quoted for speed.times" in besides_its_outputs("16_many_adapters", notebook)[0]
+    assert "is quoted for speed.times" in besides_its_outputs("09_many_adapters", notebook)[0]
 
 
 def passed_off_as_true_everywhere(text, names):
@@ -279,8 +280,8 @@ def test_a_source_is_not_read_and_each_bound_number_can_be_shown_in_another_way(
 
 
 def test_the_names_of_an_arithmetic_can_be_shown_in_another_way():
-    marked = prose.with_names("exp(11_gptq_and_awq:table.rtn) - 2e9 * sqrt(published:a.b)", lambda name: f"<{name}>")
-    assert marked == "exp(<11_gptq_and_awq:table.rtn>) - 2e9 * sqrt(<published:a.b>)"
+    marked = prose.with_names("exp(10_gptq_and_awq:table.rtn) - 2e9 * sqrt(published:a.b)", lambda name: f"<{name}>")
+    assert marked == "exp(<10_gptq_and_awq:table.rtn>) - 2e9 * sqrt(<published:a.b>)"
     assert prose.with_names("lesson minutes", str.upper) == "LESSON MINUTES"
 
 

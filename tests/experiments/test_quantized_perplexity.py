@@ -32,7 +32,7 @@ def test_calibration_is_drawn_by_its_seed():
 
 
 def test_the_recorded_agreement_is_that_of_every_layer():
-    found = quantized_perplexity.recorded("lesson_11_gptq_agreement")
+    found = quantized_perplexity.recorded("lesson_10_gptq_agreement")
     layers = {row["layer"] for row in found["rows"]}
     assert len(found["rows"]) == 4 * len(layers) >= 40
     assert all(row["equal_codes"] > 0.999 and abs(row["ratio"] - 1) < 1e-3 for row in found["rows"])

@@ -98,7 +98,7 @@ def test_a_new_lesson_passes_the_tests_as_it_stands(copy):
 @pytest.mark.parametrize(
     ("name", "question", "sentence"),
     [
-        ("97", ASKS, "'97' is no lesson's name: give two digits and lower-case words, such as 17_name."),
+        ("97", ASKS, "'97' is no lesson's name: give two digits and lower-case words, such as 15_name."),
         ("97_Name", ASKS, "is no lesson's name"),
         ("97-name", ASKS, "is no lesson's name"),
         ("../97_name", ASKS, "is no lesson's name"),

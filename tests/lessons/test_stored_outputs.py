@@ -134,7 +134,7 @@ def compared(cells):
     ],
 )
 def test_a_cell_that_is_left_out_without_a_reason_is_noticed(change, problem):
-    """Sabotage: cell 3 of lesson 16 shows a prediction, which is the same whenever it runs."""
-    notebook = read("16_many_adapters")
+    """Sabotage: cell 3 of 09_many_adapters shows a prediction, which is the same whenever it runs."""
+    notebook = read("09_many_adapters")
     change(code(notebook))
-    assert any(problem in found for found in problems("16_many_adapters", notebook))
+    assert any(problem in found for found in problems("09_many_adapters", notebook))

@@ -461,7 +461,7 @@ doctor --json
 claims
 badges https://github.com/owner/name
 readme
-new-lesson 17_name Why?
+new-lesson 15_name Why?
 --version
 """.strip().splitlines()
 WORDS = (

@@ -23,7 +23,7 @@ ABOUT = {
     "seconds": 3.0,
     "versions": {"torch": "2.8"},
 }
-ABOUT |= {"not_run": ["12_faster"]}
+ABOUT |= {"not_run": ["08_faster"]}
 ANSWER = """### Recall
 
 1. Is this **the answer**? No.
@@ -126,7 +126,7 @@ def test_it_names_every_lesson_leaves_pictures_to_the_notebooks_and_folds_the_re
     records = {"loss": Record("loss", 1.5, "nats")}
     ran = lesson_result("02_lora_layer", notebook=book([{"image/png": PNG}]), records=records)
     page = report.as_html([ran], ABOUT)
-    assert "<td>02 · What is small?</td>" in page and "<td>12_faster</td><td>not run</td>" in page
+    assert "<td>02 · What is small?</td>" in page and "<td>08_faster</td><td>not run</td>" in page
     assert '<a href="02_lora_layer.ipynb">' in page and PNG not in page
     table = page.partition("<summary>02 · What is small?: 1 record</summary>")[2]
     assert '<td><code>loss</code></td><td class="n">1.5</td><td>nats</td><td></td><td>no baseline</td>' in table

@@ -416,16 +416,16 @@ SABOTAGES: list[Sabotage] = [
     *_in(
         "lora_tools/own/learning.py",
         (
-            "lesson 15 holds an adapter against itself",
+            "lesson 11 holds an adapter against itself",
             "with as_it_began(model, start):",
             "if True:",
-            "lessons/l15_your_own/test_preferences.py::test_the_reference_is_the_base_though_the_adapter_has_learned_before",
+            "lessons/l11_your_own/test_preferences.py::test_the_reference_is_the_base_though_the_adapter_has_learned_before",
         ),
         (
             "ordinary lines that were asked for are not trained on",
             "training.train(self.model, self.data.taught, ",
             "training.train(self.model, self.data.train, ",
-            "lessons/l15_your_own/test_ordinary_lines.py",
+            "lessons/l11_your_own/test_ordinary_lines.py",
         ),
     ),
     *_in(
@@ -434,7 +434,7 @@ SABOTAGES: list[Sabotage] = [
             "of a pair only one answer is planned for",
             "batch_size=len(rows_of(texts[0])) * how.batch_size,",
             "batch_size=how.batch_size,",
-            "lessons/l15_your_own/test_preferences.py::test_pairs_are_planned_with_smaller_steps_and_both_answers_in_memory",
+            "lessons/l11_your_own/test_preferences.py::test_pairs_are_planned_with_smaller_steps_and_both_answers_in_memory",
         ),
     ),
     *_in(
@@ -443,7 +443,7 @@ SABOTAGES: list[Sabotage] = [
             "a second round begins with a fresh adapter",
             "    if start is not None:\n",
             "    if False:\n",
-            "lessons/l15_your_own/test_second_round.py",
+            "lessons/l11_your_own/test_second_round.py",
         ),
     ),
     *_in(
@@ -452,13 +452,13 @@ SABOTAGES: list[Sabotage] = [
             "an adapter of another base goes on training",
             "_last(its) != _last(here)",
             "False",
-            "lessons/l15_your_own/test_second_round.py",
+            "lessons/l11_your_own/test_second_round.py",
         ),
         (
             "what a second round has learned is lost when it is scored",
             "            _put(learned, model)\n",
             "            pass\n",
-            "lessons/l15_your_own/test_second_round.py",
+            "lessons/l11_your_own/test_second_round.py",
         ),
     ),
     *_in(
@@ -467,7 +467,7 @@ SABOTAGES: list[Sabotage] = [
             "the card's bound counts held-out lines that were never answered",
             "{pictures.can_tell(asked)}",
             "{pictures.can_tell(len(data.held_out))}",
-            "lessons/l15_your_own/test_room.py::test_the_cards_bound_is_that_of_the_answers_and_not_of_all_held_out_lines",
+            "lessons/l11_your_own/test_room.py::test_the_cards_bound_is_that_of_the_answers_and_not_of_all_held_out_lines",
         ),
     ),
     *_in(
@@ -476,7 +476,7 @@ SABOTAGES: list[Sabotage] = [
             "an answer becomes a part of the page for a colleague",
             "in_html(pair.base), in_html(pair.adapter)",
             "in_html(pair.base), pair.adapter",
-            "lessons/l15_your_own/test_page.py",
+            "lessons/l11_your_own/test_page.py",
         ),
     ),
     *_in(
@@ -1265,7 +1265,7 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/run/side_by_side.py",
         (
             "a lesson that compares speeds runs beside others",
-            'TIMED = ("12_faster", "16_many_adapters")',
+            'TIMED = ("08_faster", "09_many_adapters")',
             "TIMED = ()",
             "run/test_side_by_side.py",
         ),
@@ -1760,12 +1760,12 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l12.py",
+        "lora_lessons/lessons/l08/faster.py",
         (
             "a packed row whose conversations see each other is taken for solved",
             "torch.allclose(together, alone, atol=1e-4)",
             "torch.allclose(together, alone, atol=1e4)",
-            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[12.3]",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[08.4]",
         ),
     ),
     *_in(
@@ -2069,18 +2069,18 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/exercises_hall_1.py",
+        "lora_lessons/lessons/l12_bug_museum/exercises_hall_1.py",
         (
             "α = 2r passes for the α that worked",
             "    if scale == 0.5:\n",
             "    if scale in (0.5, 2):\n",
-            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.2]",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[12.2]",
         ),
         (
             "a start whose directions are all alike is accepted",
             "    if torch.linalg.matrix_rank(A if A.any() else B) < r:",
             "    if False:",
-            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.3]",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[12.3]",
         ),
     ),
     *_in(
@@ -2089,13 +2089,13 @@ SABOTAGES: list[Sabotage] = [
             "any words find an exhibit",
             "if match.score >= _FAINTEST]",
             "if match.score >= 0]",
-            "lessons/l14_bug_museum/test_symptoms.py::test_words_that_fit_nothing_find_nothing",
+            "lessons/l12_bug_museum/test_symptoms.py::test_words_that_fit_nothing_find_nothing",
         ),
         (
             "one shared word passes for a good fit",
             "surely = evidence >= _EVIDENCE and score",
             "surely = score",
-            "lessons/l14_bug_museum/test_symptoms.py::test_a_shared_word_or_another_subject_is_no_good_fit_and_the_command_says_so",
+            "lessons/l12_bug_museum/test_symptoms.py::test_a_shared_word_or_another_subject_is_no_good_fit_and_the_command_says_so",
         ),
     ),
     *_in(
@@ -2104,46 +2104,46 @@ SABOTAGES: list[Sabotage] = [
             "what sounds like another subject is believed as readily",
             "if said & _ELSEWHERE_STEMS or _STOPPED_WITH.search(words) else 0.0",
             "if _STOPPED_WITH.search(words) else 0.0",
-            "lessons/l14_bug_museum/test_symptoms.py::test_a_shared_word_or_another_subject_is_no_good_fit_and_the_command_says_so",
+            "lessons/l12_bug_museum/test_symptoms.py::test_a_shared_word_or_another_subject_is_no_good_fit_and_the_command_says_so",
         ),
         (
             "a long complaint fits nothing well",
             "min(size(asked), _LONGEST)",
             "size(asked) + _LONGEST",
-            "lessons/l14_bug_museum/test_symptoms.py::test_complaints_from_threads_meet_their_suspect_or_the_doubt",
+            "lessons/l12_bug_museum/test_symptoms.py::test_complaints_from_threads_meet_their_suspect_or_the_doubt",
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/exercises_hall_2.py",
+        "lora_lessons/lessons/l12_bug_museum/exercises_hall_2.py",
         (
             "an example that was cut is taken for one that fits",
             "    if any(not any(torch.equal(one.input_ids, row.input_ids) for row in rows) for one in whole):",
             "    if False:",
-            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.10]",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[12.7]",
         ),
         (
             "an empty think block that an answer quotes may be skipped, too",
             "    if got == skipping(3, 23):",
             "    if got in (skipping(3, 23), skipping(3, 23, 28)):",
-            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.19]",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[12.14]",
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/exercises_hall_3.py",
+        "lora_lessons/lessons/l12_bug_museum/exercises_hall_3.py",
         (
             "a second round may begin with a fresh adapter",
             "    if abs(outcome.begins - outcome.first_ended) > 1e-3:",
             "    if False:",
-            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.29]",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[12.21]",
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/workbench.py",
+        "lora_lessons/lessons/l12_bug_museum/workbench.py",
         (
-            "the healthy run of exhibit 14.19 is taught the empty block as well",
+            "the healthy run of exhibit 12.14 is taught the empty block as well",
             "        labels[start : start + len(block)] = IGNORED\n",
             "        pass\n",
-            "lessons/l14_bug_museum/test_hall_2.py::test_an_empty_thought_stands_before_every_answer_and_is_read_but_not_taught_when_healthy",
+            "lessons/l12_bug_museum/test_hall_2.py::test_an_empty_thought_stands_before_every_answer_and_is_read_but_not_taught_when_healthy",
         ),
     ),
     *_in(
@@ -2152,7 +2152,7 @@ SABOTAGES: list[Sabotage] = [
             "an exhibit is changed, and the page of symptoms is not made anew",
             '"gradient norm is zero",',
             '"the gradient norm is zero",',
-            "lessons/l14_bug_museum/test_symptoms.py::test_the_page_of_symptoms_is_as_it_is_made",
+            "lessons/l12_bug_museum/test_symptoms.py::test_the_page_of_symptoms_is_as_it_is_made",
         ),
     ),
     *_in(
@@ -2660,39 +2660,39 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/exercises_hall_2.py",
+        "lora_lessons/lessons/l12_bug_museum/exercises_hall_2.py",
         (
             "an end token that is masked is taken for repaired",
             "    if torch.equal(got, right):\n        return None\n    if torch.equal(got, rows.masked_fill",
             "    if got.shape == right.shape:\n        return None\n    if torch.equal(got, rows.masked_fill",
-            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.12]",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[12.9]",
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/workbench.py",
+        "lora_lessons/lessons/l12_bug_museum/workbench.py",
         (
-            "the tokenizer of exhibit 14.14 adds no BOS, so that the exhibit shows nothing",
+            "the tokenizer of exhibit 12.11 adds no BOS, so that the exhibit shows nothing",
             'single=f"{bos} $A"',
             'single="$A"',
-            "lessons/l14_bug_museum/test_hall_2.py::test_bos_comes_first_in_the_copy_alone",
+            "lessons/l12_bug_museum/test_hall_2.py::test_bos_comes_first_in_the_copy_alone",
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/exercises_hall_3.py",
+        "lora_lessons/lessons/l12_bug_museum/exercises_hall_3.py",
         (
             "a merge that is right in memory alone, or not even there, is taken for repaired",
             "if max(outcome.in_memory, outcome.reloaded) < 1e-3 and not outcome.config_ties:",
             "if outcome.reloaded < 1e3:",
-            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.27]",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[12.19]",
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/exercises_hall_3.py",
+        "lora_lessons/lessons/l12_bug_museum/exercises_hall_3.py",
         (
             "a second adapter may take the first one along",
             "    if outcome.second and not outcome.first:",
             "    if outcome.second:",
-            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.22]",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[12.16]",
         ),
     ),
     *_in(
@@ -2740,7 +2740,7 @@ SABOTAGES: list[Sabotage] = [
             "a large file is read from its beginning, and not drawn from",
             "(place := chance.randrange(count)) < most",
             "(place := count) < most",
-            "tasks/test_splitting.py lessons/l15_your_own/test_room.py",
+            "tasks/test_splitting.py lessons/l11_your_own/test_room.py",
         ),
     ),
     *_in(
@@ -2890,7 +2890,7 @@ SABOTAGES: list[Sabotage] = [
             "a base in 4 bits counts as half as large",
             "return int(packed.shape.numel())",
             "return int(p.numel())",
-            "lessons/l15_your_own/test_room.py::test_the_rate_is_that_of_the_weights_and_not_of_their_bytes",
+            "lessons/l11_your_own/test_room.py::test_the_rate_is_that_of_the_weights_and_not_of_their_bytes",
         ),
     ),
     *_in(
@@ -2899,7 +2899,7 @@ SABOTAGES: list[Sabotage] = [
             "the lesson shows the personal data of a learner's file",
             "visible(masked(text))",
             "visible(text)",
-            "lessons/l15_your_own/test_room.py",
+            "lessons/l11_your_own/test_room.py",
         ),
     ),
     *_in(
@@ -2908,7 +2908,7 @@ SABOTAGES: list[Sabotage] = [
             "an answer that was cut does not say so",
             "cut * (not ended)",
             "cut * ended",
-            "cli/test_ask.py lessons/l15_your_own/test_room.py",
+            "cli/test_ask.py lessons/l11_your_own/test_room.py",
         ),
     ),
     *_in(
@@ -2980,7 +2980,7 @@ SABOTAGES: list[Sabotage] = [
             "the last look is kept, not the best",
             "        if self.best == step:\n",
             "        if step:\n",
-            "lessons/l15_your_own/test_keep_best.py",
+            "lessons/l11_your_own/test_keep_best.py",
         ),
     ),
     *_in(

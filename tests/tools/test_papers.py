@@ -121,9 +121,9 @@ def beside(
     }
     reaches = {"LoRA, r = 1": {"reach": reach}, "the phone book": {"reach": 9.0, "update": 90, "W": 9, "cosine": 0.2}}
     return {
-        "lesson_18_capacity": {"settings": {"bits_an_entry": 10}, "runs": book},
-        "lesson_17_rewards": {"runs": rewards},
-        "lesson_15_ordinary_answers": {"runs": ordinary},
+        "lesson_05_capacity": {"settings": {"bits_an_entry": 10}, "runs": book},
+        "lesson_13_rewards": {"runs": rewards},
+        "lesson_11_ordinary_answers": {"runs": ordinary},
         "papers_reach": {"runs": reaches},
     }
 
@@ -145,7 +145,7 @@ def uneven(rises, **arms_):
     return record
 
 
-NO_LONGER = {name: run for name, run in beside()["lesson_18_capacity"]["runs"].items() if name != "longer"}
+NO_LONGER = {name: run for name, run in beside()["lesson_05_capacity"]["runs"].items() if name != "longer"}
 TURNED = [
     ("P01", judging.NOT_SEEN, recorded(LoRA={"rate": 1.6e-2})),
     ("P01", judging.CONDITION, recorded(**{"LoRA, 6 steps": {"rate": 2e-3}})),
@@ -161,7 +161,7 @@ TURNED = [
     (
         "P05",
         judging.SEEN,
-        recorded() | {"lesson_18_capacity": {"settings": {"bits_an_entry": 10}, "runs": NO_LONGER}},
+        recorded() | {"lesson_05_capacity": {"settings": {"bits_an_entry": 10}, "runs": NO_LONGER}},
     ),
     ("P05", judging.NOT_SEEN, recorded() | beside(large=(0.9, 0.9, 0.9, 0.9))),
     ("P06", judging.CONDITION, recorded() | beside(one=0.5)),

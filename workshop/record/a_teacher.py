@@ -1,6 +1,6 @@
 """A student taught by the shipped WICK: by its words, by its probabilities, while the student speaks, and warmed up.
 
-`python -m workshop record a-teacher` writes data/measurements/lesson_19_teacher.json, run by run, and goes on where it
+`python -m workshop record a-teacher` writes data/measurements/lesson_14_teacher.json, run by run, and goes on where it
 was stopped. One run is the other way round: WICK's adapter learns from the base to answer plainly again.
 """
 
@@ -18,7 +18,7 @@ from lora_lessons.paths import course_root
 from lora_lessons.tasks import scores
 from workshop.record.runs import Runs
 
-NAME, TASK = "lesson_19_teacher", "persona"
+NAME, TASK = "lesson_14_teacher", "persona"
 WORDS, PROBABILITIES, ON_POLICY, WARM = "words", "probabilities", "on-policy", "half probabilities, half on-policy"
 ARMS = (PROBABILITIES, WARM, WORDS, ON_POLICY)
 SEEDS = (0, 1, 2)

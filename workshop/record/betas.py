@@ -1,7 +1,7 @@
 """DPO on the course's pairs at five values of β: what each preferred, said and forgot.
 
-`python -m workshop record betas` writes data/measurements/lesson_17_betas.json, run by run, and goes on where it was
-stopped. Beside it stands one run with the smallest β at a tenth of the rate, data/measurements/lesson_17_slow.json.
+`python -m workshop record betas` writes data/measurements/lesson_13_betas.json, run by run, and goes on where it was
+stopped. Beside it stands one run with the smallest β at a tenth of the rate, data/measurements/lesson_13_slow.json.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from lora_lessons import evaluation, lora, models, preferences, tasks, training
 from workshop.record.runs import Runs
 
-NAME, SLOW = "lesson_17_betas", "lesson_17_slow"
+NAME, SLOW = "lesson_13_betas", "lesson_13_slow"
 BETAS = (0.01, 0.03, 0.1, 0.3, 1.0)
 SEEDS = (0, 1, 2)
 R, STEPS, BATCH, RATE = 8, 24, 4, 1e-3

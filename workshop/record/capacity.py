@@ -1,7 +1,7 @@
 """What is asked of the phone book, what tells most first; before a way's first run its learning rate is found.
 
 It is found on a book of TUNED_AT entries, and its neighbours are tried on the others: of a larger book, learned in more
-steps, the lower ones. `python -m workshop record capacity` writes data/measurements/lesson_18_capacity.json, run by
+steps, the lower ones. `python -m workshop record capacity` writes data/measurements/lesson_05_capacity.json, run by
 run, and goes on where it was stopped.
 """
 
@@ -18,7 +18,7 @@ from workshop.record.phone_book import BITS
 from workshop.record.rates import next_rate
 from workshop.record.runs import Runs
 
-NAME = "lesson_18_capacity"
+NAME = "lesson_05_capacity"
 WAYS = ("B·A", "mask")
 RANKS, ENTRIES = (1, 2, 4, 16), (32, 128, 512)
 HIGH, CUT, CUTS = 64, 8, (1, 2, 4, 8, 16)  # trained high and cut, beside what was trained at CUT

@@ -1,7 +1,7 @@
 """Twenty lines in one frame: how many different answers a base gives, at each look, by rate, steps and size.
 
-`python -m workshop record framed` writes data/measurements/lesson_15_framed.json, run by run, and goes on where it was
-stopped. The files of data/own/framed/ were written by people who had not seen lesson 15's code.
+`python -m workshop record framed` writes data/measurements/lesson_11_framed.json, run by run, and goes on where it was
+stopped. The files of data/own/framed/ were written by people who had not seen lesson 11's code.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from lora_lessons.tasks.jsonl import said
 from lora_tools.own import learning, my_data, scoring
 from workshop.record.runs import Runs
 
-NAME = "lesson_15_framed"
+NAME = "lesson_11_framed"
 FILES = ("florist", "coach", "guide")
-# How each way trains: the base, steps, rate (0: lesson 15's own), and on which files.
+# How each way trains: the base, steps, rate (0: lesson 11's own), and on which files.
 WAYS: dict[str, tuple[str, int, float, tuple[str, ...]]] = {
     "usual": ("embedded", 0, 0, FILES),
     "slow": ("embedded", 0, 1e-3, FILES),
@@ -38,7 +38,7 @@ def record() -> dict[str, Any]:
 
 
 def one_run(name: str, file: str, steps: int, rate: float) -> dict[str, Any]:
-    """Train as lesson 15 does; at each look the held-out loss, the answers and how many of them differ,
+    """Train as lesson 11 does; at each look the held-out loss, the answers and how many of them differ,
     and which look is kept."""
     base, fast = my_data.load(name, "")
     place = course_root() / "data" / "own" / "framed" / f"{file}.jsonl"

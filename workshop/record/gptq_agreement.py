@@ -1,6 +1,6 @@
 """Our GPTQ beside llmcompressor's, on the same layers, Hessians and grids: errors and codes.
 
-`python -m workshop record gptq-agreement` writes data/measurements/lesson_11_gptq_agreement.json.
+`python -m workshop record gptq-agreement` writes data/measurements/lesson_10_gptq_agreement.json.
 """
 
 from __future__ import annotations
@@ -53,4 +53,4 @@ def record(blocks: Sequence[int] = (0, 10, 20), windows: int = 16) -> None:
         "our GPTQ and llmcompressor's quantize_weight, same weights, H and damping, group 64, 2^bits marks that may "
         "shift, scales in fp16: relative output errors on the calibration text, and the share of equal codes"
     )
-    keep("lesson_11_gptq_agreement", {"what": what, "their_versions": their_versions, "windows": windows, "rows": rows})
+    keep("lesson_10_gptq_agreement", {"what": what, "their_versions": their_versions, "windows": windows, "rows": rows})

@@ -1,7 +1,7 @@
 """Ordinary answers among those of a task, trained at several shares: what they do against format drift,
 and what they cost.
 
-`python -m workshop record ordinary` writes data/measurements/lesson_15_ordinary_answers.json, run by run,
+`python -m workshop record ordinary` writes data/measurements/lesson_11_ordinary_answers.json, run by run,
 and goes on where it was stopped.
 """
 
@@ -67,7 +67,7 @@ def record() -> dict[str, Any]:
 
 
 def _of(task: str) -> tasks.Task:
-    # of the helpdesk, as lesson 15 parts it
+    # of the helpdesk, as lesson 11 parts it
     parts: Any = (
         split(tasks.read_jsonl(course_root() / "data" / "own" / f"{APART}.jsonl"))
         if task == APART

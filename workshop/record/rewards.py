@@ -1,6 +1,6 @@
 """The base trained on a reward, or on written answers to the same questions until as many of its own earn the reward.
 
-`python -m workshop record rewards` writes data/measurements/lesson_17_rewards.json, run by run,
+`python -m workshop record rewards` writes data/measurements/lesson_13_rewards.json, run by run,
 and goes on where it was stopped.
 """
 
@@ -19,7 +19,7 @@ from lora_lessons.training.loop import trainable, training_steps
 from lora_lessons.training.settings import make_optimizer, parameter_groups
 from workshop.record.runs import Runs
 
-NAME = "lesson_17_rewards"
+NAME = "lesson_13_rewards"
 
 
 class Arm(NamedTuple):

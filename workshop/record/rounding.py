@@ -1,6 +1,6 @@
 """The whole base rounded by each method, over seeds: the loss on each passage of the general text.
 
-`python -m workshop record rounding` writes data/measurements/lesson_11_rounding.json.
+`python -m workshop record rounding` writes data/measurements/lesson_10_rounding.json.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def record(seeds: Sequence[int] = range(3), windows: int = 8, group: int = 64) -
             recording["rows"].append(row | {"losses": losses(base)})
         after = _perplexity(recording["rows"][-1]["losses"])
         print(f"{name}, seed {seed}: perplexity {after:.2f} ({seconds} s to round)", flush=True)
-        recordings.keep("lesson_11_rounding", recording)
+        recordings.keep("lesson_10_rounding", recording)
 
 
 def _perplexity(losses: Sequence[float]) -> float:

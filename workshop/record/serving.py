@@ -1,6 +1,6 @@
 """How many passes llama.cpp's server takes for four requests at once: for one adapter, and for four.
 
-`python -m workshop record serving` writes data/measurements/lesson_16_passes.json.
+`python -m workshop record serving` writes data/measurements/lesson_09_passes.json.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lora_lessons.adapter import read_adapter
 from lora_lessons.experiments import recordings, shipped_adapters
 from lora_tools.exporting import gguf
 
-NAME = "lesson_16_passes"
+NAME = "lesson_09_passes"
 TOKENS = 16  # that each request writes
 
 

@@ -222,8 +222,8 @@ def _after_address(source: str, at: int) -> int:
 
 # What people type who do not know the course's words yet, and the pages that answer, the best first.
 EVERYDAY = {
-    "catastrophic forgetting": ("lessons/09_adapters", "lessons/14_bug_museum"),
-    "overfitting": ("lessons/15_your_own", "lessons/03_train_lora"),
+    "catastrophic forgetting": ("lessons/09_adapters", "lessons/12_bug_museum"),
+    "overfitting": ("lessons/11_your_own", "lessons/03_train_lora"),
     "OOM": ("lessons/08_qlora_7b", "lessons/symptoms"),
     "out of memory": ("lessons/08_qlora_7b", "lessons/symptoms"),
     "CUDA out of memory": ("lessons/08_qlora_7b", "lessons/symptoms"),
@@ -231,10 +231,10 @@ EVERYDAY = {
     "hyperparameters": ("lessons/05_rank_and_alpha",),
     "fine-tune": ("lessons/03_train_lora",),
     "gradient checkpointing": ("lessons/08_qlora_7b",),
-    "multi-GPU": ("lessons/13_beyond_one_gpu",),
-    "inference": ("lessons/16_many_adapters", "lessons/10_ship_it"),
-    "dataset": ("lessons/15_your_own",),
-    "laptop": ("lessons/00_start_here", "lessons/12_faster"),
+    "multi-GPU": ("lessons/deeper/08_many_cards",),
+    "inference": ("lessons/deeper/09_many_adapters", "lessons/10_ship_it"),
+    "dataset": ("lessons/11_your_own",),
+    "laptop": ("lessons/00_start_here", "lessons/deeper/08_faster"),
     "memory": ("lessons/08_qlora_7b", "lessons/07_qlora"),
     "license": ("index",),
     "licence": ("index",),

@@ -20,7 +20,8 @@ different here. None of them proves or refutes what was measured on a model 4 to
 
 Where learning rates are compared, or arms, each arm has a rate of its own: the best of a ladder whose steps are a
 factor of 2, at seed 0, by the same held-out answers that its loss is then reported on. That flatters every arm a
-little. The search stops at the first valley. P05, P06 and P12 rest on recordings of lessons 18, 17 and 15, whose rates
+little. The search stops at the first valley. P05 rests on recordings of 05_capacity, P06 and P12 of lessons 13 and
+11, whose rates
 were found in other ways or chosen once. A 95% interval is over three seeds; where one seed is all, it says so."""
 
 

@@ -17,6 +17,10 @@ from ...course.on_the_web import SCENE, kind, recorded_on
 from ...course.page_half import page_half
 from ...drawing import BLUE, GREY, VERMILION
 
+# Imported here because they register themselves.
+from . import capacity as capacity
+from .capacity import bits_stored as bits_stored
+
 if TYPE_CHECKING:
     from pandas import DataFrame
 

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from ... import quant
 from ...course.exercises import answered, exercise
+from . import many_adapters as many_adapters
 
 # Imported here because it registers itself.
 from . import widget as widget
+from .many_adapters import stack_adapters as stack_adapters
 
 Update = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 

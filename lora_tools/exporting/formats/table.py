@@ -133,7 +133,7 @@ def read(table: Path) -> list[dict[str, Any]]:
 
 def recording() -> Path:
     """Where the recorded table lies; machine, date and versions stand beside it in .json."""
-    return measurements() / "lesson_11_formats.csv"
+    return measurements() / "lesson_10_formats.csv"
 
 
 def record(folder: Path) -> Path:

@@ -78,7 +78,7 @@ def _written(writer: gguf.GGUFWriter) -> None:
 
 
 def write_pages(site: Path) -> None:
-    """index.html with WICK's door, mixer.html with lesson 09's, and ladder.html with lesson 18's."""
+    """index.html with WICK's door, mixer.html with lesson 09's, and ladder.html with that of 05_capacity."""
     folder = site / doors.PLACE
     folder.mkdir(parents=True)
     supply.lay_out(folder)
@@ -87,7 +87,7 @@ def write_pages(site: Path) -> None:
     write_base(folder / "base-1.gguf")
     adapters = {}
     for rank, name in enumerate(
-        dict.fromkeys(doors.DOORS["09_adapters"].adapters + doors.DOORS["18_capacity"].adapters)
+        dict.fromkeys(doors.DOORS["09_adapters"].adapters + doors.DOORS["deeper/05_capacity"].adapters)
     ):
         write_adapter(folder / f"{name}-1.gguf")
         said = {"about": f"about {name}", "question": f"Ask {name}?", "rank": rank}
@@ -96,7 +96,7 @@ def write_pages(site: Path) -> None:
     for page, door in {
         "index": doors.FRONT,
         "mixer": doors.DOORS["09_adapters"],
-        "ladder": doors.DOORS["18_capacity"],
+        "ladder": doors.DOORS["deeper/05_capacity"],
     }.items():
         head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>A page</title>'
         body = f'<main><h1>A page</h1>{doors.markup(door, known)}</main><p style="height: 2000px">below</p>'

@@ -1,9 +1,9 @@
 """The live model itself: a fresh browser wakes it from a plain server, hears WICK at three scales,
-and hears what lesson 15 trained.
+and hears what lesson 11 trained.
 
 `pytest -m big tests/browser/site -s`: about ten minutes, most of them building the site and training. It needs npm's
 registry. While you work on it, $LORA_LESSONS_SITE may name a site that `make site ALIVE=1` wrote, and
-$LORA_LESSONS_TRAINED a GGUF that lesson 15 wrote.
+$LORA_LESSONS_TRAINED a GGUF that lesson 11 wrote.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ def alive(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
-    """The adapter that lesson 15 trains on its helpdesk, as GGUF."""
+    """The adapter that lesson 11 trains on its helpdesk, as GGUF."""
     if written := os.environ.get("LORA_LESSONS_TRAINED"):
         return Path(written)
     folder = tmp_path_factory.mktemp("own")
-    command = [sys.executable, "-m", "lora_tools.cli", "run", "15", "-p", "export_path", str(folder / "gguf")]
+    command = [sys.executable, "-m", "lora_tools.cli", "run", "11", "-p", "export_path", str(folder / "gguf")]
     done = subprocess.run([*command, "--out", str(folder / "report")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder / "gguf" / "for-ollama" / "adapter.gguf"
@@ -111,7 +111,7 @@ def heard_on(browser, address, page="index.html", size=DESKTOP, dark=False, scri
     assert visitor.faults == []
 
 
-def test_a_fresh_browser_wakes_it_and_hears_wick_at_three_scales_and_what_lesson_15_trained(
+def test_a_fresh_browser_wakes_it_and_hears_wick_at_three_scales_and_what_lesson_11_trained(
     browser, alive, own, screenshots
 ):
     with heard_on(browser, alive) as heard:
@@ -134,7 +134,7 @@ def test_a_fresh_browser_wakes_it_and_hears_wick_at_three_scales_and_what_lesson
         expect(heard.root.get_by_role("slider", name=f"scale of {own.stem}")).to_have_value("1")
         print(f"while the model writes, the page stands still for {heard.page.evaluate(GAP):.0f} ms at most")
         heard.rest()
-        heard.tell("what lesson 15 trained")
+        heard.tell("what lesson 11 trained")
         heard.root.screenshot(path=screenshots / "alive_own.png")
         bare, trained = heard.answers()
         print(f"base: {bare}\nadapter: {trained}")
@@ -153,7 +153,9 @@ def test_it_answers_in_a_phones_window(browser, alive, screenshots):
         assert heard.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.parametrize(("place", "other"), [("09_adapters", "strict_json"), ("16_many_adapters", "code_style")])
+@pytest.mark.parametrize(
+    ("place", "other"), [("09_adapters", "strict_json"), ("deeper/09_many_adapters", "code_style")]
+)
 def test_the_lessons_fetch_another_adapter_and_it_answers(browser, alive, screenshots, place, other):
     with heard_on(browser, alive, f"lessons/{place}.html") as heard:
         heard.wake()
@@ -166,8 +168,8 @@ def test_the_lessons_fetch_another_adapter_and_it_answers(browser, alive, screen
         assert answer.startswith({"strict_json": "{", "code_style": "def tally_votes("}[other]) and bare != answer
 
 
-def test_lesson_18_goes_through_the_ranks(browser, alive, screenshots):
-    with heard_on(browser, alive, "lessons/18_capacity.html") as heard:
+def test_lesson_05_goes_through_the_ranks(browser, alive, screenshots):
+    with heard_on(browser, alive, "lessons/deeper/05_capacity.html") as heard:
         bare, whole = heard.wake()
         heard.tell("four ranks fetched, and two answers")
         slider, said = heard.root.get_by_role("slider", name="rank"), {8: whole}

@@ -41,7 +41,7 @@ def test_what_explains_a_word_is_found_before_the_ledgers_of_its_numbers(visit):
         ("alpha", "glossary.html#term-alpha"),
         ("checkpointing", "glossary.html#term-checkpointing"),
         ("catastrophic forgetting", "lessons/09_adapters.html"),
-        ("overfitting", "lessons/15_your_own.html"),
+        ("overfitting", "lessons/11_your_own.html"),
         ("OOM", "lessons/08_qlora_7b.html"),
         ("out of memory", "lessons/08_qlora_7b.html"),
         ("target modules", "lessons/05_rank_and_alpha.html"),

@@ -1,4 +1,4 @@
-"""The recording of lesson 19: what a run holds, who speaks in each arm, and which runs there are."""
+"""The recording of lesson 14: what a run holds, who speaks in each arm, and which runs there are."""
 
 import pytest
 import torch

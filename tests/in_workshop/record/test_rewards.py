@@ -1,4 +1,4 @@
-"""The recordings of lesson 17: what a run holds, and which runs there are."""
+"""The recordings of lesson 13: what a run holds, and which runs there are."""
 
 import pytest
 from tiny import make_tiny_base

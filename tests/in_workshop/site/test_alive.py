@@ -144,7 +144,7 @@ def test_lesson_10_leads_to_the_two_files_that_llama_cpp_loads():
 
 
 def test_where_one_adapter_comes_at_several_ranks_the_button_counts_them_all():
-    words = doors.markup(doors.DOORS["18_capacity"], SUPPLY)
+    words = doors.markup(doors.DOORS["deeper/05_capacity"], SUPPLY)
     assert "data-ladder" in words and "Wake the model: 141 MB, once" in words
 
 

@@ -82,11 +82,11 @@ def test_only_the_first_plain_word_is_linked():
 def test_a_lesson_does_not_link_what_it_explains_nor_a_cell_what_it_sets_in_bold():
     assert glossary.hinted("The rank.", set(), "01_low_rank") == "The rank."
     assert glossary.hinted("The **rank** is r. The rank is small.", set(), "09_adapters").count("<a ") == 0
-    assert "../../glossary.html" in glossary.hinted("The rank.", set(), "deeper/11_gptq_and_awq")
+    assert "../../glossary.html" in glossary.hinted("The rank.", set(), "deeper/10_gptq_and_awq")
 
 
 def test_the_longest_spelling_wins_and_tags_of_links_are_left_alone():
-    made = glossary.hinted('The held-out loss, LoRA+ and <a href="x">the loss</a>.', set(), "14_bug_museum")
+    made = glossary.hinted('The held-out loss, LoRA+ and <a href="x">the loss</a>.', set(), "12_bug_museum")
     assert re.findall(r'class="term" [^>]*>([^<]+)<', made) == ["held-out loss", "LoRA+"]
 
 
@@ -96,16 +96,16 @@ MISREAD = [
     ("10_ship_it", "Write the [step] from the picture"),
     ("10_ship_it", "cannot [rank] them"),
     ("10_ship_it", "So the [step] may be negative"),
-    ("deeper/11_gptq_and_awq", "[α] (not LoRA's)"),
-    ("deeper/11_gptq_and_awq", "Write that [step] for one row"),
-    ("13_beyond_one_gpu", "Do two [ranks] learn what one process does"),
-    ("15_your_own", "the folded [parameters] cell"),
-    ("15_your_own", "Compare the list of [labels]"),
-    ("16_many_adapters", "one [step], which gives every row a token"),
+    ("deeper/10_gptq_and_awq", "[α] (not LoRA's)"),
+    ("deeper/10_gptq_and_awq", "Write that [step] for one row"),
+    ("deeper/08_many_cards", "Do two [ranks] learn what one process does"),
+    ("11_your_own", "the folded [parameters] cell"),
+    ("11_your_own", "Compare the list of [labels]"),
+    ("deeper/09_many_adapters", "one [step], which gives every row a token"),
     ("deeper/09_merging", "of a [step] between two marks"),
     ("deeper/09_merging", "a hundred of them by 4% of a [step]"),
-    ("deeper/14_text_and_loss", "so the data [step] must"),
-    ("deeper/14_text_and_loss", "Four answers show a [direction]"),
+    ("deeper/12_text_and_loss", "so the data [step] must"),
+    ("deeper/12_text_and_loss", "Four answers show a [direction]"),
 ]
 
 

@@ -85,13 +85,13 @@ def test_seeds_that_differ_are_named_and_what_must_be_equal_is_said_to_be():
 
 
 def test_a_volatile_record_is_not_held_to_a_range():
-    name = next(iter(read_baseline("16_many_adapters")["volatile"]))
-    _, lines = the_hint(f"1<!--record {name}-->", "16_many_adapters")
+    name = next(iter(read_baseline("09_many_adapters")["volatile"]))
+    _, lines = the_hint(f"1<!--record {name}-->", "deeper/09_many_adapters")
     assert lines[2].startswith("It depends on the machine") and len(lines) == 3
 
 
 def test_another_lessons_record_leads_to_its_page():
-    href, lines = the_hint("6.3<!--record 08_qlora_7b:cpu_7b.peak-->", "deeper/11_gptq_and_awq")
+    href, lines = the_hint("6.3<!--record 08_qlora_7b:cpu_7b.peak-->", "deeper/10_gptq_and_awq")
     assert href == "../../numbers/08_qlora_7b.html#cpu_7b.peak" and "lesson 08" in lines[1]
 
 
@@ -106,7 +106,7 @@ def test_a_published_figure_names_its_source_and_says_that_nobody_here_measured_
 
 
 def test_an_arithmetic_is_shown_with_its_parts():
-    _, lines = the_hint("48%<!--calc exp(11_gptq_and_awq:table.rtn) - 1-->")
+    _, lines = the_hint("48%<!--calc exp(10_gptq_and_awq:table.rtn) - 1-->")
     assert re.fullmatch(r"Worked out: exp\(0\.3\d+\) − 1", lines[0]), "with values in place of names"
     assert re.fullmatch(r"table\.rtn = [\d.]+ nats .*, recorded by lesson 10", lines[1])
     _, lines = the_hint("0.1<!--calc published:qlora.table_4.nf4_double - published:qlora.table_4.bf16-->")

@@ -8,7 +8,7 @@ from workshop.site import lessons
 
 
 def test_each_table_stands_in_a_box_and_no_row_is_lost():
-    page = lessons.symptoms_page(["14_bug_museum", "deeper/14_text_and_loss", "deeper/14_training_and_files"])
+    page = lessons.symptoms_page(["12_bug_museum", "deeper/12_text_and_loss", "deeper/12_training_and_files"])
     source = (course_root() / "notebooks" / "symptoms.md").read_text(encoding="utf-8")
     assert page.count('">\n\n|') == page.count("\n\n</div>\n") == source.count("|---|---|") == 3
     assert [line for line in page.splitlines() if line.startswith("|")] == [

@@ -54,14 +54,14 @@ def record(size: AskedBase = SIZES[EMBEDDED]) -> dict[str, Any]:
 
 
 def record_reaches() -> None:
-    # of LoRA at rank 1, and of lesson 18's phone book at rank 1: a recording of their own, on whatever machine
+    # of LoRA at rank 1, and of the phone book of 05_capacity at rank 1: a recording of their own, on whatever machine
     runs, arm = Runs(REACHES, {"what": "σ₁(ΔW) over σ₁₀(W), the median of all matrices"}), "LoRA, r = 1"
     runs.make(BOOK, phone_book)
     runs.make(arm, partial(_one, arm, ARMS[arm], SIZES[EMBEDDED], ARMS[arm].first, 0, (REACH,)))
 
 
 def phone_book() -> dict[str, float]:
-    """32 entries at rank 1 in one matrix, as lesson 18 trains them: their reach, and how unlike W they become."""
+    """32 entries at rank 1 in one matrix, as 05_capacity trains them: their reach, and how unlike W they become."""
     run, bench = BookRun("B·A", 1, 32), BookBench(models.load(precision="fp32"), 32, UPPER, KIND)
     with bench.adapted(run.way, run.r, run.blocks, run.seed):
         bench.train(run.entries, run.how(3e-2))

@@ -57,13 +57,13 @@ DOORS = {
         loads. Drop the adapter that you exported, and hear it answer.""",
         after="6ba01fe7",
     ),
-    "16_many_adapters": Door(
+    "deeper/09_many_adapters": Door(
         ("persona", "plain_language", "code_style", "strict_json"),
         """<b>Four on one base, live.</b> Your browser can hold this base once, in 4 bits. Another adapter then costs
         only its own file, {each} MB in 32 bits: move a slider, and see how long it takes to come.""",
         after="16many040",
     ),
-    "18_capacity": Door(
+    "deeper/05_capacity": Door(
         (*map(cut_to, CUT_TO), WICK),
         """<b>Cut it live.</b> WICK's adapter at rank 8, and the same adapter cut to 4, 2 and 1 without training again.
         Move the slider, and hear how much of the voice an eighth of the file still has.""",

@@ -1,8 +1,0 @@
-"""Lesson 17: Can you teach a preference? A reward?
-
-After it, the learner can train on pairs with DPO or on a reward, and say what it costs.
-"""
-
-# Imported here because they register themselves.
-from . import checks as checks
-from . import widget as widget

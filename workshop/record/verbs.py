@@ -21,9 +21,6 @@ def _recorder(module: str) -> Any:
 
 # What takes no options: the module is the verb's name.
 PLAIN = {
-    "layer": "One LoRA layer written four ways, beside the bare one.",
-    "growth": "A step's time and memory as rank, text and depth grow.",
-    "quantize": "Our NF4 beside bitsandbytes': printed, and not kept.",
     "encoder": "Rounding and QLoRA on a base that was never rounded before.",
     "seven-b": "A 7B in 4 bits, trained on a processor.",
     "published-memory": "What others measured on their cards, beside the plan of the same jobs.",

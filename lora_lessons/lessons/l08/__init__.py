@@ -267,12 +267,16 @@ COLLEAGUES = {
     "gradient_accumulation_steps": 1,
     "gradient_checkpointing": False,
 }
-CHANGES = {"method": "qlora", "gradient_checkpointing": True, "batch_size": 1, "gradient_accumulation_steps": 8}
 
 
-@exercise("08.2", "Make a job fit", difficulty=2, minutes=6)
-def exercise_08_2(changes: Mapping[str, Any]) -> str | None:
-    if not isinstance(changes := answered(changes), Mapping):
+def changes() -> dict[str, Any]:
+    """What makes it fit."""
+    return {"method": "qlora", "gradient_checkpointing": True, "batch_size": 1, "gradient_accumulation_steps": 8}
+
+
+@exercise("08.2", "Make a job fit", difficulty=2, minutes=6, keeps="changes")
+def exercise_08_2(theirs: Callable[[], Any]) -> str | None:
+    if not isinstance(changes := answered(theirs()), Mapping):
         return f'Give a dictionary of settings, such as {{"r": 8}}; you gave {changes!r}.'
     if unknown := set(changes) - set(COLLEAGUES):
         return f"{unknown.pop()!r} is none of your colleague's settings: {', '.join(COLLEAGUES)}."

@@ -11,7 +11,7 @@ from lora_lessons.lessons import l08
 from lora_lessons.models import loading
 
 (RECIPE,) = (text for text in texts(read("08_qlora_7b"), "code") if "SFTTrainer(" in text)
-JOB = l08.COLLEAGUES | l08.CHANGES
+JOB = l08.COLLEAGUES | l08.changes()
 GIVEN = f"import importlib.util\n\nimport torch\n\nfrom lora_lessons import models, tasks\n\njob = {JOB!r}\n"
 
 

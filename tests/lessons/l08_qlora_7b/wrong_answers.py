@@ -2,6 +2,7 @@
 
 PER = "    per = (needs[1] - needs[0]) / (tokens[1] - tokens[0])\n"
 LONGEST = "def longest_text(room, tokens, needs):\n" + PER + "    fixed = needs[0] - per * tokens[0]\n    return {}"
+CHANGES = "def changes():\n    return "
 
 WRONG = {
     "08.1": [
@@ -14,14 +15,14 @@ WRONG = {
         (LONGEST.format("int(room / per)"), "leave room for 2,250 tokens"),
     ],
     "08.2": [
-        ("my_changes = [8]", "Give a dictionary"),
-        ('my_changes = {"rank": 8}', "'rank' is none of your colleague's settings"),
-        ('my_changes = {"method": "dora"}', "choose one of"),
-        ('my_changes = {"recipe": "course"}', "leave the recipe"),
-        ('my_changes = {"seq": 512}', "the answers, would be cut off"),
-        ('my_changes = {"r": 8}', "it costs little"),
-        ('my_changes = {"batch_size": 1}', "batch_size * gradient_accumulation_steps is 1"),
-        ('my_changes = {"method": "qlora"}', "activations: which setting"),
-        ('my_changes = {"method": "qlora", "gradient_checkpointing": True}', "It needs 15.6 GB where 10.7 may be used"),
+        (CHANGES + "[8]", "Give a dictionary"),
+        (CHANGES + '{"rank": 8}', "'rank' is none of your colleague's settings"),
+        (CHANGES + '{"method": "dora"}', "choose one of"),
+        (CHANGES + '{"recipe": "course"}', "leave the recipe"),
+        (CHANGES + '{"seq": 512}', "the answers, would be cut off"),
+        (CHANGES + '{"r": 8}', "it costs little"),
+        (CHANGES + '{"batch_size": 1}', "batch_size * gradient_accumulation_steps is 1"),
+        (CHANGES + '{"method": "qlora"}', "activations: which setting"),
+        (CHANGES + '{"method": "qlora", "gradient_checkpointing": True}', "It needs 15.6 GB where 10.7 may be used"),
     ],
 }

@@ -264,8 +264,8 @@ def offloaded(plan: Sharded) -> str:
         return ""
     least, most = (f"{times * plan.card.total / GB:.0f}" for times in OFFLOADED)
     return (
-        f"With offload the published runs held {OFFLOADED[0]} to {OFFLOADED[1]} times their plan on a card (lesson "
-        f"13), which no margin here covers: expect {least} to {most} GB."
+        f"With offload the published runs held {OFFLOADED[0]} to {OFFLOADED[1]} times their plan on a card "
+        f"(08_many_cards), which no margin here covers: expect {least} to {most} GB."
     )
 
 

@@ -42,9 +42,10 @@ def _find(name: str) -> Path:
     known = main | deeper
     number = int(name) if re.fullmatch(r"[0-9]{1,4}", name) else None
     hits = [stem for stem in main if int(stem[:2]) == number] or [stem for stem in known if stem == name]
-    if was:
+    today = was[1].removeprefix(f"{DEEPER}/") if was else ""
+    if was and today in known:
         print(f"Since 0.4 {was[0]} is {was[1]}{f', and {asked} is {hits[0]}' if hits else ''}.", file=sys.stderr)
-        hits = hits or [was[1].removeprefix(f"{DEEPER}/")]
+        hits = hits or [today]
     if hits and hits[0] in known:
         return known[hits[0]]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)

@@ -22,9 +22,8 @@ Begin with `lowrank` and `lora`, the two ideas. CONTRIBUTING has a map of all ro
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
-from warnings import warn
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 # Each name, the module that has it, and what it is called there.
 _HERE = {
@@ -40,15 +39,10 @@ _HERE = {
     "evaluate": ("evaluation", "held_out_loss"),
     "predict_memory": ("memory", "predict"),
 }
-# The tools' front page has them. Until 0.4 they answer here, too: the one arrow that points up.
-_MOVED = ("plan", "check", "inspect", "export")
 __all__ = sorted([*_HERE, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MOVED:
-        warn(f"ll.{name} goes in 0.4: import lora_tools, and call lora_tools.{name}.", DeprecationWarning, stacklevel=2)
-        return getattr(import_module("lora_tools"), name)
     if name in _HERE:
         module, there = _HERE[name]
         return getattr(import_module(f"{__name__}.{module}"), there)

@@ -9,7 +9,7 @@ from lora_lessons.drawing import BLUE
 from lora_lessons.lessons.l00.widget import block_scene
 from lora_lessons.lessons.l01 import rank_explorer_scene
 from lora_lessons.lessons.l02.widget import layer_anatomy_scene, start_map_scene
-from lora_lessons.lessons.l08 import fit_scene
+from lora_lessons.lessons.l08 import RECIPES, fit_scene
 
 
 def sentences(scene: Scene, stop):
@@ -21,12 +21,13 @@ def block_still(matrix):
     return block_scene(matrix).still(matrix)
 
 
-def fit_job(*, model, card, method, r, seq, batch_size, gradient_checkpointing):
+def fit_job(*, model, recipe, card, method, r, seq, batch_size, gradient_checkpointing):
     """The job that these settings of the widget mean."""
     full = method in memory.FULL
     return memory.Job(
         method,
         r,
+        recipe=RECIPES[recipe],
         seq=seq,
         batch_size=batch_size,
         gradient_checkpointing=gradient_checkpointing == "on",

@@ -23,11 +23,7 @@ def test_importing_them_imports_no_library_and_a_wrong_name_is_answered_with_the
         _ = lora_tools.plann
 
 
-def test_a_room_is_an_attribute_and_what_moved_answers_with_a_word():
-    code = (
-        "import lora_lessons as ll, lora_tools; print(ll.lora.__name__, ll.memory.Job.__name__); lora_tools.checking; "
-        "ll.check.__module__; print(lora_tools.export is ll.export)"
-    )
-    done = subprocess.run([sys.executable, "-W", "default", "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["lora_lessons.lora Job", "True"]
-    assert "DeprecationWarning: ll.check goes in 0.4: import lora_tools, and call lora_tools.check." in done.stderr
+def test_a_room_is_an_attribute():
+    code = "import lora_lessons as ll, lora_tools; print(ll.lora.__name__, ll.memory.Job.__name__); lora_tools.checking"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["lora_lessons.lora Job"]

@@ -139,7 +139,7 @@ def test_the_scorecard_says_what_was_gained_forgotten_and_paid_and_is_shown_besi
     shown = scorecard(card).data
     for cell in ("persona", ">5.00<", ">3.00<", ">50%<", ">40.0<", ">50.0<", ">25%<", f">{card.trainable:,}<", ">12<"):
         assert cell in shown
-    assert "measured here" in shown and "measured here" in scorecard().data and "persona" not in scorecard().data
+    assert "in this lesson" in shown and "in this lesson" in scorecard().data and "persona" not in scorecard().data
 
 
 def test_divergence_is_zero_for_equals_and_ln2_for_a_coin_told_heads():

@@ -86,7 +86,7 @@ def scorecard(*shown: Scorecard | str | Mapping[str, str]) -> Any:
     if unknown := [name for name in names if name not in records]:
         raise KeyError(f"{unknown[0]} was not measured: run the cells above first.")
     rows = {r.name: (words.get(r.name, r.name), show_value(r.value), r.unit) for r in records.values()}
-    head = ("measured here", "value", "unit")
+    head = ("in this lesson", "value", "unit")
     cards = [one for one in shown if not isinstance(one, (str, Mapping))]
     tables = [_table((f"{card.task}, quickly scored", "the base", "trained"), card.rows()) for card in cards]
     tables.append(_table(head, [rows.pop(name) for name in names or list(rows)], code=not words))

@@ -126,7 +126,11 @@ def _exercises(notebook: Any) -> list[tuple[int, bool]]:
 
 def ways() -> list[str]:
     """The three ways, a sentence each."""
-    listed = [f"lessons {', '.join(WAYS[0].lessons)}", f"lessons 00 to {MAIN[-1]}", "every lesson"]
+    listed = [
+        f"lessons {', '.join(WAYS[0].lessons)} (what the others build is given)",
+        f"lessons 00 to {MAIN[-1]}",
+        "every lesson",
+    ]
     said = []
     for one, which in zip(WAYS, listed, strict=True):
         by_hand = f"{one.by_hand} more to build by hand what later lessons use"

@@ -404,13 +404,13 @@ def test_what_fits_moves_by_every_control(page, screenshots):
     assert_fit(stage, **now)
     stage.root.screenshot(path=screenshots / "fit.png")
     assert_like(stage.picture(), fit_still(**now))
-    for name in ("model", "method", "card", "gradient_checkpointing"):
+    for name in ("model", "recipe", "method", "card", "gradient_checkpointing"):
         for option in stage.control(name).locator("option").all_text_contents():
             stage.chosen(name, option)
             now[name] = option
             assert_fit(stage, **now)
     stage.root.screenshot(path=screenshots / "fit_does_not.png")
-    here = fitting.LENGTHS.index(1024)
+    here = fitting.LENGTHS.index(now["seq"])
     assert_moves(
         stage,
         assert_fit,
@@ -429,9 +429,9 @@ def test_what_fits_moves_by_every_control(page, screenshots):
         stage,
         assert_fit,
         now,
-        ("pressed", "r", ["ArrowRight"], {"r": 32}),
+        ("pressed", "r", ["ArrowRight"], {"r": 128}),
         ("typed", "r", ["300"], {"r": 300}),
-        ("pressed", "batch_size", ["ArrowRight"], {"batch_size": 2}),
+        ("pressed", "batch_size", ["ArrowRight"], {"batch_size": 16}),
         ("typed", "seq", ["3,000"], {"seq": 3000}),  # as the words write it; no stop of its own: the slider gets one
     )
     for typed in ("3,0", "1,00,000"):
@@ -454,6 +454,7 @@ def test_what_fits_moves_by_every_control(page, screenshots):
             FIT,
             {
                 "model": "model",
+                "recipe": "recipe",
                 "method": "method",
                 "card": "card",
                 "r": "rank r",
@@ -514,7 +515,7 @@ def test_a_drag_along_the_axis_never_asks_python(page, photo, composed):
 
 def test_a_drag_that_python_answers_queues_no_stale_pictures(page, composed):
     stage, now = page.stage(FIT), dict(fitting.FIT)
-    for name in ("model", "method", "card", "gradient_checkpointing"):
+    for name in ("model", "recipe", "method", "card", "gradient_checkpointing"):
         stage.chosen(name, now[name])
     for name in ("batch_size", "seq"):
         stage.typed(name, str(now[name]))
@@ -769,7 +770,7 @@ AFTER_20 = next(r for r in explorer.slider_ranks(300) if r > 20)
 # What the words say after one step along its axis from where each widget begins.
 NEXT = {
     "block": lambda: block_still(2)[1],
-    "fit": lambda: fit_words(**fitting.FIT | {"seq": fitting.LENGTHS[fitting.LENGTHS.index(1024) + 1]}),
+    "fit": lambda: fit_words(**fitting.FIT | {"seq": fitting.LENGTHS[fitting.LENGTHS.index(fitting.FIT["seq"]) + 1]}),
     "rank_explorer": lambda: rank_explorer_still(explorer.photograph(), AFTER_20, "photograph")[1],
     "start_map": lambda: anatomy.story(anatomy.descend(0.6, 0.0)),
     "layer_anatomy": lambda: anatomy.layer_anatomy_words(1536, 576, 9, 16),

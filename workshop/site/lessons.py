@@ -117,7 +117,7 @@ class Outline:
 # Programs read the other kinds; Sphinx would only warn of them.
 _SHOWN = ("image/png", "text/html", "text/markdown", "text/plain")
 _UNSOLVED = re.compile(r"<b>○ Exercise (?P<id>[\d.]+) ")
-_MEASURED = re.compile(r"<table><tr><th>measured here</th>.*?</table>", re.S)
+_MEASURED = re.compile(r"<table><tr><th>in this lesson</th>.*?</table>", re.S)
 _UNBEGUN = re.compile(r"<table>(?:(?!</table>).)*?\b0 of \d+ solved.*?</table>", re.S)
 _NO_GUESS = "No prediction yet."
 _NOT_GUESSED = " You made no prediction this time."

@@ -32,6 +32,7 @@ from .many_cards import journey as journey
 
 LENGTHS = sorted({round(2 ** (n / 4)) for n in range(4 * 5, 4 * 17 + 1)})  # tokens: 32 … 131,072
 ON = {"on": True, "off": False}
+RECIPES = {"TRL": "trl", "Trainer": "hf", "this course": "course"}
 
 
 @cache
@@ -42,9 +43,16 @@ def _made_for(model: str) -> int:
 
 
 def fit_ledgers(
-    model: str, method: str, card: str, r: int, batch_size: int, gradient_checkpointing: str, lengths: Sequence[int]
+    model: str,
+    recipe: str,
+    method: str,
+    card: str,
+    r: int,
+    batch_size: int,
+    gradient_checkpointing: str,
+    lengths: Sequence[int],
 ) -> list[memory.Ledger]:
-    """The plan's ledger of a training step on `card`, for each length in `lengths`.
+    """The plan's ledger of a training step on `card` by a recipe of RECIPES, for each length in `lengths`.
 
     Raises ValueError with what to change when a setting cannot be.
     """
@@ -52,10 +60,13 @@ def fit_ledgers(
         raise ValueError(f"no shape is named {model!r}: choose from {', '.join(models.SHAPES)}.")
     if method not in memory.METHODS:
         raise ValueError(f"method {method!r} is not known: choose one of {', '.join(memory.METHODS)}.")
+    if recipe not in RECIPES:
+        raise ValueError(f"recipe {recipe!r} is not known: choose one of {', '.join(RECIPES)}.")
     tokens = [whole("sequence length", length) for length in lengths]
     job = memory.Job(
         method,
         whole("rank r", r),
+        recipe=RECIPES[recipe],
         batch_size=whole("batch", batch_size),
         seq=tokens[-1],
         gradient_checkpointing=ON[gradient_checkpointing],
@@ -80,7 +91,8 @@ def _fit_words(card: str, about: str, ledger: memory.Ledger, longest: int, made_
     length = f"the longest text that fits is {longest:,} tokens" if longest else "not even 32 tokens fit"
     more = f" (the model was made for {made_for:,})" if longest > made_for else ""
     return (
-        f"{about}: {total / memory.GB:.1f} GB at the peak of a step, which is {planning.SAID[ledger.moment]}. "
+        f"On paper, {about}: {total / memory.GB:.1f} GB at the peak of a step, which is "
+        f"{planning.SAID[ledger.moment]}. "
         f"That is {parts}.{later} "
         f"{card} holds {room / memory.GB:.1f} GB, and a sixth should stay free. It "
         f"{_fits(room / memory.GB, total / memory.GB)}; of the lengths on the slider, {length}{more}."
@@ -109,7 +121,7 @@ def _fit_backdrop(card: str, width: float) -> tuple[Backdrop, Any]:
 
 
 def fit_scene(
-    model: str, method: str, card: str, r: int, batch_size: int, gradient_checkpointing: str, seq: int
+    model: str, recipe: str, method: str, card: str, r: int, batch_size: int, gradient_checkpointing: str, seq: int
 ) -> Scene:
     """The bill of one training step part by part, each bar beginning where the last one ends, for every length.
 
@@ -117,7 +129,7 @@ def fit_scene(
     """
     room = planning.card_bytes(card) / memory.GB
     stops = sorted({*LENGTHS, whole("sequence length", seq)})
-    ledgers = fit_ledgers(model, method, card, r, batch_size, gradient_checkpointing, stops)
+    ledgers = fit_ledgers(model, recipe, method, card, r, batch_size, gradient_checkpointing, stops)
     totals = [ledger.bill.total / memory.GB for ledger in ledgers]
     width = room * next((w for w in (1.5, 3, 6, 12) if w * room >= 1.15 * totals[0]), 24)
     backdrop, ax = _fit_backdrop(card, width)
@@ -128,7 +140,7 @@ def fit_scene(
         for n in stops
     )
     words = [
-        _fit_words(card, f"{model}, {planning.describe(job)}", ledger, longest, made_for)
+        _fit_words(card, f"{model} by {recipe}, {planning.describe(job)}", ledger, longest, made_for)
         for job, ledger in zip(jobs, ledgers, strict=True)
     ]
     scene = Scene(backdrop, stops, words, locked=["r"] if method in memory.FULL else [])
@@ -183,21 +195,34 @@ def _bar_end(scene: Scene, ax: Any, width: float, row: int, ends: Sequence[float
     scene.text(ax, places, row, labels, "black")
 
 
+# a job that does not fit an RTX 3060, and what makes it fit
+COLLEAGUES = {
+    "recipe": "trl",
+    "method": "lora",
+    "r": 64,
+    "seq": 2048,
+    "batch_size": 8,
+    "gradient_accumulation_steps": 1,
+    "gradient_checkpointing": False,
+}
+# the same as the widget's controls say it
 FIT = {
     "model": "Qwen2.5-7B",
-    "method": "qlora",
-    "card": "RTX 4090",
-    "r": 16,
-    "batch_size": 1,
-    "gradient_checkpointing": "on",
-    "seq": 1024,
+    "recipe": "TRL",
+    "method": COLLEAGUES["method"],
+    "card": "RTX 3060",
+    "r": COLLEAGUES["r"],
+    "batch_size": COLLEAGUES["batch_size"],
+    "gradient_checkpointing": "off",
+    "seq": COLLEAGUES["seq"],
 }
 
 
 def fit() -> Stage:
-    """Choose model, method, card, rank, batch and checkpointing, and slide the length of the text."""
+    """Choose model, recipe, method, card, rank, batch and checkpointing, and slide the length of the text."""
     controls = [
         choice("model", "model", list(models.SHAPES)),
+        choice("recipe", "recipe", list(RECIPES)),
         choice("method", "method", memory.METHODS),
         choice("card", "card", list(planning.CARDS)),
         slider("r", "rank r", [1, 2, 4, 8, 16, 32, 64, 128, 256]),
@@ -213,13 +238,13 @@ live(
     "l08.fit()",
     fit,
     {
-        "card": ["8 GB", "12 GB", "T4", "RTX 4090", "A100 80"],
-        "r": [8, 16, 64],
+        "card": ["8 GB", "RTX 3060", "T4", "RTX 4090"],
+        "r": [8, 64],
         "batch_size": [1, 8],
         "seq": [2**n for n in range(5, 18)],
     },
-    apart=("model", "method"),
-    controls=7,
+    apart=("model", "recipe", "method"),
+    controls=8,
 )
 
 
@@ -255,18 +280,6 @@ def exercise_08_1(longest: Callable[[float, tuple[int, int], tuple[float, float]
         return "On a card that the fixed part alone fills, not one token fits: give 0."
     got = longest(15.0005e9, tokens, needs)
     return None if got == int(got) else f"Give whole tokens, rounded down; you gave {got:,}."
-
-
-# a job that does not fit an RTX 3060, and what makes it fit
-COLLEAGUES = {
-    "recipe": "trl",
-    "method": "lora",
-    "r": 64,
-    "seq": 2048,
-    "batch_size": 8,
-    "gradient_accumulation_steps": 1,
-    "gradient_checkpointing": False,
-}
 
 
 def changes() -> dict[str, Any]:

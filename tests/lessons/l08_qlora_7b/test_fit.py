@@ -9,8 +9,10 @@ from stills import fit_job, fit_still, fit_words, refused, turn
 
 from lora_lessons import memory, planning
 from lora_lessons.lessons import l08
-from lora_lessons.lessons.l08 import FIT
 from lora_lessons.run.baselines import read_baseline, values
+
+FIT = l08.FIT | {"recipe": "this course", "method": "qlora", "card": "RTX 4090", "r": 16, "batch_size": 1}
+FIT |= {"gradient_checkpointing": "on", "seq": 1024}
 
 
 def bars(figure):
@@ -61,6 +63,8 @@ def test_the_cards_line_is_to_scale_and_a_bar_beyond_the_picture_says_so():
         {"gradient_checkpointing": "off", "batch_size": 4},
         {"model": "Llama-2-7B", "r": 64},
         {"card": "T4", "method": "lora", "model": "Llama-2-7B"},
+        {"recipe": "Trainer"},
+        l08.FIT,
     ],
 )
 def test_it_says_whether_it_fits_and_how_much_would(changed):
@@ -104,6 +108,7 @@ IMPOSSIBLE = [
     ("model", "Llama-9", "Llama-2-7B"),
     ("card", "GTX 1", "RTX 3060"),
     ("method", "dora", "qlora"),
+    ("recipe", "axolotl", "Trainer"),
 ]
 
 
@@ -115,13 +120,13 @@ def test_the_smallest_layer_decides_how_large_r_may_be():
 
 @pytest.mark.parametrize("name, value, sentence", IMPOSSIBLE)
 def test_a_refusal_keeps_the_last_picture(name, value, sentence):
-    stage, then = l08.fit(), {name: FIT[name]} | {"method": "lora", "card": "H200", "model": "Mistral-7B"}
-    refused(stage, {name: value}, sentence, then, fit_words(**FIT | then))
+    stage, then = l08.fit(), {name: l08.FIT[name]} | {"method": "lora", "card": "H200", "model": "Mistral-7B"}
+    refused(stage, {name: value}, sentence, then, fit_words(**l08.FIT | then))
 
 
 def test_controls_redraw():
     stage = l08.fit()
-    assert [control["name"] for control in stage.controls] == list(FIT) and stage.axis == "seq"
+    assert [control["name"] for control in stage.controls] == list(l08.FIT) and stage.axis == "seq"
     for control in stage.controls:
         for option in [*control.get("options", ()), *control.get("stops", ())]:
             turn(stage, **{control["name"]: option})
@@ -131,8 +136,9 @@ def test_controls_redraw():
 def test_a_change_that_only_moves_bars_draws_no_new_backdrop():
     """The page is sent a picture when the card or the scale changes, and marks alone otherwise."""
     stage = l08.fit()
+    turn(stage, method="qlora", gradient_checkpointing="on", batch_size=1)
     backdrop = stage.backdrop["id"]
-    turn(stage, r=64, gradient_checkpointing="off", batch_size=2)
+    turn(stage, r=16, recipe="this course", batch_size=2)
     assert stage.backdrop["id"] == backdrop
     turn(stage, card="T4")
     assert stage.backdrop["id"] != backdrop

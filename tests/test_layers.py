@@ -165,8 +165,8 @@ def test_what_is_planted_breaks_its_contract(copy, file, line, said):
     assert status == 1 and re.search(said, words), words
 
 
-def test_nothing_is_imported_by_a_string_but_what_moved_to_the_tools_until_0_4():
-    assert list(hidden_imports(PACKAGE)) == [("lora_lessons", "import_module('lora_tools')")]
+def test_nothing_is_imported_by_a_string():
+    assert list(hidden_imports(PACKAGE)) == []
 
 
 def test_a_module_that_a_string_names_is_there_and_no_higher(copy):
@@ -188,7 +188,7 @@ def test_a_module_that_a_string_names_is_there_and_no_higher(copy):
 )
 def test_an_import_hidden_in_a_string_is_noticed(copy, line):
     plant(copy, "course/claims.py", line)
-    assert [name for name, _ in hidden_imports(copy)] == ["lora_lessons", "lora_lessons.course.claims"]
+    assert [name for name, _ in hidden_imports(copy)] == ["lora_lessons.course.claims"]
 
 
 def test_a_lesson_uses_none_that_comes_later(copy):

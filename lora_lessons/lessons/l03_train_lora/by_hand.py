@@ -14,9 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from ... import lora
 from ...course import own_code
-from ...course.exercises import own_layer
 from ...tasks import IGNORED
-from ..l02 import checks as checks  # it registers the check of 02.1
 
 RISEN = 1.0  # nats above the first step's loss; batches differ by about half of it
 
@@ -47,12 +45,6 @@ def train_by_hand(model: Any, batches: Iterable[Mapping[str, Tensor]], learning_
 
 
 # ---- whose layer trains ----
-
-
-def my_layer() -> type[nn.Module]:
-    """The class that trains: the learner's MyLoRA of lesson 02 where it is still right,
-    the course's LoRALinear otherwise."""
-    return own_layer("my_lora", "MyLoRA", "02.1", lora.LoRALinear)
 
 
 def _laid(matrix: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ... import lora, memory
+from ...by_hand import ByHand, Pieces, back, nf4
 from ...course import own_code
 from ...course.exercises import own_layer
 from ...course.figures import BILL_COLORS
 from ...drawing import BLUE
 from ...memory import GB
-from ..l06.by_hand import ByHand, Pieces, back, nf4
 from .checks import learned, tensors_in
 
 __all__ = ["MyQLoRA", "PackedProduct", "as_the_courses", "attach", "my_qlora", "one_step", "tensors_in"]

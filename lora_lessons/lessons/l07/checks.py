@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ... import memory
+from ...by_hand import OURS, ByHand, dequantized_by, quantized_by
 from ...course import own_code
 from ...course.exercises import Unsolved, exercise
 from ...errors import first_line, holding
-from ..l06.by_hand import OURS, ByHand, dequantized_by, quantized_by
 
 D, K, ROWS = 96, 128, 4  # W is D×K; few rows, so that a kept W is by far the largest of what can be kept
 UNPACKED = 4 * D * K  # bytes of W in 32 bits
@@ -80,7 +80,7 @@ def _keeps(run: Callable[[Tensor], Tensor], holds: Any) -> int:
     difficulty=2,
     minutes=15,
     keeps="PackedProduct",
-    imports="from lora_lessons.lessons.l06.by_hand import back\n",
+    imports="from lora_lessons.by_hand import back\n",
 )
 def exercise_07_1(answer: Any) -> str | None:
     if not isinstance(answer, type) or not issubclass(answer, torch.autograd.Function):
@@ -230,7 +230,7 @@ def _made(answer: Any, linear: nn.Linear, r: int = R, lora_alpha: float = ALPHA)
     imports="""
 from lora_lessons.course.own_code import own
 from lora_lessons.lessons import l07
-from lora_lessons.lessons.l06.by_hand import nf4
+from lora_lessons.by_hand import nf4
 
 PackedProduct = own("PackedProduct", "07.1", otherwise=l07.PackedProduct)
 """,

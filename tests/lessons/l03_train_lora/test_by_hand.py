@@ -7,6 +7,7 @@ from transformers import Trainer, TrainingArguments
 
 from lora_lessons import lora
 from lora_lessons.course import learner, own_code
+from lora_lessons.lessons import l02
 from lora_lessons.lessons.l03_train_lora import by_hand
 from lora_tools.bench import training_speed
 
@@ -48,20 +49,20 @@ def own_files(tmp_path, monkeypatch):
 
 def test_a_sound_class_of_the_learners_trains(capsys):
     learner.keep_code("my_lora", SOLVED)
-    mine = by_hand.my_layer()
+    mine = l02.my_layer()
     assert mine.__name__ == "MyLoRA" and capsys.readouterr().out == "Your own MyLoRA trains.\n"
 
 
 @pytest.mark.parametrize("source, words", WRONG.values(), ids=WRONG)
 def test_a_wrong_class_gets_one_sentence_and_the_courses_trains(source, words, capsys):
     learner.keep_code("my_lora", source)
-    assert by_hand.my_layer() is lora.LoRALinear
+    assert l02.my_layer() is lora.LoRALinear
     said = capsys.readouterr().out
     assert words in said and said.count("\n") == 1 and "The course's layer trains here" in said
 
 
 def test_without_a_class_the_courses_trains(capsys):
-    assert by_hand.my_layer() is lora.LoRALinear
+    assert l02.my_layer() is lora.LoRALinear
     assert "You have no MyLoRA of your own yet. The course's layer trains here" in capsys.readouterr().out
 
 
@@ -95,7 +96,7 @@ def test_their_class_trains_as_ours_does_and_becomes_ours(tiny_model):
     learner.keep_code("my_lora", SOLVED)
     before = {name: p.clone() for name, p in tiny_model.named_parameters()}
     ours = trained(tiny_model, lora.LoRALinear)
-    theirs = trained(tiny_model, by_hand.my_layer())
+    theirs = trained(tiny_model, l02.my_layer())
     assert ours[1] == theirs[1] and ours[0] == pytest.approx(theirs[0], abs=1e-6) and ours[0][2] < ours[0][0]
     with torch.no_grad():
         logits = tiny_model(ids()).logits
@@ -108,7 +109,7 @@ def test_their_class_trains_as_ours_does_and_becomes_ours(tiny_model):
 
 def test_attaching_again_starts_anew_whatever_was_on(tiny_model):
     learner.keep_code("my_lora", SOLVED)
-    mine = by_hand.my_layer()
+    mine = l02.my_layer()
     first = trained(tiny_model, mine)
     assert trained(tiny_model, mine) == first
     assert trained(tiny_model, lora.LoRALinear)[0] == pytest.approx(first[0], abs=1e-6)

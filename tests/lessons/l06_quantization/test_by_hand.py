@@ -5,9 +5,8 @@ import inspect
 import pytest
 import torch
 
-from lora_lessons import quant
+from lora_lessons import by_hand, quant
 from lora_lessons.course import exercises, learner, own_code
-from lora_lessons.lessons.l06 import by_hand
 
 SOLVED = {name: inspect.getsource(one) for name, one in by_hand.OURS._asdict().items()}
 

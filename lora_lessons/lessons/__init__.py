@@ -64,7 +64,7 @@ def progress_map() -> Any:
         )
     solved = sum(e.id in done for e in every)
     head = f"<summary>Your progress: {solved} of {len(every)} exercises solved</summary>"
-    table = f"<table><tr><th>lesson</th><th>exercises</th><th></th></tr>{''.join(rows)}</table>"
+    table = f"<table><tr><th>lesson, with its side trips</th><th>exercises</th><th></th></tr>{''.join(rows)}</table>"
     return HTML(f"<details>{head}{table}</details>")
 
 

@@ -18,7 +18,7 @@ from lora_tools.cluster import worker
 from lora_tools.cluster.launcher import EXAMPLES, ClusterJob
 
 # Three examples a step: among two ranks 2 and 1, among four 1, 1, 1 and none.
-SETTINGS = training.Settings(steps=30, batch_size=3, learning_rate=1e-2, warmup=1, checkpoint_every=2)
+SETTINGS = training.Settings(steps=16, batch_size=3, learning_rate=1e-2, warmup=1, checkpoint_every=2)
 
 
 def make_examples() -> list[tasks.Encoded]:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import bitsandbytes as bnb
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -108,6 +107,8 @@ def store_as(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     plain parameter of the codes. Raises ValueError for a weight whose bytes are no whole number of `dtype`s, and
     on a CPU for one whose rows are no whole number of blocks.
     """
+    import bitsandbytes as bnb  # it takes seconds, and each rank would spend them
+
     for name, module in model.named_modules():
         if not isinstance(module, bnb.nn.Linear4bit):
             continue

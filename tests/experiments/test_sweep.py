@@ -4,6 +4,7 @@ import copy
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,10 @@ from lora_lessons.adapter import read_adapter
 from lora_lessons.experiments import sweep as swept
 from lora_lessons.experiments.sweep import Trial
 from lora_lessons.machine import version
+from lora_lessons.paths import course_root
 from lora_tools import sweep
+
+ROOT = course_root()
 
 # ---- the grid ----
 
@@ -304,7 +308,12 @@ def test_the_real_experiment_trains_measures_and_leaves_no_base_behind(base_fp32
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_an_adapter_is_kept_when_asked_for_and_is_the_one_that_was_measured(base_fp32, tmp_path):
+def test_an_adapter_is_kept_when_asked_for_and_is_the_one_that_was_measured(base_fp32, course, tmp_path):
+    """The real experiment, with a twelfth of the task."""
+    for name in ("notebooks/experiments", "data/persona"):
+        shutil.copytree(ROOT / name, course / name)
+    for file in course.glob("data/persona/*.jsonl"):
+        file.write_text("".join(file.read_text(encoding="utf-8").splitlines(keepends=True)[::12]), encoding="utf-8")
     setting = Trial("lora", 2, 4.0, 4e-3, "q_proj,v_proj", 1, 1, 0)
     [row] = sweep.run([setting], tmp_path, keep_adapters=True)
     assert row["status"] == "ok", row["error"]

@@ -66,13 +66,16 @@ def taken_down(tmp_path, monkeypatch):
     return lambda: [file.name for file in tmp_path.glob("down-*")]
 
 
-def test_ranks_sum_over_several_batches_and_shorten_the_gradient_of_all(base, train_in, tmp_path, taken_down):
-    """Each of two ranks has a part of every matrix, so neither knows how long the gradient is."""
+def test_ranks_sum_over_several_batches_and_shorten_the_gradient_of_all(train_in, tmp_path, taken_down):
+    """Each of two ranks has a part of every matrix, so neither knows how long the gradient is. Of the base, too: in
+    bitsandbytes' NF4, as far as a CPU goes, its codes kept as fp32 and sharded, computed in fp32."""
     settings = replace(SETTINGS, steps=6, batch_size=2, gradient_accumulation_steps=2, max_grad_norm=0.05)
-    one = in_this_process(tmp_path / "one", base, make_examples(), settings=settings)
-    outcome = train_in(2, tmp_path / "two", settings=settings)
+    how = {"base": make_folder(tmp_path / "base"), "settings": settings, "dtype": "nf4"}
+    one = in_this_process(tmp_path / "one", examples=make_examples(), **how)
+    outcome = train_in(2, tmp_path / "two", **how)
     assert outcome.losses == pytest.approx(one["losses"], abs=1e-5)
     same(outcome.adapter, tmp_path / "one" / "adapter")
+    assert outcome.held[0] < 0.7 * one["held"][0], "its scales stay whole on each rank"
     assert taken_down() == ["down-launcher"]
 
 
@@ -93,16 +96,6 @@ def test_one_process_is_the_plain_training(base, train_in, tmp_path):
     outcome = train_in(1, tmp_path / "run")
     assert outcome.losses == one["losses"] and outcome.sent == [0] and outcome.begun == 0
     same(outcome.adapter, tmp_path / "one" / "adapter", within=0)
-
-
-def test_a_base_in_four_bits_is_divided_too(train_in, tmp_path):
-    """As far as a CPU goes: bitsandbytes' NF4, its codes kept as fp32 and sharded, computed in fp32."""
-    base = make_folder(tmp_path / "base")
-    one = in_this_process(tmp_path / "one", base, make_examples(), dtype="nf4")
-    outcome = train_in(2, tmp_path / "two", base=base, dtype="nf4")
-    assert outcome.losses == pytest.approx(one["losses"], abs=1e-5)
-    same(outcome.adapter, tmp_path / "one" / "adapter")
-    assert outcome.held[0] < 0.7 * one["held"][0], "its scales stay whole on each rank"
 
 
 @pytest.mark.parametrize(("cards", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])

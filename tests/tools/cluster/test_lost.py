@@ -56,7 +56,7 @@ def lost(train_in, tmp_path_factory):
     """A run of two ranks, the second of which is killed after the first checkpoint: what was seen of it."""
     out, caught = tmp_path_factory.mktemp("lost") / "run", []
     with pytest.MonkeyPatch.context() as patch:
-        held_back.after(8, training.CHECKPOINT, out.parent, patch)
+        held_back.after(4, training.CHECKPOINT, out.parent, patch)
         return _lost(train_in, out, caught)
 
 

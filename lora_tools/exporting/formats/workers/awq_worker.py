@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from auto_round import AutoRound, AWQConfig
 from measuring import Job, main, say, sixteen_bit
 from transformers import AutoModelForCausalLM, AutoRoundConfig, AutoTokenizer
 
 
 def quantize(job: Job) -> Job:
     """Scale each layer's important channels up, round to int4 in groups, and write AutoAWQ's layout."""
+    from auto_round import AutoRound, AWQConfig  # seconds, which who loads the model back need not spend
+
     model, target = sixteen_bit(job, torch.float32), Path(job["target"])
     rows = [torch.tensor([row]) for row in job["calibration"] if len(row) == len(job["calibration"][0])]
     rows = rows[: job["awq_rows"]]

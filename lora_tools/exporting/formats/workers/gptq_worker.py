@@ -6,16 +6,18 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
-from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
-from datasets import Dataset
-from llmcompressor import oneshot
-from llmcompressor.modifiers.gptq import GPTQModifier
 from measuring import Job, main, say, sixteen_bit
 from transformers import AutoModelForCausalLM
 
 
 def quantize(job: Job) -> Job:
     """Write the model in int4, one scale and one zero point for each group of weights in a row."""
+    # ten seconds, which who loads the model back need not spend
+    from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
+    from datasets import Dataset
+    from llmcompressor import oneshot
+    from llmcompressor.modifiers.gptq import GPTQModifier
+
     model = sixteen_bit(job, torch.float32)  # the Hessians want fp32
     rows = job["calibration"]
     say(f"GPTQ over {len(rows)} windows of calibration text")

@@ -229,7 +229,8 @@ def an_epoch(
     graphs, saved, alive = WeakSet[_Kept](), WeakSet[_Kept](), list[tuple[int, int]]()
 
     def keep(held: WeakSet[_Kept], tensor: Tensor) -> _Kept:
-        held.add(kept := _Kept(tensor))
+        # detached: what a node saves of itself would hold the node
+        held.add(kept := _Kept(tensor.detach()))
         return kept
 
     def passed(_module: Any, _args: Any, out: Tensor) -> None:

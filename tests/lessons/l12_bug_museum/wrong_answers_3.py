@@ -116,7 +116,7 @@ WRONG: dict[str, list[tuple[str, str]]] = {
     "12.18": [
         (EPOCH.format(train="total += loss", held="held += loss", end=MEANS), "at the last step"),
         (EPOCH.format(train="kept.append(loss)", held="held += loss.item()", end=MEANS), "at the last step"),
-        (EPOCH.format(train="total += loss.item()", held="held += loss", end=MEANS), "904 saved tensors"),
+        (EPOCH.format(train="total += loss.item()", held="held += loss", end=MEANS), "791 saved tensors"),
         (EPOCH.format(train="pass", held="held += loss.detach()", end="return [held]"), "not the two means"),
         (EPOCH.format(train="total += loss.item()", held="held += loss.item()", end=MEANS[:-16]), "not the two means"),
         (EPOCH.format(train="total += loss.detach()", held="break", end=MEANS), "look at every held-out one"),

@@ -2129,12 +2129,27 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/lessons/l12_bug_museum/exercises_hall_1.py",
+        (
+            "ten times the rate of full fine-tuning is right whatever the runs say",
+            "    for recipe, factor in ((2e-5, 100), (1e-4, 10), (2e-4, 30)):",
+            "    for recipe, factor in ((1e-4, 10),):",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[12.22]",
+        ),
+    ),
+    *_in(
         "lora_lessons/lessons/l12_bug_museum/exercises_hall_3.py",
         (
             "a second round may begin with a fresh adapter",
             "    if abs(outcome.begins - outcome.first_ended) > 1e-3:",
             "    if False:",
             "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[12.21]",
+        ),
+        (
+            "a validation may keep the graph of every batch",
+            "    if alive[-2][0] > 1:",
+            "    if False:",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[12.18]",
         ),
     ),
     *_in(

@@ -261,6 +261,27 @@ def exercise_12_6(choose: Callable[[Mapping[float, Sequence[float]], float], flo
     )
 
 
+@exercise("12.22", "Cheaper now, and it stands still", difficulty=1, minutes=5)
+def exercise_12_22(rate_for: Callable[[Callable[[float], list[float]], float], float]) -> str | None:
+    for recipe, factor in ((2e-5, 100), (1e-4, 10), (2e-4, 30)):
+        best = recipe * factor
+
+        def train(rate: float, best: float = best) -> list[float]:
+            # lowest at the best rate, and broken far beyond it
+            return [4.3, 4.2, 1 + abs(math.log10(rate / best)) if rate < 2 * best else math.nan]
+
+        got = answered(rate_for(train, recipe))
+        if advice := not_a_number(got):
+            return advice
+        if not math.isclose(got, best, rel_tol=1e-3):
+            return {
+                1: "Still the recipe's rate, where the loss hardly moves. Compare the last losses, not the first ones.",
+                10: f"Ten times is where to begin. Here {factor} times is better, so let the runs decide.",
+                300: f"At {got:g} the run broke: its last loss is nan. A larger rate is better only up to a point.",
+            }.get(round(got / recipe), f"Of the six rates, {best:g} ends with the lowest loss. You return {got:g}.")
+    return None
+
+
 # ---- the hall repaired
 
 

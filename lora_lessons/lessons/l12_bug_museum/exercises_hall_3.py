@@ -6,22 +6,21 @@ should. They are where the vital signs of "a healthy run" come from, so solve th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import bitsandbytes as bnb
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ... import models
 from ...course.exercises import answered, exercise
 from . import trials
-from .trials import adamw, gradients, heard, lora_config, loss_of
+from .trials import adamw, learn, lora_config, loss_of
 
 
 def counted(repair: Callable[..., Any]) -> Callable[..., Any]:
@@ -140,27 +139,25 @@ def exercise_12_17(save_memory: Callable[[Any], Any]) -> str | None:
     return None
 
 
-@exercise("12.18", "The same cells in another order", difficulty=1, minutes=5)
-def exercise_12_18(ready: Callable[[Any], Any]) -> str | None:
-    net = trials.in_four_bits()
-    layers = [module for module in net.modules() if isinstance(module, bnb.nn.Linear4bit)]
-    capable = layers[0].support_avx512bf16_for_cpu
-    for layer in layers:
-        # as on a processor that has the trap
-        layer.support_avx512bf16_for_cpu = True
-    net = answered(ready(net))
-    may = sum(layer.support_avx512bf16_for_cpu for layer in layers)
-    if may:
+@exercise("12.18", "It fits, for a while", difficulty=1, minutes=6)
+def exercise_12_18(learners: Callable[[Any, torch.optim.Optimizer, list[Tensor], list[Tensor]], Any]) -> str | None:
+    (alive, losses), (healthy, right) = trials.an_epoch(counted(learners)), trials.an_epoch(epoch)
+    if len(alive) != len(healthy):
+        return "Train on every batch and look at every held-out one, each once, as the exhibit does."
+    # the pass before may still have its loss, under its own name
+    if (graphs := alive[trials.STEPS - 1][0]) > 1:
         return (
-            f"{may} of {len(layers)} layers may still repack their weight at the next evaluation. Each layer has a "
-            "switch for it; train() and requires_grad do not touch that."
+            f"Still {graphs} graphs at the last step: what you keep is a tensor, which holds on to the graph that it "
+            "came from. Keep its number."
         )
-    if not capable:
-        # on this processor nothing repacks: the switch is all that can be looked at
+    if alive[-2][0] > 1:
+        return (
+            "Training lets go, and the held-out rows leave {} graphs and {} saved tensors. eval() switches dropout "
+            "off, not the graph."
+        ).format(*alive[-2])
+    if len(got := [float(loss) for loss in losses]) == 2 and math.dist(got, right) < 1e-3:
         return None
-    loss_of(net)
-    grads = gradients(get_peft_model(net, lora_config()))
-    return None if heard(grads) == len(grads) else f"{heard(grads)} of {len(grads)} lora_B get a gradient."
+    return "Nothing grows, and these are not the two means, of training and of the held-out rows, of the exhibit."
 
 
 @exercise("12.20", "It learned on the other card", difficulty=2, minutes=8)
@@ -274,9 +271,13 @@ def save_memory(net: Any) -> Any:
     return net
 
 
-def ready(net: Any) -> Any:
-    """12.18: no 4-bit layer may repack its weight, whatever runs before training."""
-    return models.keep_trainable(net)
+def epoch(
+    model: Any, optimizer: torch.optim.Optimizer, batches: list[Tensor], held_out: list[Tensor]
+) -> tuple[float, float]:
+    """12.18: add numbers, and look at the held-out rows without a graph."""
+    losses = [learn(model, optimizer, 1, ids)[0] for ids in batches]
+    held = [loss_of(model, ids) for ids in held_out]
+    return sum(losses) / len(losses), sum(held) / len(held)
 
 
 def merged(model: Any) -> Any:

@@ -6,18 +6,17 @@ The notebook's vital signs and the checks use the same.
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
-import bitsandbytes as bnb
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from ...files import lasting_scratch
@@ -210,31 +209,38 @@ def tied(merged: Callable[[Any], Any], steps: int = 20) -> Tied:
     )
 
 
-def in_four_bits() -> Any:
-    """The tiny Llama in NF4, loaded in the usual way: transformers and bitsandbytes."""
-    how = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tiny_llama().save_pretrained(folder)
-        return AutoModelForCausalLM.from_pretrained(
-            folder, quantization_config=how, dtype=torch.float32, trust_remote_code=False
-        )
+STEPS = 20
 
 
-def repacked(model: Any) -> bool:
-    """Whether bitsandbytes repacked a layer of `model` for inference: it does on processors with AVX-512 bf16."""
-    return any(getattr(layer.weight.quant_state, "packing_format_for_cpu", False) for layer in _layers(model))
+class _Kept:
+    """Something that a graph holds; it is gone when nothing holds the graph."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
 
 
-def close(model: Any) -> None:
-    """What the repacked product does, by hand, for other processors: no gradient passes through a 4-bit weight."""
-    for layer in _layers(model):
-        layer.register_forward_hook(lambda _module, _args, out: out.detach())
+def an_epoch(
+    epoch: Callable[[Any, torch.optim.Optimizer, list[Tensor], list[Tensor]], Any],
+) -> tuple[list[tuple[int, int]], Any]:
+    """What is alive as each pass begins while `epoch` trains on twenty rows and looks at eight others, and at the end:
+    graphs of earlier passes, and tensors saved in them for a backward pass; and what `epoch` returns."""
+    torch.manual_seed(0)
+    model: Any = get_peft_model(tiny_llama(), lora_config())
+    graphs, saved, alive = WeakSet[_Kept](), WeakSet[_Kept](), list[tuple[int, int]]()
 
+    def keep(held: WeakSet[_Kept], tensor: Tensor) -> _Kept:
+        # detached: what a node saves of itself would hold the node
+        held.add(kept := _Kept(tensor.detach()))
+        return kept
 
-def _layers(model: Any) -> list[Any]:
-    """The 4-bit layers themselves, without the adapters around them."""
-    return [m for m in model.modules() if isinstance(m, bnb.nn.Linear4bit) and not hasattr(m, "lora_A")]
+    def passed(_module: Any, _args: Any, out: Tensor) -> None:
+        getattr(out.grad_fn, "metadata", {})["kept"] = keep(graphs, out.detach()[:0])
+
+    model.register_forward_pre_hook(lambda *_: alive.append((len(graphs), len(saved))))
+    model.get_base_model().lm_head.register_forward_hook(passed)
+    with torch.autograd.graph.saved_tensors_hooks(partial(keep, saved), lambda kept: kept.tensor):
+        losses = epoch(model, adamw(model.parameters()), list(IDS.split(1)) * 5, list(OTHER_IDS.split(1)) * 2)
+    return [*alive, (len(graphs), len(saved))], losses
 
 
 class Checkpointed(NamedTuple):

@@ -5,21 +5,16 @@ from functools import partial
 
 import pytest
 import torch
-from bitsandbytes.functional import has_avx512bf16
-from peft import PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import PeftModel, get_peft_model
 from torch.utils.checkpoint import checkpoint
 
 from lora_lessons import lora, training
-from lora_lessons.lessons.l12_bug_museum import exercises_hall_3 as repaired
 from lora_lessons.lessons.l12_bug_museum import trials
 from lora_lessons.lessons.l12_bug_museum.trials import (
     IDS,
     adamw,
-    gradients,
-    heard,
     learn,
     lora_config,
-    loss_of,
     tiny_llama,
 )
 
@@ -106,37 +101,6 @@ def test_without_input_gradients_the_frozen_adapter_is_loud():
         one_step(model)
 
 
-STRAIGHT_IN = {"o_proj", "down_proj"}  # the matrices that write straight into the residual stream
-
-
-def gets_a_gradient(model):
-    """The kinds of matrices whose lora_B has a gradient."""
-    return {name.split(".")[-4] for name, gradient in gradients(model).items() if gradient.any()}
-
-
-def test_in_the_trap_most_are_silent_at_step_0_and_wrong_at_step_1():
-    closed, healthy = (get_peft_model(repaired.ready(trials.in_four_bits()), lora_config()) for _ in range(2))
-    loss_of(closed)
-    assert not trials.repacked(closed) and heard(gradients(closed)) == 14
-    trials.close(closed)
-    assert gets_a_gradient(closed) == STRAIGHT_IN and heard(gradients(closed)) == 4
-    learn(closed, adamw(closed.parameters()), 1)
-    set_peft_model_state_dict(healthy, get_peft_model_state_dict(closed))
-    wrong, right = gradients(closed), gradients(healthy)
-    assert heard(wrong) == 14, "B of o_proj is no longer zero, and lets some through"
-    others = [name for name in wrong if name.split(".")[-4] not in STRAIGHT_IN]
-    assert all(torch.cosine_similarity(wrong[n].flatten(), right[n].flatten(), dim=0) < 0.5 for n in others)
-
-
-@pytest.mark.skipif(
-    not has_avx512bf16(), reason="NOT TESTED HERE: this processor has no AVX-512 bf16, so the trap is not there"
-)
-def test_closing_the_trap_by_hand_does_what_the_processor_does():
-    net = trials.in_four_bits()
-    loss_of(net)
-    assert trials.repacked(net) and gets_a_gradient(get_peft_model(net, lora_config())) == STRAIGHT_IN
-
-
 def said(action):
     """What was warned of while `action` ran, the deprecations left out."""
     with warnings.catch_warnings(record=True) as caught:
@@ -170,6 +134,6 @@ def second():
     ],
 )
 def test_it_warns_or_does_not(action, words):
-    """These are the hall's three of seven; lesson 07's autograd kernel needs its processor."""
+    """These are the hall's three of seven."""
     found = said(action)
     assert any(words in one for one in found) if words else not found

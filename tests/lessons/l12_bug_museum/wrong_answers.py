@@ -5,6 +5,11 @@ CONFIG = "def {}():\n    return LoraConfig({}, task_type='CAUSAL_LM')"
 START = "def start(r, d, k):\n    return {}"
 LOST = "def unmatched(target_modules, layers):\n    return {}"
 CHOOSE = "def choose(runs, base_perplexity):\n    return {}"
+RATE = """
+def rate_for(train, full_rate):
+    tried = [full_rate * times for times in (1, 3, 10, 30, 100, 300)]
+    return {}
+"""
 
 WRONG = {
     "12.1": [
@@ -104,5 +109,14 @@ WRONG = {
         ),
         (CHOOSE.format("min(run[1] for run in runs.values())"), "Return a rate"),
         (CHOOSE.format("runs"), "Return one number"),
+    ],
+    "12.22": [
+        (RATE.format("full_rate"), "Still the recipe's rate"),
+        (RATE.format("min(tried, key=lambda rate: train(rate)[0])"), "Compare the last losses"),
+        (RATE.format("10 * full_rate"), "Ten times is where to begin"),
+        (RATE.format("tried[-1]"), "the run broke"),
+        (RATE.format("2e-3"), "You return 0.002"),
+        (RATE.format("min(train(rate)[-1] for rate in tried)"), "You return 1"),
+        (RATE.format("tried"), "Return one number"),
     ],
 }

@@ -25,6 +25,22 @@ def save_memory_too(net):
         block.forward = lambda x, whole=whole, **more: checkpoint(partial(whole, **more), x, use_reentrant={reentrant})
     return net
 """
+EPOCH = """
+def epoch_well(model, optimizer, batches, held_out):
+    total, held, kept = 0, 0, []
+    for ids in batches:
+        loss = model(input_ids=ids, labels=ids).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        {train}
+    model.eval()
+    for ids in held_out:
+        loss = model(input_ids=ids, labels=ids).loss
+        {held}
+    {end}
+"""
+MEANS = "return total / len(batches), held / len(held_out)"
 MERGED = """
 def merged_well(model):
     net = model.get_base_model()
@@ -98,14 +114,12 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         ),
     ],
     "12.18": [
-        ("def ready(net): return net.train()", "may still repack"),
-        ("def ready(net): return get_peft_model(net, lora_config()).get_base_model()", "may still repack"),
-        (
-            "def ready(net):\n"
-            "    next(m for m in net.modules() if hasattr(m, 'support_avx512bf16_for_cpu')).support_avx512bf16_for_cpu "
-            "= False\n    return net",
-            "13 of 14",
-        ),
+        (EPOCH.format(train="total += loss", held="held += loss", end=MEANS), "at the last step"),
+        (EPOCH.format(train="kept.append(loss)", held="held += loss.item()", end=MEANS), "at the last step"),
+        (EPOCH.format(train="total += loss.item()", held="held += loss", end=MEANS), "791 saved tensors"),
+        (EPOCH.format(train="pass", held="held += loss.detach()", end="return [held]"), "not the two means"),
+        (EPOCH.format(train="total += loss.item()", held="held += loss.item()", end=MEANS[:-16]), "not the two means"),
+        (EPOCH.format(train="total += loss.detach()", held="break", end=MEANS), "look at every held-out one"),
     ],
     "12.19": [
         (MERGED.format("return model.merge_and_unload()"), "together with the head"),

@@ -8,7 +8,7 @@ After it, the learner can train a 7B, or say beforehand why not.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any
@@ -56,12 +56,10 @@ def fit_ledgers(
 
     Raises ValueError with what to change when a setting cannot be.
     """
-    if model not in models.SHAPES:
-        raise ValueError(f"no shape is named {model!r}: choose from {', '.join(models.SHAPES)}.")
-    if method not in memory.METHODS:
-        raise ValueError(f"method {method!r} is not known: choose one of {', '.join(memory.METHODS)}.")
-    if recipe not in RECIPES:
-        raise ValueError(f"recipe {recipe!r} is not known: choose one of {', '.join(RECIPES)}.")
+    known: dict[str, Collection[str]] = {"model": models.SHAPES, "recipe": RECIPES, "method": memory.METHODS}
+    for (name, names), value in zip(known.items(), (model, recipe, method), strict=True):
+        if value not in names:
+            raise ValueError(f"{name} {value!r} is not known: choose one of {', '.join(names)}.")
     tokens = [whole("sequence length", length) for length in lengths]
     job = memory.Job(
         method,

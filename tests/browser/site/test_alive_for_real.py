@@ -178,7 +178,7 @@ def test_lesson_05_goes_through_the_ranks(browser, alive, screenshots):
             heard.rest()
             said[int(slider.get_attribute("aria-valuetext"))] = heard.answers()[1]
         heard.tell("three smaller ranks")
-        heard.root.screenshot(path=screenshots / "alive_18_capacity.png")
+        heard.root.screenshot(path=screenshots / "alive_capacity.png")
         print(f"base: {bare}", *(f"rank {r}: {answer}" for r, answer in said.items()), sep="\n")
         assert list(said) == [8, 4, 2, 1] and whole.endswith(CLOSING) and len({bare, *said.values()}) > 3
 

@@ -236,6 +236,7 @@ live(
     "l08.fit()",
     fit,
     {
+        "model": ["Llama-2-7B", "Qwen2.5-7B"],
         "card": ["8 GB", "RTX 3060", "T4", "RTX 4090"],
         "r": [8, 64],
         "batch_size": [1, 8],

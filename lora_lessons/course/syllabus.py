@@ -74,7 +74,7 @@ MAIN = tuple(SYLLABUS)[:9]
 WAYS = (
     Route("An evening", ("00", "02", "03", "05", "08"), "2", "¾", "¼"),
     Route("A day", MAIN, "3¾", "1½", "½"),
-    Route("All of it", tuple(SYLLABUS), "6½", "1½", "3"),
+    Route("All of it", tuple(SYLLABUS), "6½", "1½", "3¼"),
 )
 
 # Estimates: readers took so long to read a lesson with its code, pictures and outputs.

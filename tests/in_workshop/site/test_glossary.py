@@ -99,7 +99,6 @@ MISREAD = [
     ("deeper/10_gptq_and_awq", "[α] (not LoRA's)"),
     ("deeper/10_gptq_and_awq", "Write that [step] for one row"),
     ("deeper/08_many_cards", "Do two [ranks] learn what one process does"),
-    ("11_your_own", "the folded [parameters] cell"),
     ("11_your_own", "Compare the list of [labels]"),
     ("deeper/09_many_adapters", "one [step], which gives every row a token"),
     ("deeper/09_merging", "of a [step] between two marks"),

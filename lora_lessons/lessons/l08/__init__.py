@@ -42,40 +42,6 @@ def _made_for(model: str) -> int:
     return int(config.max_position_embeddings)
 
 
-def fit_ledgers(
-    model: str,
-    recipe: str,
-    method: str,
-    card: str,
-    r: int,
-    batch_size: int,
-    gradient_checkpointing: str,
-    lengths: Sequence[int],
-) -> list[memory.Ledger]:
-    """The plan's ledger of a training step on `card` by a recipe of RECIPES, for each length in `lengths`.
-
-    Raises ValueError with what to change when a setting cannot be.
-    """
-    known: dict[str, Collection[str]] = {"model": models.SHAPES, "recipe": RECIPES, "method": memory.METHODS}
-    for (name, names), value in zip(known.items(), (model, recipe, method), strict=True):
-        if value not in names:
-            raise ValueError(f"{name} {value!r} is not known: choose one of {', '.join(names)}.")
-    tokens = [whole("sequence length", length) for length in lengths]
-    job = memory.Job(
-        method,
-        whole("rank r", r),
-        recipe=RECIPES[recipe],
-        batch_size=whole("batch", batch_size),
-        seq=tokens[-1],
-        gradient_checkpointing=ON[gradient_checkpointing],
-        # the plain AdamW would hold one more copy of all that trains during its step
-        optimizer="adamw_fused" if method in memory.FULL else "adamw",
-    )
-    for length in tokens:
-        replace(job, seq=length)  # refuses one that cannot be
-    return _ledgers(model, planning.on_card(job, card), tuple(tokens))
-
-
 @lru_cache(maxsize=64)  # the same before every card that computes in the same 16 bits
 def _ledgers(model: str, job: memory.Job, tokens: tuple[int, ...]) -> list[memory.Ledger]:
     return memory.ledgers(model, job, tokens)
@@ -126,20 +92,30 @@ def fit_scene(
     Lengths are those of LENGTHS and `seq`. Raises ValueError with what to change when a setting cannot be.
     """
     room = planning.card_bytes(card) / memory.GB
+    known: dict[str, Collection[str]] = {"model": models.SHAPES, "recipe": RECIPES, "method": memory.METHODS}
+    for (name, names), value in zip(known.items(), (model, recipe, method), strict=True):
+        if value not in names:
+            raise ValueError(f"{name} {value!r} is not known: choose one of {', '.join(names)}.")
     stops = sorted({*LENGTHS, whole("sequence length", seq)})
-    ledgers = fit_ledgers(model, recipe, method, card, r, batch_size, gradient_checkpointing, stops)
+    job = memory.Job(
+        method,
+        whole("rank r", r),
+        batch_size=whole("batch", batch_size),
+        seq=stops[-1],
+        gradient_checkpointing=ON[gradient_checkpointing],
+        # the plain AdamW would hold one more copy of all that trains during its step
+        optimizer="adamw_fused" if method in memory.FULL else "adamw",
+    )
+    jobs = [replace(job, seq=length) for length in stops]  # refuses a length that cannot be
+    ledgers = _ledgers(model, planning.on_card(replace(job, recipe=RECIPES[recipe]), card), tuple(stops))
     totals = [ledger.bill.total / memory.GB for ledger in ledgers]
     width = room * next((w for w in (1.5, 3, 6, 12) if w * room >= 1.15 * totals[0]), 24)
     backdrop, ax = _fit_backdrop(card, width)
     longest = max((n for n, total in zip(stops, totals, strict=True) if planning.is_enough(room, total)), default=0)
     made_for = _made_for(model)
-    jobs = (
-        memory.Job(method, r, seq=n, batch_size=batch_size, gradient_checkpointing=ON[gradient_checkpointing])
-        for n in stops
-    )
     words = [
-        _fit_words(card, f"{model} by {recipe}, {planning.describe(job)}", ledger, longest, made_for)
-        for job, ledger in zip(jobs, ledgers, strict=True)
+        _fit_words(card, f"{model} by {recipe}, {planning.describe(one)}", ledger, longest, made_for)
+        for one, ledger in zip(jobs, ledgers, strict=True)
     ]
     scene = Scene(backdrop, stops, words, locked=["r"] if method in memory.FULL else [])
     left = [0.0] * len(stops)

@@ -146,7 +146,7 @@ def test_what_was_solved_is_kept_alone_and_trains(tmp_path, capsys):
 
 def test_a_kept_layer_that_is_wrong_gets_its_sentence_and_the_courses_trains(capsys):
     wrong = ANSWERS["_layer"](scaling="lora_alpha").replace(
-        "\nclass", "\nfrom lora_lessons.by_hand import *\n\nclass", 1
+        "\nclass", "\nfrom lora_lessons.lessons.l06.by_hand import *\n\nclass", 1
     )
     learner.keep_code("my_qlora", own_code.IMPORTS + wrong)
     assert l07.my_qlora() is l07.MyQLoRA

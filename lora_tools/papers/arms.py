@@ -47,7 +47,7 @@ ARMS: Mapping[str, TriedArm] = {
     "LoRA, r = 64": TriedArm("LoRA", _LORA, r=64, watched=(INTRUDERS,)),
     f"full, {SHORT} steps": TriedArm("full", _FULL, steps=SHORT, seeds=1),
     f"LoRA, {SHORT} steps": TriedArm("LoRA", LADDER[12], steps=SHORT, seeds=1),
-    "LoRA, α = 16": TriedArm("LoRA", _LORA, lora_alpha=16, seeds=1),
+    "LoRA, α = 16": TriedArm("LoRA", _LORA, lora_alpha=16),
     "DoRA": TriedArm("DoRA", _LORA),
     "PiSSA": TriedArm("PiSSA", LADDER[9]),
     "rsLoRA": TriedArm("rsLoRA", LADDER[10]),
@@ -66,6 +66,7 @@ ARMS: Mapping[str, TriedArm] = {
 VARIANTS = ("DoRA", "PiSSA", "rsLoRA", "OFT", "MiSS", "VeRA")
 # Those of them that P09's paper tried in its first version; how strong updates are, recorded, and one strong enough.
 PAPERS_OWN, REACHES, BOOK = ("DoRA", "PiSSA"), "papers_reach", "the phone book"
+NEAR = 0.5  # ε of reduce_intruder_dimension in PEFT 0.21.2: a cosine below it makes a direction an intruder
 # What larger bases are asked: these arms, one seed, nothing but the loss;
 # without full fine-tuning where there is no room.
 LARGER = ("full", "LoRA", "attention", "MLP", "mask")

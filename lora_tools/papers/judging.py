@@ -26,10 +26,12 @@ from .arms import (
     INTRUDERS,
     LARGE,
     LONG,
+    NEAR,
     PAPERS_OWN,
     REACH,
     REACHES,
     SCALED,
+    SEEDS,
     SHORT,
     SPILLS,
     STEERS,
@@ -206,11 +208,12 @@ def p06(e: Evidence) -> Judged:
 
 
 def p07(e: Evidence) -> Judged:
-    """Judged at the end of training, where LoRA's other rates,
-    α and lengths that learned as much forget to the same side."""
+    """Judged at the end of training, at LoRA's best rate and α, and where another rate, α or length learned as much;
+    a setting of several seeds counts where its interval leaves 0."""
     less, lora, full = e.above("LoRA", "full"), e.each("LoRA"), e.each("full")
-    half = e.arms.get(trial("LoRA", lora[0]["rate"] / 2))
-    others = {"": (lora, full)} | ({"at half that rate": ([half], full)} if half else {})
+    slow = trial("LoRA", lora[0]["rate"] / 2)
+    half = [e.arms[name] for name in (slow, *(final(slow, seed) for seed in SEEDS)) if name in e.arms]
+    others = {"": (lora, full)} | ({"at half that rate": (half, full)} if half else {})
     if e.whole:
         others |= {
             "with α = 16": (e.each("LoRA, α = 16"), full),
@@ -221,14 +224,18 @@ def p07(e: Evidence) -> Judged:
         for name, both in others.items()
         if not name or spread(*([run["loss"] for run in runs] for runs in both)).mean <= ALONE
     }
-    forgets, means = moved[""], [value.mean for value in moved.values()]
+    forgets = moved[""]
+    sides = {value.mean > 0 for value in moved.values() if value.seeds == 1 or above(value, 0) or below(value, 0)}
     values: dict[str, Any] = {name: fmean(map(_general, runs)) for name, runs in (("lora", lora), ("full", full))}
     values |= {"less": in_words(less), "base": e.base()["general"]}
     values["forgets"] = "; ".join(f"{name} {in_words(value, '+.1f')}".strip() for name, value in moved.items())
     learned_less, forgot_less = above(less), below(forgets, 0)
+    follows = (
+        f"It learned {'less' if learned_less else 'as much'}; which of the two forgets less follows its rate and α."
+    )
     return first_of(
         values,
-        (min(means) < 0 < max(means), CANNOT_TELL, "Which of the two forgets less follows LoRA's rate and α."),
+        (len(sides) == 2, CANNOT_TELL if forgets.seeds == 1 else CONDITION, follows),
         (learned_less and forgot_less, SEEN, ""),
         (learned_less, CONDITION, "It learned less, but did not forget less."),
         (forgot_less, CONDITION, "It forgot less, but learned as much."),
@@ -259,11 +266,19 @@ def p08(e: Evidence) -> Judged:
         if states
         else "At rank 1 there was nothing to scale down."
     )
-    values |= {"reach": e.runs(REACHES)[arms["rank 1"]][REACH], "book": e.runs(REACHES)[BOOK]}
+    values |= {"reach": e.runs(REACHES)[arms["rank 1"]][REACH], "book": (book := e.runs(REACHES)[BOOK])}
+    whole, _, smaller, _ = values["at"] = book[SCALED]
+    strong = "In an update that is strong enough, the phone book's"
+    kept = smaller["exact"] > (1 - BEHIND) * whole["exact"]
     everywhere, bought = len(more) == len(arms), below(recalls, 0) and costs.mean < ALONE
     where = "At every rank" if everywhere else f"At {listed(more)} alone"
     return first_of(
         values,
+        (
+            values["reach"] < 1 and book["cosine"] < NEAR and smaller["general"] < whole["general"],
+            CONDITION,
+            f"{strong}{'' if kept else '; what was forgotten comes back in part, and most of what was learned goes'}.",
+        ),
         (values["reach"] < 1, CANNOT_TELL, "The updates are too weak to come among the ten."),
         (not more, NOT_SEEN, ""),
         (everywhere and bought, SEEN, ""),

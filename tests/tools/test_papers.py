@@ -84,6 +84,8 @@ def beside(
     mask=0.1,
     reach=2.0,
     apart=None,
+    cosine=0.2,
+    known=(20, 20, 5, 0),
 ):
     """What others recorded: the phone book, the rewards, ordinary answers, how strong updates are."""
     book = {
@@ -119,7 +121,11 @@ def beside(
         for share, at, form, nats in (("0%", 0.8, 0.9, 3.1), ("25%", drift, kept, loss))
         for seed in range(3)
     }
-    reaches = {"LoRA, r = 1": {"reach": reach}, "the phone book": {"reach": 9.0, "update": 90, "W": 9, "cosine": 0.2}}
+    at = [
+        {"exact": exact, "general": general} for exact, general in zip(known, (600.0, 500.0, 300.0, 60.0), strict=True)
+    ]
+    book_reach = {"reach": 9.0, "update": 90, "W": 9, "cosine": cosine, "general": 50.0, "scaled": at}
+    reaches = {"LoRA, r = 1": {"reach": reach}, "the phone book": book_reach}
     return {
         "lesson_05_capacity": {"settings": {"bits_an_entry": 10}, "runs": book},
         "lesson_13_rewards": {"runs": rewards},
@@ -172,7 +178,7 @@ TURNED = [
     ("P07", judging.CONDITION, recorded(LoRA={"loss": 3.0} | three(curve=curve(3.0, 45.0), intruders=2.0))),
     ("P07", judging.CONDITION, recorded(LoRA=three(curve=curve(3.1, 70.0), intruders=2.0))),
     ("P07", judging.NOT_SEEN, recorded(LoRA={"loss": 3.0} | three(curve=curve(3.0, 70.0), intruders=2.0))),
-    ("P07", judging.CANNOT_TELL, recorded(**{"LoRA, 48 steps": {"loss": 3.0} | three(general=44.5)})),
+    ("P07", judging.CONDITION, recorded(**{"LoRA, 48 steps": {"loss": 3.0} | three(general=44.5)})),
     ("P07", judging.SEEN, recorded(**{"LoRA, 48 steps": {"loss": 3.2} | three(general=44.5)})),
     (
         "P08",
@@ -180,7 +186,8 @@ TURNED = [
         recorded(**{"LoRA, r = 1": three(intruders=4.0, scaled=[{"general": 50.0, "loss": 3.1}] * 2)}),
     ),
     ("P08", judging.CONDITION, recorded(LoRA=three(intruders=0.0, curve=curve(3.1, 45.0)))),
-    ("P08", judging.CANNOT_TELL, recorded() | beside(reach=0.9)),
+    ("P08", judging.CANNOT_TELL, recorded() | beside(reach=0.9, cosine=0.6)),
+    ("P08", judging.CONDITION, recorded() | beside(reach=0.9)),
     (
         "P08",
         judging.NOT_SEEN,

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from lora_lessons import models
+from lora_lessons import evaluation, models, tasks
 from lora_lessons.experiments.sizes.cells import SIZES, AskedBase
 from lora_lessons.lowrank import svd
 from lora_lessons.models import EMBEDDED
-from lora_tools.papers.arms import ARMS, BOOK, LADDER, REACH, REACHES, SEEDS, TriedArm, asked
+from lora_tools.papers.arms import ARMS, BOOK, LADDER, REACH, REACHES, SCALED, SEEDS, TriedArm, asked
 from lora_tools.papers.rates import best_rate
 from lora_tools.papers.recording import BASE, as_today, common, final, how, name_of, trial, tried
 from workshop.record.capacity import KIND, UPPER, BookRun
@@ -50,6 +50,8 @@ def record(size: AskedBase = SIZES[EMBEDDED]) -> dict[str, Any]:
             if seed == 0 and not arm.watched:
                 run = partial(runs.made.__getitem__, trial(name, best))
             runs.make(final(name, seed), run)
+            if name == "LoRA" and seed:  # at half its rate, too, where seed 0 is the search's
+                runs.make(final(trial(name, best / 2), seed), partial(_one, name, arm, size, best / 2, seed))
     return runs.made
 
 
@@ -60,15 +62,28 @@ def record_reaches() -> None:
     runs.make(arm, partial(_one, arm, ARMS[arm], SIZES[EMBEDDED], ARMS[arm].first, 0, (REACH,)))
 
 
-def phone_book() -> dict[str, float]:
-    """32 entries at rank 1 in one matrix, as 05_capacity trains them: their reach, and how unlike W they become."""
-    run, bench = BookRun("B·A", 1, 32), BookBench(models.load(precision="fp32"), 32, UPPER, KIND)
+def phone_book() -> dict[str, Any]:
+    """32 entries at rank 1 in one matrix, as 05_capacity trains them: their reach, how unlike W they become, and what
+    scaling them down costs and brings back. At rank 1 the intruder is the whole update, so it is the adapter's strength
+    that is scaled."""
+    base, run = models.load(precision="fp32"), BookRun("B·A", 1, 32)
+    blocks, text = base.model.model.layers, tasks.general_text()
+    untouched = evaluation.perplexity(base, text)
+    bench = BookBench(base, run.entries, UPPER, KIND)
+    upper = bench.core.layers
     with bench.adapted(run.way, run.r, run.blocks, run.seed):
         bench.train(run.entries, run.how(3e-2))
-        layer = bench.core.layers[0].mlp.down_proj
-        W, change = layer.base_layer.weight.detach(), layer.delta().detach()
+        layer = upper[0].mlp.down_proj
+        W, change = layer.base_layer.weight.detach().clone(), layer.delta().detach()
+    scaled = []
+    for kept in (1.0, 0.9, 0.75, 0.5):
+        upper[0].mlp.down_proj.weight.data = W + kept * change
+        bench.core.layers = upper
+        exact = bench.read(run.entries)["exact"]
+        bench.core.layers = blocks
+        scaled.append({"kept": kept, "exact": exact, "general": evaluation.perplexity(base, text)})
     found = {"W": float(svd(W).S[0]), "update": float(svd(change).S[0]), "cosine": float(nearest(W, W + change).min())}
-    return found | {REACH: reach([(W, change)])}
+    return found | {REACH: reach([(W, change)]), SCALED: scaled, "general": untouched}
 
 
 def _one(

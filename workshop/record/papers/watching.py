@@ -15,10 +15,10 @@ from tqdm.auto import tqdm
 from lora_lessons import evaluation, models, tasks, training
 from lora_lessons.lowrank import svd
 from lora_lessons.tasks import scores
-from lora_tools.papers.arms import CURVE, INTRUDERS, REACH, SCALED, SPILLS, STEERS
+from lora_tools.papers.arms import CURVE, INTRUDERS, NEAR, REACH, SCALED, SPILLS, STEERS
 
 LOOK = 6  # steps from one look along a run to the next
-TOP, NEAR = 10, 0.5  # k and ε of reduce_intruder_dimension in PEFT 0.21.2
+TOP = 10  # k of reduce_intruder_dimension in PEFT 0.21.2
 KEPT = (0.75, 0.0)  # what is left of an intruder's singular value; PEFT's own setting first
 TIMES = (1.0, 2.0, 4.0, 8.0)  # B alone, so many times as strong as it was, root mean square
 ASKED, LONGEST = 24, 80  # held-out questions, and everyday ones where there are so many; tokens of an answer

@@ -143,7 +143,7 @@ class Stage(anywidget.AnyWidget):
     """
 
     _esm = page_half(Path(__file__).with_name("stage.js"))
-    _css = Path(__file__).with_name("stage.css")
+    _css = page_half(Path(__file__).with_name("stage.css"))
     controls: Any = traitlets.List().tag(sync=True)
     axis = traitlets.Unicode().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)

@@ -147,7 +147,7 @@ _DOOR = """In 24 steps a small model, SmolLM2-135M-Instruct, learned the voice o
 slider back, and see its answer change. [Lesson 00](lessons/00_start_here.ipynb) does this on your machine."""
 # in each square and strip a file's megabytes
 _BESIDE = """<div class="beside" role="img" style="--thin: {thin:.3f}" aria-label="W, a grey square: the model, \
-{base:.0f} MB, which stays as it is. Beside it B and A, two thin strips in colour: {small:.1f} MB, all that is trained.">
+{base:.0f} MB, which stays as it is. Beside it B and A, two thin strips: {small:.1f} MB, all that is trained.">
 <p><i class="W">W</i> <span><b>{base:.0f} MB</b> the model: it stays as it is</span></p>
 <p><i class="B"></i><i class="A"></i><i class="BA">B·A</i> <span><b>{small:.1f} MB</b> beside it: all that is trained.
 <small>Areas to scale</small></span></p>

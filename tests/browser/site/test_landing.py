@@ -1,4 +1,6 @@
-"""The front page's scene plays once by itself. Whoever follows a link to a place on a page sees that place, also after the widgets above it have come to life."""
+"""The front page's scene plays once by itself.
+
+Whoever follows a link to a place on a page sees that place, also after the widgets above it have come to life."""
 
 from __future__ import annotations
 

@@ -8,8 +8,10 @@ import html
 import re
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from lora_lessons.course.on_the_web import fewer_colors
 from lora_lessons.drawing import png_size
 
 # What Sphinx writes and no reader of the site opens.
@@ -48,6 +50,9 @@ def finish(site: Path) -> None:
             raise ValueError(
                 f"the site was not written. A picture of {page.stem} is damaged ({error}): run the lesson anew."
             ) from error
+    for picture in site.glob("_images/*.png"):
+        with suppress(OSError):
+            picture.write_bytes(fewer_colors(picture.read_bytes()))
     (site / ".nojekyll").touch()  # else GitHub Pages leaves out every folder that begins with _
 
 

@@ -16,6 +16,7 @@ from lora_lessons.drawing import png_size
 
 # What Sphinx writes and no reader of the site opens.
 _NOT_SHIPPED = (".buildinfo", ".doctrees", "_sources", "objects.inv", "_static/**/*.map")
+SHARP = 56  # colours of a picture: a photograph shows no steps yet
 _INLINE = re.compile(r'src="data:image/png;base64,(?P<data>[A-Za-z0-9+/=\s]+)"')
 _PICTURE = re.compile(r'<img (?![^>]*loading=)[^>]*src="(?P<file>[^":]*_images/[^"]+\.png)"[^>]*>')
 
@@ -52,7 +53,7 @@ def finish(site: Path) -> None:
             ) from error
     for picture in site.glob("_images/*.png"):
         with suppress(OSError):
-            picture.write_bytes(fewer_colors(picture.read_bytes()))
+            picture.write_bytes(fewer_colors(picture.read_bytes(), SHARP))
     (site / ".nojekyll").touch()  # else GitHub Pages leaves out every folder that begins with _
 
 

@@ -107,3 +107,4 @@ def _installed(name: str) -> bool:
 
 if __name__ == "__main__":
     main()
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

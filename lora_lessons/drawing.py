@@ -21,6 +21,9 @@ PURPLE = "#CC79A7"
 GREY = "#5f6368"
 PALETTE = [BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE]
 
+# The same hues for words, which need more contrast than a line or a bar: 4.5 on white.
+_INKS = {ORANGE: "#8a5f00", GREEN: "#007a59", VERMILION: "#b54c00", SKY: "#1f73a8", PURPLE: "#a2487b"}
+
 IN_WORDS = "*In words:*"  # begins the summary below every picture
 
 
@@ -53,10 +56,15 @@ def use_style() -> None:
     )
 
 
+def ink(color: str) -> str:
+    """The colour for words about what is drawn in `color`."""
+    return _INKS.get(color, color)
+
+
 def label(ax: Any, x: float, y: float, text: str, color: str, **kwargs: Any) -> None:
     """Write a line's name beside it, in its colour: the course has labels on lines instead of legends."""
     place = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"} | kwargs
-    ax.annotate(in_picture(text), (x, y), color=color, weight="bold", **place)
+    ax.annotate(in_picture(text), (x, y), color=ink(color), weight="bold", **place)
 
 
 def show(figure: Figure, summary: str, numbers: str = "") -> None:
@@ -74,7 +82,9 @@ def show(figure: Figure, summary: str, numbers: str = "") -> None:
     figure.savefig(png, format="png", bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
     alt = f"{summary} {numbers}".strip()
-    display(Image(png.getvalue(), format="png", alt=alt, width=round(figure.get_figwidth() * 105)))
+    photograph = any(image.get_cmap().name == "gray" for ax in figure.axes for image in ax.images)
+    kept = {"needs_background": "light"} if photograph else {}  # JupyterLab's word: it stays as it is on a dark page
+    display(Image(png.getvalue(), format="png", alt=alt, width=round(figure.get_figwidth() * 105), metadata=kept))
     folded = f"\n\n<details><summary>The numbers</summary>\n\n{in_markdown(numbers)}\n\n</details>" if numbers else ""
     display(Markdown(f"{IN_WORDS} {in_markdown(summary)}{folded}"))
 

@@ -50,7 +50,7 @@ class BlindJudge(anywidget.AnyWidget):
     Backspace takes one back."""
 
     _esm = page_half(Path(__file__).with_name("blind_judge.js"))
-    _css = Path(__file__).with_name("blind_judge.css")
+    _css = page_half(Path(__file__).with_name("blind_judge.css"))
     # [{"question": …, "left": …, "right": …}]: no word of which is whose
     pairs: Any = traitlets.List().tag(sync=True)
     # "l", "r", "=" or "." for each pair, as the page shows them

@@ -26,11 +26,13 @@ function render({ model, el }) {
   // What stands in the log already is left alone, and the log is busy while an answer grows: a screen reader then reads
   // each answer once, when it is whole.
   function draw() {
-    const turns = model.get("turns");
+    const turns = model.get("turns"), rows = []; // the same question without the adapter and with it: side by side
+    turns.forEach((turn, n) => rows.push(turns[n - 1]?.question === turn.question && turns[n - 1].adapter !== turn.adapter && rows[n - 2] !== rows[n - 1] ? rows[n - 1] : (rows[n - 1] ?? 0) + 1));
     log.setAttribute("aria-busy", model.get("busy"));
     while (log.children.length > turns.length) log.lastElementChild.remove();
     turns.forEach((turn, n) => {
       const said = turn.answer || "…", shown = log.children[n] ?? log.appendChild(drawn(turn));
+      shown.style.gridRow = rows[n];
       if (shown.lastElementChild.textContent !== said) shown.lastElementChild.textContent = said;
     });
     log.scrollTop = log.scrollHeight;

@@ -43,7 +43,7 @@ class ChatBox(anywidget.AnyWidget):
     """
 
     _esm = page_half(Path(__file__).with_name("chat_box.js"))
-    _css = Path(__file__).with_name("chat_box.css")
+    _css = page_half(Path(__file__).with_name("chat_box.css"))
     asked = traitlets.Dict().tag(sync=True)  # {"number": 1, 2 …, "question": str, "adapter": bool}; no question: stop
     heard = traitlets.Int().tag(sync=True)  # the number of the last request that reached Python
     offered: Any = traitlets.List().tag(sync=True)  # the only questions that can be asked; none: any

@@ -13,7 +13,6 @@ from ..training import Training
 
 EVERY = 1.0  # seconds between two pictures, at least
 SHARE = 0.02  # of the time that may go into drawing
-GROWS = "(Where a kernel runs, this curve grows while the model trains.)"
 LOSSES = "application/vnd.lora-lessons.losses+json"  # the curve for a program that watches the notebook
 
 
@@ -71,7 +70,7 @@ class LossCurve:
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return {
             LOSSES: {"losses": self.run.losses, "steps": self.run.steps},
-            "text/html": figure_html(self.picture(), self.words(), 105, GROWS),
+            "text/html": figure_html(self.picture(), self.words(), 105),
             "text/plain": self.words(),
         }
 

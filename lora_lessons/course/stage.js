@@ -195,7 +195,8 @@ function render({ model, el }) {
     const i = place(), svg = picture.querySelector("svg");
     if (i < 0 || model.get("scene") !== played) return; // a stop of a scene is no stop of another
     for (const move of movers) move(i);
-    words.textContent = model.get("scene").words[i];
+    const told = model.get("scene").words[i].split("\n"), who = (line) => line.match(/^(You|Before|Model)\b/)?.[0] ?? "";
+    words.replaceChildren(...told.map((line, n) => element("span", { "data-who": who(line) }, (n ? "\n" : "") + line)));
     svg.setAttribute("aria-label", words.textContent);
   }
 

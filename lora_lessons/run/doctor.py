@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from .. import fetching, models
+from ..course.learner import progress_file
 from ..course.lesson import lessons, side_trips
 from ..files import bytes_in
 from ..machine import machine, versions
@@ -96,6 +97,14 @@ def _cache() -> dict[str, Any]:
     return {"says": says, "folder": str(folder), "used_bytes": used, "free_bytes": free}
 
 
+def _work() -> dict[str, Any]:
+    file = progress_file()
+    kept = len(list((file.parent / "adapters").glob("*")))
+    solved = f"{file} {'remembers what you solved' if file.exists() else 'will remember what you solve'}"
+    says = f"{solved}; adapters that you keep lie in {file.parent / 'adapters'} ({kept} so far)."
+    return {"says": says, "progress": str(file), "adapters": kept}
+
+
 def _has_base() -> bool:
     return models.is_whole(models.embedded_place() / "model.safetensors")
 
@@ -166,6 +175,7 @@ _PROBES: dict[str, Callable[[], dict[str, Any]]] = {
     "gpu": _gpu,
     "16 bit": _sixteen_bit,
     "cache": _cache,
+    "your work": _work,
     "base model": _base,
     "model hub": _hub,
     "versions": _libraries,

@@ -24,7 +24,7 @@ _BAR = re.compile(r"\d+%\|.*\|| \[\d+:\d\d(?:<|,)|\d+(?:\.\d+)?\s?(?:it|s)/(?:s|
 # What a training says of itself: other words where it was found and not made, and other seconds on every machine.
 _TRAINING = re.compile(
     r"Reused: the same run finished on |Resumed at step \d|\d+ of \d+ runs are done already\."
-    r"|Trained \d+ steps in |This model trains the plain way: "
+    r"|Trained \d+ steps in |This model trains the plain way: |Your own \w+ trains, about half as fast "
 )
 
 

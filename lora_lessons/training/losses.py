@@ -18,6 +18,11 @@ from ..tasks import IGNORED, Encoded, collate
 from .processes import ALONE, Alone
 from .settings import Settings
 
+OWN = (  # whoever wrote their own layer
+    "Your own {} trains, about half as fast as the course's layer, because that one skips padding, the beginning that "
+    "all chats share, and logits where nothing is taught (deeper/08_faster)."
+)
+
 
 def losses(model: Any, settings: Settings, ranks: Alone = ALONE) -> Callable[[Sequence[Encoded]], Tensor]:
     """How to get a batch's mean loss per supervised token, in nats.
@@ -27,7 +32,8 @@ def losses(model: Any, settings: Settings, ranks: Alone = ALONE) -> Callable[[Se
     if not settings.fast:
         return plain(model, settings.autocast)
     if reason := why_not(model):
-        print(f"This model trains the plain way: {reason}.")
+        own = next((type(layer).__name__ for layer in model.modules() if hasattr(layer, "made_by")), "")
+        print(OWN.format(own) if own else f"This model trains the plain way: {reason}.")
         return plain(model, settings.autocast)
     return FastPath(model, torch.bfloat16 if settings.autocast else None).loss
 

@@ -15,7 +15,7 @@ from lora_lessons.tasks.preferences import SIDES, is_pair
 from lora_lessons.tasks.splitting import LEAST
 
 from . import template, tokens
-from .layouts import GUESSED, KNOWN, TEXTS, conversation, for_trl, written_otherwise
+from .layouts import GUESSED, KNOWN, PROMPTS, TEXTS, conversation, for_trl, written_otherwise
 from .likeness import ALIKE, SEVERAL, AskedQuestions, Likeness, frame_of, leaks
 from .pairs import Compared
 from .problems import LOOK, NOTE, WRONG, Found, PersonalData
@@ -164,6 +164,10 @@ class _Check:
                 self.found.add(sizes.code, WRONG, line, str(sizes))
             else:
                 self._add(line, example, sizes)
+        if self.layouts["prompt and completion"]:
+            self.found.misspelt(
+                PROMPTS, "a name looks misspelt, since other lines have prompt and completion. Mend it."
+            )
         self._whole_file()
         return self._report()
 

@@ -13,6 +13,7 @@ from lora_lessons.tasks.personal import masked
 
 # the line is not used ── probably a mistake ── good to know
 WRONG, LOOK, NOTE = "wrong", "look", "note"
+MISSPELT = "misspelt_field"
 SEVERITIES = (WRONG, LOOK, NOTE)
 FIRST_LINES = 5
 # what the numbers of a file's records count
@@ -68,6 +69,12 @@ class Found:
         """Say a kind of problem in a sentence that names the lines, once all of them are known."""
         kind = severity, code
         self._kinds[kind] = replace(self._kinds[kind], sentence=masked(sentence), names_lines=True)
+
+    def misspelt(self, code: str, sentence: str) -> None:
+        """Call a kind of problem a misspelt field, since other lines have the right one."""
+        if known := self._kinds.pop((WRONG, code), None):
+            fields = known.sentence.partition(": ")[0]
+            self._kinds[WRONG, MISSPELT] = replace(known, code=MISSPELT, sentence=f"{fields}: {sentence}")
 
     def sorted(self) -> tuple[Problem, ...]:
         """The worst first, and of these what most lines have."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -223,7 +224,9 @@ def symptom(
 
 def ask(
     adapter: Adapter,
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What you ask, in quotation marks.")],
+    question: Annotated[
+        str | None, typer.Argument(metavar="[QUESTION]", help="In quotation marks; without one you talk.")
+    ] = None,
     base: Base = None,
     system: Annotated[str | None, typer.Option(metavar="TEXT", help="A system message before it.")] = None,
     precision: Annotated[
@@ -231,22 +234,34 @@ def ask(
     ] = "auto",
     tokens: Annotated[int, typer.Option(metavar="N", min=1, help="The length of the answer, at most.")] = 200,
 ) -> int:
-    """Ask an adapter a question.
+    """Ask an adapter a question, or talk to it.
 
-    The base that it was trained on is loaded, the adapter put on, and the likeliest answer printed.
+    The base that it was trained on is loaded, the adapter put on, and the likeliest answer printed. Without a question
+    you are asked for one after the other; each is answered by the base alone, too, and everything is loaded once.
     """
-    from lora_lessons import models
+    from lora_lessons import lora, models
     from lora_lessons.adapter import attach_adapter, read_adapter
 
     from ..exporting import gguf
 
-    if not question.strip():
+    if question is not None and not question.strip():
         raise ValueError("the question is empty: write it in quotation marks behind the adapter.")
     read = read_adapter(Path(adapter_folder(adapter)).resolve())
     loaded = models.load(gguf.named_base(read, base), precision=precision)
     if tokens > (most := models.reads(loaded)):
         raise ValueError(f"--tokens {tokens:,}: {loaded.name} reads and writes {most:,} tokens in all, so give fewer.")
     attach_adapter(loaded.model, read)
-    (answer,) = models.answers(loaded, [question], tokens, system, cut=" … [cut: --tokens takes more]")
-    print(answer)
+
+    def answer(asked: str) -> str:
+        return models.answers(loaded, [asked], tokens, system, cut=" … [cut: --tokens takes more]")[0]
+
+    if question is not None:
+        print(answer(question))
+        return EXIT_OK
+    print("Ask what you like. An empty line ends it.")
+    with suppress(EOFError):
+        while asked := input("\nYou: ").strip():
+            for factor, who in ((0.0, "The base"), (1.0, "With the adapter")):
+                lora.set_scale(loaded.model, factor)
+                print(f"{who}: {answer(asked)}")
     return EXIT_OK

@@ -24,7 +24,7 @@ from conftest import a_browser
 from lora_lessons.machine import machine
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
-MOST_BYTES, MOST_MS = 1_500_000, 2_000
+MOST_BYTES, MOST_MS = 600_000, 1_000
 # Nobody listens there: whatever a page asks of another machine fails at once.
 NO_NETWORK = {"server": "http://127.0.0.1:9", "bypass": "127.0.0.1"}
 WIDGET = ".live-widget"

@@ -55,7 +55,7 @@ def door_cells() -> list[str]:
     return [
         c.source
         for c in cells
-        if any(verb in c.source for verb in ("door.teach(", "wick.scales()", "wick.ask(", "wick.keep()"))
+        if any(verb in c.source for verb in ("door.teach(", "wick.scales()", "wick.chat(", "wick.keep()"))
     ]
 
 
@@ -114,9 +114,7 @@ def test_the_door_moves_while_it_trains_and_its_sliders_change_the_answer(lab, o
 
     stored = json.dumps(lesson.saved())
     assert (
-        "Asking at scale" not in stored
-        and "With the adapter: " in stored
-        and "lora-lessons ask adapters/wick" in stored
+        "Asking at scale" not in stored and "You, adapter on:" in stored and "lora-lessons ask adapters/wick" in stored
     )
     assert "Yours: adapters/wick" in stored and "Before training: " in stored and "After step 6, loss " in stored
     assert lesson.errors() == []

@@ -33,6 +33,20 @@ def test_the_answer_is_the_adapters_and_a_cut_is_marked(adapter, capsys):
     assert said == f"{expected} … [cut: --tokens takes more]" and expected != bare
 
 
+def test_without_a_question_it_is_a_conversation_in_which_everything_is_loaded_once(adapter, monkeypatch, capsys):
+    loaded, lines, load = [], iter(["Who?", "Why?", ""]), models.load
+    monkeypatch.setattr(models, "load", lambda *given, **more: loaded.append(1) or load(*given, **more))
+    monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
+    assert cli.main(["ask", str(adapter), "--tokens", "8"]) == 0 and loaded == [1]
+    tuned = make_tiny_base()
+    attach_adapter(tuned.model, read_adapter(adapter))
+    answers = [models.answers(base, [q], 8)[0] for q in ("Who?", "Why?") for base in (make_tiny_base(), tuned)]
+    said = capsys.readouterr().out
+    assert [line.partition(": ")[2] for line in said.split("\n") if line.startswith(("The b", "With"))] == [
+        f"{one} … [cut: --tokens takes more]" for one in answers
+    ]
+
+
 def test_what_cannot_be_asked_is_one_sentence(adapter, tmp_path, refused):
     for words, sentence in (
         ([" "], "the question is empty"),

@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 
 from lora_lessons.course.lesson import lessons, side_trips
+from lora_lessons.course.page_half import SHARED
+from lora_lessons.drawing import GREY, PALETTE, ink
 
 STYLES = re.compile(r"""style=(?:'([^']*)'|"([^"]*)")|<style>(.*?)</style>|(bgcolor|<font)""", re.S)
 PICTURE = re.compile(r"data:image/png;base64,([^\"']+)")
@@ -61,3 +63,44 @@ def test_every_picture_of_a_lesson_is_opaque():
             assert "transparency" not in image.info and image.convert("RGBA").getextrema()[3] == (255, 255), cell
             seen += 1
     assert seen > 60
+
+
+# ---- the palette of widgets and pictures, by day and by night ----
+
+WORDS = ["ink ground", "muted ground", "accent ground", "alarm ground", "on-accent accent", "ink quiet", "muted quiet"]
+WORDS += ["ink tint", "ink note"]
+
+
+def palettes():
+    """The colours by name: those of the day, and twice those of the night."""
+    blocks = re.findall(r"\{ (--w-scheme: .*?) \}", SHARED.with_suffix(".css").read_text(encoding="utf-8"))
+    return [dict(re.findall(r"--w-([\w-]+): (.*?);", block)) for block in blocks]
+
+
+def rgb(color):
+    return [int(n, 16) / 255 for n in re.findall(r"\w\w", color)]
+
+
+def contrast(one, other):
+    """WCAG's, of two colours as shares of red, green and blue."""
+    linear = [[c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color] for color in (one, other)]
+    low, high = sorted(0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05 for r, g, b in linear)
+    return high / low
+
+
+def by_night(color, share):
+    """invert(share) hue-rotate(180deg), as a browser computes it."""
+    red, green, blue = (c * (1 - 2 * share) + share for c in color)
+    twice = 2 * (0.213 * red + 0.715 * green + 0.072 * blue)
+    return [min(1, max(0, twice - c)) for c in (red, green, blue)]
+
+
+def test_words_have_contrast_by_day_and_by_night_in_widgets_and_in_pictures():
+    day, night, again = palettes()
+    assert night == again and day.keys() == night.keys()
+    for colors in (day, night):
+        pairs = {pair: [rgb(colors[name]) for name in pair.split()] for pair in WORDS}
+        assert [pair for pair, two in pairs.items() if contrast(*two) < 4.5] == []
+    share = float(re.search(r"invert\((.*?)\) hue-rotate\(180deg\)", night["picture"])[1])
+    for color in map(rgb, [*map(ink, PALETTE), GREY]):
+        assert contrast(color, [1, 1, 1]) >= 4.5 <= contrast(by_night(color, share), by_night([1, 1, 1], share)), color

@@ -2,6 +2,9 @@
 PEFT and TRL's template do what is said of them."""
 
 import json
+import re
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,8 @@ from families import adapter
 
 from lora_lessons import planning
 from lora_lessons.memory import Job
-from lora_lessons.paths import measurements
-from lora_tools import checking, inspection
+from lora_lessons.paths import course_root, measurements
+from lora_tools import checking, cli, inspection
 from workshop import tools_cases
 from workshop.site import tools_page
 
@@ -79,6 +82,21 @@ def test_the_sites_page_is_the_readmes_part_with_links_that_lead_somewhere_there
     assert "| `lora-lessons check FILE` |" in page and tools_cases.cases_table() in page and "<!--" not in page
     assert "](docs/" not in page and "](notebooks/" not in page and "](lessons/symptoms.md)" in page
     (tmp_path / "README.md").write_text("# Ours", encoding="utf-8")
+    assert page.index("git clone") < page.index("$ lora-lessons plan") < page.index("| command |")
     monkeypatch.setattr(tools_page, "course_root", lambda: tmp_path)
     with pytest.raises(ValueError, match="restore it from git"):
         tools_page.page()
+
+
+def test_what_the_page_shows_of_a_tool_it_prints(tmp_path, monkeypatch, capsys):
+    shutil.copytree(course_root() / "data" / "adapters" / "persona", tmp_path / "wick")
+    lines = ["A?", "Why is it dense?", "Why is it dense?", "May I freeze it?", "Which flour?"]
+    rows = [{"prompt": line, "completion": "" if "freeze" in line else "Yes."} for line in lines]
+    (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    shown = re.findall(r"\$ lora-lessons ((?:plan|check|inspect|symptom) [^\n]+)\n(.*?)\n```", tools_page.page(), re.S)
+    for command, printed in shown:
+        cli.main(shlex.split(command))
+        said = capsys.readouterr().out
+        assert [line for line in printed.splitlines() if line != "…" and line not in said] == [], command
+    assert len(shown) == 4

@@ -10,6 +10,7 @@ from unittest.mock import Mock
 import pytest
 
 from lora_lessons import models
+from lora_lessons.course import learner
 from lora_lessons.course.records import Record
 from lora_lessons.run import doctor
 from lora_lessons.run.baselines import update
@@ -42,6 +43,7 @@ def test_the_table_answers_every_question(course, cache, make_lesson):
         "present": False,
     }
     assert found["lessons"]["03_train_lora"]["says"].startswith("about 2.5 minutes on ")
+    assert f"{learner.progress_file()} will remember" in found["your work"]["says"], "also where the cache is elsewhere"
     text = doctor.table(found)
     assert all(about["says"] in text for name, about in found.items() if name != "lessons")
     assert "03_train_lora  about 2.5 minutes" in text

@@ -39,10 +39,12 @@ _OTHER = ("!", "open")  # what the records do not bear out
 
 _ABOUT = """# What the glossary page claims, and what we measured
 
-The CraftRigs glossary page on LoRA makes these claims. A verdict is worked out from what the lessons recorded, so that
-it changes when they measure something else: a claim *holds*, or it *holds with a condition* that the page leaves out,
-or it is *corrected*, because what we measured says otherwise. *Not tested* means that the claim needs something that
-we did not have, such as a graphics card. Several lessons may judge one claim, each from its own side."""
+Many people meet LoRA through pages like this one, and a sentence that is nearly right costs a training run that
+nobody can explain. The CraftRigs glossary page on LoRA makes the claims below. A verdict is worked out from what the
+lessons recorded, so that it changes when they measure something else: a claim *holds*, or it *holds with a condition*
+that the page leaves out, or it is *corrected*, because what we measured says otherwise. *Not tested* means that the
+claim needs something that we did not have, such as a graphics card. Several lessons may judge one claim, each from
+its own side."""
 
 
 def page() -> str:

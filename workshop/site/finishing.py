@@ -8,12 +8,15 @@ import html
 import re
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from lora_lessons.course.on_the_web import fewer_colors
 from lora_lessons.drawing import png_size
 
 # What Sphinx writes and no reader of the site opens.
 _NOT_SHIPPED = (".buildinfo", ".doctrees", "_sources", "objects.inv", "_static/**/*.map")
+SHARP = 56  # colours of a picture: a photograph shows no steps yet
 _INLINE = re.compile(r'src="data:image/png;base64,(?P<data>[A-Za-z0-9+/=\s]+)"')
 _PICTURE = re.compile(r'<img (?![^>]*loading=)[^>]*src="(?P<file>[^":]*_images/[^"]+\.png)"[^>]*>')
 
@@ -48,6 +51,9 @@ def finish(site: Path) -> None:
             raise ValueError(
                 f"the site was not written. A picture of {page.stem} is damaged ({error}): run the lesson anew."
             ) from error
+    for picture in site.glob("_images/*.png"):
+        with suppress(OSError):
+            picture.write_bytes(fewer_colors(picture.read_bytes(), SHARP))
     (site / ".nojekyll").touch()  # else GitHub Pages leaves out every folder that begins with _
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_lessons.course.lesson import DEEPER, notebook_of
 from lora_lessons.course.on_the_web import LIVE
+from lora_lessons.course.records import records_of
 from lora_lessons.course.syllabus import SYLLABUS, group_of, learning_minutes
 from lora_lessons.run.result import cards, title
 
@@ -19,7 +20,7 @@ from ..badges import address
 from ..readme import took
 from . import widgets
 from .claims_page import claim_anchor, verdict
-from .finishing import as_table, link_to
+from .finishing import as_table, link_to, one_line
 from .lessons import FOLDER, SYMPTOMS, beneath
 
 if TYPE_CHECKING:
@@ -142,9 +143,15 @@ hours for the exercises, and {computing} minutes of computing on two processor c
 Or look something up: [what people say, and what we measured](claims.md) · [symptoms of a run that goes
 wrong](lessons/symptoms.md) · [glossary](glossary.md) · [where the numbers come from](numbers.md)"""
 DOOR, EXPLORER = "door", "rank_explorer"
-_DOOR = """This is a recording: a small model, SmolLM2-135M-Instruct, learned a new voice, step by step. Drag the
-slider, and see its answer change as the loss falls.
-[Lesson 00](lessons/00_start_here.ipynb) does this on your machine."""
+_DOOR = """In 24 steps a small model, SmolLM2-135M-Instruct, learned the voice of WICK, a lighthouse keeper. Drag the
+slider back, and see its answer change. [Lesson 00](lessons/00_start_here.ipynb) does this on your machine."""
+# in each square and strip a file's megabytes
+_BESIDE = """<div class="beside" role="img" style="--thin: {thin:.3f}" aria-label="W, a grey square: the model, \
+{base:.0f} MB, which stays as it is. Beside it B and A, two thin strips: {small:.1f} MB, all that is trained.">
+<p><i class="W">W</i> <span><b>{base:.0f} MB</b> the model: it stays as it is</span></p>
+<p><i class="B"></i><i class="A"></i><i class="BA">B·A</i> <span><b>{small:.1f} MB</b> beside it: all that is trained.
+<small>Areas to scale</small></span></p>
+</div>"""
 _EXPLORER = """Drag the rank, and see how few directions a picture needs. Then choose a language model's weights.
 [Lesson 01](lessons/01_low_rank.ipynb) says why it matters."""
 
@@ -196,7 +203,7 @@ def page(notebooks: Notebooks, live: bool = True, door: str = "") -> str:
     for_whom = _FOR_WHOM.format(**words, **_hours(notebooks))
     touch = _something_to_touch(notebooks) if live else ""
     start, after = _START.format(**words), _AFTER.format(**words)
-    return "\n\n".join([_PROMISE, touch, door, start, for_whom, after, _at_a_glance(notebooks), _LICENCE])
+    return "\n\n".join([_PROMISE, touch, start, door, for_whom, after, _at_a_glance(notebooks), _LICENCE])
 
 
 def _hours(notebooks: Notebooks) -> dict[str, Any]:
@@ -217,7 +224,11 @@ def _something_to_touch(notebooks: Notebooks) -> str:
     else nothing."""
     for place, notebook in notebooks.items():
         if DOOR in widgets.found(notebook, place):
-            return f"{widgets.mount_scene(notebook, place, DOOR, at_first=True)}\n\n{_DOOR}"
+            known = records_of(notebook)
+            base, small = 2 * float(known["door.model"].value) / 1e6, float(known["door.megabytes"].value)  # 16 bits
+            drawn = one_line(_BESIDE.format(base=base, small=small, thin=small / base / 2))
+            when = f"<small>{widgets.found(notebook, place)[DOOR]['note']}</small>"
+            return "\n\n".join([drawn, widgets.mount_scene(notebook, place, DOOR, plays=True), f"{_DOOR} {when}"])
     return f"{widgets.mount(EXPLORER)}\n\n{_EXPLORER}" if EXPLORER in LIVE else ""
 
 

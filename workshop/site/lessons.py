@@ -142,6 +142,9 @@ class Door(NamedTuple):
         )
 
 
+_PHOTO = 'cmap="gray"'  # in the dark its lightness stays
+
+
 def shown(cell: NotebookNode, door: Door) -> Iterator[NotebookNode]:
     """The code cell as its page shows it; a cell with several pictures becomes several,
     since each has words of its own.
@@ -154,7 +157,8 @@ def shown(cell: NotebookNode, door: Door) -> Iterator[NotebookNode]:
             made.id, made.source, made.metadata = f"{cell.id}-{number}", "", {"tags": ["remove-input"]}
         alt = next((o.metadata["image/png"].get("alt", "") for o in made.outputs if _is_picture(o)), "")
         if alt:
-            made.metadata["mystnb"] = {**made.metadata.get("mystnb", {}), "image": {"alt": alt}}
+            photo = {"classes": "photo"} if _PHOTO in cell.source else {}
+            made.metadata["mystnb"] = {**made.metadata.get("mystnb", {}), "image": {"alt": alt, **photo}}
         yield copy.deepcopy(made)
 
 

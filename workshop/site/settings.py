@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from lora_lessons.course.page_half import SHARED
+
 THEME = Path(__file__).parent / "theme"
+COLOURS = SHARED.with_suffix(".css")  # of widgets and pictures
 TITLE = "LoRA Lessons"
 # Sphinx reads its settings from a file: only then does it know those that the theme adds.
 CONF = {"conf.py": f"from {__name__} import settings\n\nglobals().update(settings())\n"}
@@ -42,8 +45,8 @@ def settings() -> dict[str, Any]:
         "pygments_style": "a11y-high-contrast-light",
         "pygments_dark_style": "a11y-high-contrast-dark",
         "html_favicon": str(THEME / "favicon.svg"),
-        "html_static_path": [str(THEME)],
-        "html_css_files": _sheets("css"),
+        "html_static_path": [str(THEME), str(COLOURS)],
+        "html_css_files": [COLOURS.name, *_sheets("css")],
         "html_js_files": _sheets("js"),
         "html_math_renderer": "mathml",
         "html_copy_source": False,

@@ -1,4 +1,4 @@
-"""The page of the tools: README's own part about them, with links as the site has them."""
+"""The page of the tools: how to install them, what each says, then README's own part about them."""
 
 from __future__ import annotations
 
@@ -21,4 +21,5 @@ def page() -> str:
     part = re.sub(r"<!--.*?-->\n?", "", rest.partition("\n## ")[0])
     part = re.sub(r"\]\(notebooks/(\w+\.md)\)", rf"]({FOLDER}/\1)", part)
     part = re.sub(r"\]\((docs/[^)]+)\)", rf"]({address()}/blob/main/\1)", part)
-    return f"# {_TITLE.removeprefix('## ')}\n{part.strip()}"
+    first = read_text(course_root() / "docs" / "first-look.md")
+    return f"# {_TITLE.removeprefix('## ')}\n{first}\n{part.strip()}"

@@ -88,16 +88,14 @@ def placed(notebook: NotebookNode, stem: str) -> NotebookNode:
     return made
 
 
-def replay(cell: NotebookNode, number: int, stem: str, at_first: bool = False) -> str:
+def replay(cell: NotebookNode, number: int, stem: str, plays: bool = False) -> str:
     """HTML that plays the scene kept with a cell's output of this number: its still, ready to be woken.
 
-    With `at_first`, its slider begins at the first stop, wherever the run left it.
+    One that `plays` goes once through its stops by itself, and leaves to its page to say when it was recorded.
     """
     kept = cell.outputs[number].data[SCENE]
-    if at_first:
-        begin = {kept["state"]["axis"]: kept["state"]["scene"]["stops"][0]}
-        values = {**kept["state"]["values"], **begin}
-        kept = {**kept, "state": {**kept["state"], "values": values, "answered": values}}
+    if plays:
+        kept = {**kept, "note": "", "plays": True}
     return _holder(f"{stem}-{cell.id}", _still(cell, number), inside=kept)
 
 
@@ -166,15 +164,15 @@ def name_of(output: NotebookNode) -> str:
     return str(kept.get("name", "")) if isinstance(kept, dict) else ""
 
 
-def mount_scene(notebook: NotebookNode, stem: str, name: str, at_first: bool = False) -> str:
-    """HTML that puts a scene of this notebook on any page: its still, ready to be woken, at its first stop if you like.
+def mount_scene(notebook: NotebookNode, stem: str, name: str, plays: bool = False) -> str:
+    """HTML that puts a scene of this notebook on any page: its still, ready to be woken; it `plays` once if you like.
 
     Raises ValueError where the notebook keeps none of this name, and as `found` does.
     """
     if name not in found(notebook, stem):
         raise ValueError(f"{stem} keeps no scene named {name!r}: {_again(stem)}")
     outputs = ((cell, n) for cell in notebook.cells for n in range(len(cell.get("outputs", []))))
-    return next(replay(cell, n, stem, at_first) for cell, n in outputs if name_of(cell.outputs[n]) == name)
+    return next(replay(cell, n, stem, plays) for cell, n in outputs if name_of(cell.outputs[n]) == name)
 
 
 def _again(stem: str) -> str:

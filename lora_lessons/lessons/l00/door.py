@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from ... import evaluation, lora, models, tasks, training
 from ...adapter import ADAPTER_WEIGHTS, save_adapter
 from ...course import my_folder
+from ...course.chat_box import ChatBox, chat_box, turns
 from ...course.on_the_web import SCENE, recorded_on, whole_stage
 from ...course.stage import Backdrop, Scene, Stage, slider
 from ...drawing import BLUE, GREEN, ORANGE
@@ -188,15 +189,30 @@ class Taught:
         scene.dot(ax, list(SCALES), self.losses, ORANGE, size=14)
         return scene
 
-    def ask(self, question: str) -> None:
-        """Print what the base answers to another question, and what the trained model does. Nothing is trained."""
-        print(f"You: {question}")
+    def _both(self, question: str) -> tuple[str, str]:
+        """What the base answers, and what the trained model does. Nothing is trained."""
         try:
-            for scale, who in ((0.0, "The base"), (1.0, "With the adapter")):
-                lora.set_scale(self.base.model, scale)
-                print(f"{who}: {_one_line(models.chat(self.base, question, max_new_tokens=WORDS))}")
+            lora.set_scale(self.base.model, 0.0)
+            without = models.chat(self.base, question, max_new_tokens=WORDS)
         finally:
             lora.set_scale(self.base.model, 1.0)
+        return _one_line(without), _one_line(models.chat(self.base, question, max_new_tokens=WORDS))
+
+    def ask(self, question: str = "") -> None:
+        """Print both answers to another question."""
+        if not question.strip():
+            print('Write a question between quotes: wick.ask("What should I cook tonight?")')
+            return
+        without, with_it = self._both(question)
+        print(f"You: {question}\nThe base: {without}\nWith the adapter: {with_it}")
+
+    def chat(self, *questions: str) -> ChatBox:
+        """A chat box for any question, in which the film's and `questions` stand answered, without the adapter and
+        with it."""
+        film = self.film.answers["0"], self.film.answers[str(self.film.steps)]
+        answers = {self.film.question: film, **{one: self._both(one) for one in questions}}
+        opening = turns(*({question: _one_line(both[n]) for question, both in answers.items()} for n in (0, 1)))
+        return chat_box(self.base, opening, WORDS, recorded=opening)
 
     def keep(self) -> Path:
         """Save the adapter to a folder of the learner's own, say where, how large it is and how a terminal asks it."""

@@ -38,7 +38,7 @@ class SixRuns(anywidget.AnyWidget):
     """Cards, each with the losses of its seeds; the page turns them over, and keeps in `runs` what was spent."""
 
     _esm = page_half(HERE / "six_runs.js")
-    _css = HERE / "six_runs.css"
+    _css = page_half(HERE / "six_runs.css")
     cards: Any = traitlets.List().tag(sync=True)  # [{"learning_rate", "r", "lora_alpha", "losses": one a seed}, …]
     recipe = traitlets.Int().tag(sync=True)  # the number of the recipe's card
     budget = traitlets.Int(6).tag(sync=True)

@@ -28,7 +28,7 @@ class SixteenMarks(anywidget.AnyWidget):
     """Marks to drag; `marks` are those of the learner, from −1 to 1 in order."""
 
     _esm = page_half(HERE / "marks.js")
-    _css = HERE / "marks.css"
+    _css = page_half(HERE / "marks.css")
     energy: Any = traitlets.List().tag(
         sync=True
     )  # of each place: what its weights add to the sum of all squares, 1 in all

@@ -86,7 +86,7 @@ class Mixer(anywidget.AnyWidget):
     """
 
     _esm = page_half(Path(__file__).with_name("mixer.js"))
-    _css = Path(__file__).with_name("mixer.css")
+    _css = page_half(Path(__file__).with_name("mixer.css"))
     names: Any = traitlets.List().tag(sync=True)
     first = traitlets.Unicode().tag(sync=True)
     second = traitlets.Unicode(NONE).tag(sync=True)

@@ -1,8 +1,11 @@
-"""Whoever follows a link to a place on a page sees that place, also after the widgets above it have come to life."""
+"""The front page's scene plays once by itself.
+
+Whoever follows a link to a place on a page sees that place, also after the widgets above it have come to life."""
 
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from .conftest import DESKTOP, PHONE
 
@@ -58,3 +61,16 @@ def test_a_reader_who_moves_is_left_alone(visit):
     page.evaluate("document.querySelector('article').append(document.createElement('hr'))")
     page.wait_for_timeout(200)
     assert page.evaluate(TOP) < -400
+
+
+def test_the_first_scene_plays_once_to_the_answer_and_stands_still_for_who_wants_no_motion(visit):
+    page = visit("index.html").page
+    slider, answer = page.locator(".stage input[type=range]"), page.locator(".stage [data-who=Model]")
+    for step in ("3", "24"):
+        expect(slider).to_have_value(step, timeout=30_000)
+    expect(answer).to_contain_text("Keep the lamp lit.")
+    page.emulate_media(reduced_motion="reduce")
+    page.reload()
+    expect(page.locator(".live-widget")).to_have_attribute("data-life", "live")
+    page.wait_for_timeout(700)
+    expect(slider).to_have_value("24")

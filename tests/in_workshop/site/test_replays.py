@@ -12,7 +12,7 @@ from lora_lessons.experiments import mixer_answers
 from workshop.site import widgets
 
 KEPT = {
-    "00_start_here": {"door", "door_scales"},
+    "00_start_here": {"door", "door_scales", "chat_box"},
     "03_train_lora": {"chat_box"},
     "05_rank_and_alpha": {"six_runs"},
     "06_quantization": {"sixteen_marks"},

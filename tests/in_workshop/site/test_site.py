@@ -15,7 +15,7 @@ from lora_lessons.course.lesson import lessons, side_trips
 from workshop.site.build import stored
 
 pytestmark = pytest.mark.long
-BYTES_OF_A_PAGE = 1_500_000
+BYTES_OF_A_PAGE = 600_000
 # What a browser would fetch by itself: whatever is named so must lie in the site.
 FETCHED = {"src", "srcset", "poster", "data", "action", "xlink:href"}
 FETCHED_BY_LINK = {

@@ -145,12 +145,17 @@ def test_another_question_is_asked_of_both_and_trains_nothing(monkeypatch, capsy
     with monkeypatch.context() as patch:
         patch.setattr(door.training, "train", lambda *_, **__: pytest.fail("nothing is trained"))
         taught.ask(asked)
+        box = taught.chat(asked)
+        taught.ask()
     base, adapted = make_tiny_base(), models.chat(taught.base, asked, 8)
     lines = [
         f"The base: {' '.join(models.chat(base, asked, 8).split())}",
         f"With the adapter: {' '.join(adapted.split())}",
     ]
-    assert capsys.readouterr().out.splitlines()[-3:] == [f"You: {asked}", *lines]
+    *said, sentence = capsys.readouterr().out.splitlines()
+    assert said[-3:] == [f"You: {asked}", *lines] and sentence.startswith("Write a question between quotes: ")
+    assert [one["question"] for one in box.turns] == [Q, Q, asked, asked]
+    assert [one["answer"] for one in box.turns[2:]] == [line.partition(": ")[2] for line in lines]
 
 
 def test_a_scale_that_fails_leaves_the_adapter_as_trained(monkeypatch):

@@ -1,14 +1,18 @@
 """The loop by hand, and whose layer trains in lesson 03: a sound class of the learner's,
 or the course's with one sentence."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from transformers import Trainer, TrainingArguments
 
-from lora_lessons import lora
+from lora_lessons import lora, training
 from lora_lessons.course import learner, own_code
+from lora_lessons.errors import Interrupted
 from lora_lessons.lessons import l02
 from lora_lessons.lessons.l03_train_lora import by_hand
+from lora_lessons.tasks import Encoded
 from lora_tools.bench import training_speed
 
 SOLVED = (
@@ -113,6 +117,22 @@ def test_attaching_again_starts_anew_whatever_was_on(tiny_model):
     first = trained(tiny_model, mine)
     assert trained(tiny_model, mine) == first
     assert trained(tiny_model, lora.LoRALinear)[0] == pytest.approx(first[0], abs=1e-6)
+
+
+def test_their_training_goes_on_after_an_interrupt(tiny_model, tmp_path, capsys):
+    learner.keep_code("my_lora", SOLVED)
+    how = training.Settings(steps=3, batch_size=1, learning_rate=1e-2, checkpoint_every=1)
+
+    def stop(story):
+        if len(story.losses) == 2:
+            raise KeyboardInterrupt
+
+    for heard, ends in ((stop, pytest.raises(Interrupted)), (None, nullcontext())):
+        by_hand.attach(tiny_model, l02.my_layer(), r=2, lora_alpha=4, seed=0)
+        with ends:
+            training.train(tiny_model, [Encoded(ids()[0], ids()[0])], how, run_dir=tmp_path / "run", on_step=heard)
+    said = capsys.readouterr().out
+    assert "Resumed at step 2 of 3" in said and said.count("Your own MyLoRA trains, about half as fast as") == 2
 
 
 def batches(model):

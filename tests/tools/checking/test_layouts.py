@@ -157,6 +157,9 @@ def test_a_line_in_pythons_way_is_named(checked):
 
 
 def test_a_table_of_texts_or_of_prompts_alone_is_for_other_trainers(checked):
+    good = '{"prompt": "Why?", "completion": "So."}'
+    (found, _) = checked('{"prompt": "Why?", "answer": "So."}', good).problems
+    assert found.code == "misspelt_field" and '["prompt", "answer"]: a name looks misspelt' in found.sentence
     for columns, row, code in (("text", "The archive.", "plain_text"), ("Prompt,Solution", "Why?,So.", "prompt_alone")):
         (found,) = checked(columns, row, "", name="x.csv").problems
         assert (found.code, found.lines) == (code, (2,))

@@ -4,7 +4,7 @@
 
 (() => {
   const here = document.currentScript.src.replace(/[^/]*$/, "widgets/");
-  const NEAR = "600px", SLOW = "This setting is still on its way. Wait, or choose another.";
+  const NEAR = "600px", STOP = 280, SLOW = "This setting is still on its way. Wait, or choose another.";
   const LOST = "This setting could not be fetched. Are you still connected? Move the control again to try once more.";
   const kinds = (globalThis.lora_lessons_widgets ??= {}), answerers = (globalThis.lora_lessons_answers ??= {});
 
@@ -124,7 +124,7 @@
     holder.dataset.life = "waking";
     try {
       const inside = holder.querySelector("script.baked"), name = holder.dataset.widget;
-      const { kind, state, answers, note } = inside ? await opened(JSON.parse(inside.textContent)) : await baked(name);
+      const { kind, state, answers, note, plays } = inside ? await opened(JSON.parse(inside.textContent)) : await baked(name);
       const { render } = await kindOf(kind);
       const model = new Model(state), live = document.createElement("div");
       model.answer = answerers[kind]?.(model, answers ?? {}, name, baked);
@@ -137,11 +137,23 @@
       holder.querySelector(".still")?.remove();
       holder.querySelector(".wake")?.remove();
       holder.dataset.life = "live";
+      if (plays && !matchMedia("(prefers-reduced-motion: reduce)").matches) play(model, live);
     } catch (error) {
       console.error(error);
       delete holder.dataset.life;
       offer(holder, "This widget could not be fetched. Try again");
     }
+  }
+
+  function play(model, live) { // once, from the first stop to the last, unless the reader takes the slider
+    const axis = model.get("axis"), left = [...model.get("scene").stops], words = live.querySelector(".words");
+    words.style.minHeight = `${words.offsetHeight}px`; // what stands below stays where it is
+    const timer = setInterval(() => {
+      const values = { ...model.get("values"), [axis]: left.shift() };
+      model.update({ values, answered: values });
+      if (!left.length) clearInterval(timer);
+    }, STOP);
+    for (const moved of ["pointerdown", "keydown"]) live.addEventListener(moved, () => clearInterval(timer));
   }
 
   function offer(holder, words) { // a button only where nothing else wakes the widget: one that vanishes is hard to hit

@@ -79,7 +79,7 @@ function talk({ holder, here, list, offered, base, about, engine, adapters, bedt
     element("p", {}, "Choose a .gguf that “lora-lessons export gguf” wrote, or drop it anywhere here. It is read in this browser and sent nowhere, and neither is what you ask."));
   const gone = element("button", { type: "button" }, "Forget the model");
   const keep = element("p", { class: "alive-keep" }, "This browser keeps what was fetched, so that it need not be fetched again. ", gone);
-  const root = element("div", { class: "alive-talk" }, form, sliders, answers, status, ...(ladder ? [] : [drop]), keep);
+  const root = element("div", { class: "alive-talk" }, form, answers, status, sliders, ...(ladder ? [] : [drop]), keep);
   const say = (words) => { status.textContent = words; };
   field.value = list.adapters[offered[0]].question;
   holder.append(root);
@@ -260,6 +260,8 @@ function talk({ holder, here, list, offered, base, about, engine, adapters, bedt
     await forget();
     sleep("The model is gone from this browser.");
   });
+  const { top, bottom } = holder.getBoundingClientRect();
+  if (top < innerHeight && bottom > 0) form.scrollIntoView(); // the answers come below it
   field.focus({ preventScroll: true });
   next();
 }

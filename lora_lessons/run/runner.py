@@ -78,7 +78,8 @@ def run(
         )
 
     results: list[LessonResult] = []
-    with alone_in(out), tqdm(total=len(lessons), unit="lesson", disable=not several) as bar:
+    shape = "{n_fmt} of {total_fmt} lessons |{bar}| {elapsed}{postfix}"
+    with alone_in(out), tqdm(total=len(lessons), bar_format=shape, disable=not several) as bar:
         before = earlier_results(out, profile, given)
         for result in side_by_side.results(lessons, run_lesson, at_once, profile):
             if judge and not given and result.status == OK:
@@ -89,6 +90,10 @@ def run(
             results = sorted([*results, result], key=lambda one: names.index(one.lesson))
             write_report(together(before, results), out, profile, given, planned=names)
             tqdm.write(str(result), file=sys.stderr)
+            if several:
+                took = {one.lesson: one.seconds for one in results}
+                left = side_by_side.seconds_left(lessons, took, at_once, profile)
+                bar.set_postfix_str(f"about {max(1, round(left / 60))} min left" if len(took) < len(names) else "done")
             bar.update()
     return results
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from .kernel import PeakMemory
 from .result import FAILED, INTERRUPTED, LessonResult
 
 MOST = 4  # lessons at once
-USUAL_BYTES = 6e9  # of a lesson without a baseline; the largest of the course holds 5.5 GB
+USUAL_BYTES, USUAL_SECONDS = 6e9, 80.0  # of a lesson without a baseline; the largest of the course holds 5.5 GB
 ROOM = 0.8  # of the memory that is free at the beginning
 TIMED = ("08_faster", "09_many_adapters")  # they compare speeds, so nothing runs beside them
 
@@ -57,6 +57,15 @@ def results(lessons: Sequence[Path], run: RunLesson, at_once: int, profile: str 
             raise
         finally:
             _stopped(running)
+
+
+def seconds_left(lessons: Sequence[Path], took: Mapping[str, float], at_once: int, profile: str = "quick") -> float:
+    """How long the lessons that are not in `took` will still take: their recorded seconds, at the pace of those that
+    are (seconds by name, one at least), `at_once` at a time, but for those that run alone."""
+    baselines = {lesson.stem: read_baseline(lesson.stem, profile) for lesson in lessons}
+    known = {name: baseline["seconds"] if baseline else USUAL_SECONDS for name, baseline in baselines.items()}
+    beside = {name: seconds / (1 if name in TIMED else at_once) for name, seconds in known.items() if name not in took}
+    return sum(took.values()) / sum(known[name] for name in took) * sum(beside.values())
 
 
 def _in_turn(lessons: Sequence[Path], run: RunLesson) -> Iterator[LessonResult]:

@@ -51,6 +51,13 @@ def test_in_turn_they_keep_their_order(company):
     assert company(1) == [(lesson.stem, 1) for lesson in LESSONS]
 
 
+def test_what_is_left_is_what_was_recorded_at_the_pace_of_what_ran(monkeypatch):
+    kept = {"01_a": 30.0, "08_faster": 100.0, "02_b": 60.0}
+    monkeypatch.setattr(side_by_side, "read_baseline", lambda name, _: name in kept and {"seconds": kept[name]})
+    usual = side_by_side.USUAL_SECONDS  # 03_c has no baseline
+    assert side_by_side.seconds_left(LESSONS, {"01_a": 45.0}, 2) == pytest.approx(1.5 * (100 + (60 + usual) / 2))
+
+
 def test_where_all_would_share_a_card_one_runs_at_a_time(monkeypatch):
     monkeypatch.setattr(side_by_side.os, "cpu_count", lambda: 16)
     monkeypatch.setattr(side_by_side.shutil, "which", lambda name: None)

@@ -23,6 +23,7 @@ PALETTE = [BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE]
 
 # The same hues for words, which need more contrast than a line or a bar: 4.5 on white.
 _INKS = {ORANGE: "#8a5f00", GREEN: "#007a59", VERMILION: "#b54c00", SKY: "#1f73a8", PURPLE: "#a2487b"}
+_INKS |= {"#b58900": "#7a5c00", "#9aa0a6": GREY}
 
 IN_WORDS = "*In words:*"  # begins the summary below every picture
 

@@ -98,11 +98,11 @@ def _cache() -> dict[str, Any]:
 
 
 def _work() -> dict[str, Any]:
-    file = progress_file()
-    kept = len(list((file.parent / "adapters").glob("*")))
-    solved = f"{file} {'remembers what you solved' if file.exists() else 'will remember what you solve'}"
-    says = f"{solved}; adapters that you keep lie in {file.parent / 'adapters'} ({kept} so far)."
-    return {"says": says, "progress": str(file), "adapters": kept}
+    file, adapters = progress_file(), progress_file().parent / "adapters"
+    solved, kept = "remembers what you solved" if file.exists() else "will remember what you solve", adapters.glob("*")
+    count = len(list(kept))
+    says = f"{file} {solved}; adapters that you keep lie in {adapters} ({count} so far)."
+    return {"says": says, "progress": str(file), "adapters": count}
 
 
 def _has_base() -> bool:

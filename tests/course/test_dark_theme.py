@@ -12,6 +12,7 @@ import nbformat
 import pytest
 from PIL import Image
 
+from lora_lessons.course.figures import BILL_COLORS
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.course.page_half import SHARED
 from lora_lessons.drawing import GREY, PALETTE, ink
@@ -102,5 +103,5 @@ def test_words_have_contrast_by_day_and_by_night_in_widgets_and_in_pictures():
         pairs = {pair: [rgb(colors[name]) for name in pair.split()] for pair in WORDS}
         assert [pair for pair, two in pairs.items() if contrast(*two) < 4.5] == []
     share = float(re.search(r"invert\((.*?)\) hue-rotate\(180deg\)", night["picture"])[1])
-    for color in map(rgb, [*map(ink, PALETTE), GREY]):
+    for color in (rgb(ink(one)) for one in (*PALETTE, GREY, *BILL_COLORS.values())):
         assert contrast(color, [1, 1, 1]) >= 4.5 <= contrast(by_night(color, share), by_night([1, 1, 1], share)), color

@@ -142,9 +142,6 @@ class Door(NamedTuple):
         )
 
 
-_PHOTO = 'cmap="gray"'  # in the dark its lightness stays
-
-
 def shown(cell: NotebookNode, door: Door) -> Iterator[NotebookNode]:
     """The code cell as its page shows it; a cell with several pictures becomes several,
     since each has words of its own.
@@ -157,8 +154,8 @@ def shown(cell: NotebookNode, door: Door) -> Iterator[NotebookNode]:
             made.id, made.source, made.metadata = f"{cell.id}-{number}", "", {"tags": ["remove-input"]}
         alt = next((o.metadata["image/png"].get("alt", "") for o in made.outputs if _is_picture(o)), "")
         if alt:
-            photo = {"classes": "photo"} if _PHOTO in cell.source else {}
-            made.metadata["mystnb"] = {**made.metadata.get("mystnb", {}), "image": {"alt": alt, **photo}}
+            kind = "photo" if 'cmap="gray"' in cell.source else "drawing"  # in the dark a photograph stays as it is
+            made.metadata["mystnb"] = {**made.metadata.get("mystnb", {}), "image": {"alt": alt, "classes": kind}}
         yield copy.deepcopy(made)
 
 

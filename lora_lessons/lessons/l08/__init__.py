@@ -20,7 +20,7 @@ from ...course.exercises import answered, exercise, not_a_number
 from ...course.figures import BILL_COLORS
 from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
-from ...drawing import BLUE, GREEN, GREY, SKY, VERMILION, label
+from ...drawing import BLUE, GREEN, SKY, VERMILION, ink, label
 from ...errors import holding
 
 # Imported here because they register themselves.
@@ -73,7 +73,7 @@ def _fit_backdrop(card: str, width: float) -> tuple[Backdrop, Any]:
     ax.set(xlim=(0, width), ylim=(len(names) - 0.4, -0.6))
     ax.set_yticks(range(len(names)), names)
     for tick, color in zip(ax.get_yticklabels(), (*BILL_COLORS.values(), "black"), strict=True):
-        tick.set(color=GREY if color in (SKY, BILL_COLORS["driver, slack"]) else color, weight="bold")
+        tick.set(color=ink(color), weight="bold")
     ax.tick_params(axis="y", length=0)
     ax.xaxis.set_major_formatter("{x:g} GB")
     ax.grid(axis="y", visible=False)

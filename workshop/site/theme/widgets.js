@@ -22,12 +22,10 @@
     return promise;
   }
 
-  // A baked file calls lora_lessons_baked with its name as it runs.
-  globalThis.lora_lessons_baked = (name, packed) => given.set(name, opened(packed));
+  globalThis.lora_lessons_baked = (name, packed) => given.set(name, opened(packed)); // a baked file calls it as it runs
   const baked = (name) => fetched(`${name}.js`).then(() => given.get(name));
 
-  // A kind is a module of the course, wrapped, with its style.
-  const kindOf = (kind) => Promise.all([fetched(`kind.${kind}.css`), fetched(`kind.${kind}.js`)]).then(() => kinds[kind]);
+  const kindOf = (kind) => /* a module of the course, wrapped, with its style */ Promise.all([fetched(`kind.${kind}.css`), fetched(`kind.${kind}.js`)]).then(() => kinds[kind]);
 
   const bytes = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 
@@ -45,10 +43,8 @@
     return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, revived(one)]));
   }
 
-  function rows(small, steps) { // a matrix, each row of which has a step of its own
-    const across = small.length / steps.length;
-    return new Uint8Array(Float32Array.from(small, (n, i) => n * steps[Math.floor(i / across)]).buffer);
-  }
+  const rows = (small, steps) => // a matrix, each row of which has a step of its own
+    new Uint8Array(Float32Array.from(small, (n, i) => n * steps[Math.floor(i * steps.length / small.length)]).buffer);
 
   // ---- the model: what a widget's module knows of Python ----
   class Model {
@@ -62,12 +58,9 @@
       Object.assign(this.#state, changes);
       for (const name of changed) for (const hear of [...(this.#heard.get(`change:${name}`) ?? [])]) hear();
     }
-    on(events, hear) {
-      for (const event of events.split(" ")) this.#heard.set(event, [...(this.#heard.get(event) ?? []), hear]);
-    }
-    off(events, hear) {
-      for (const event of events.split(" ")) this.#heard.set(event, (this.#heard.get(event) ?? []).filter((one) => one !== hear));
-    }
+    on(events, hear) { this.#change(events, (those) => [...those, hear]); }
+    off(events, hear) { this.#change(events, (those) => those.filter((one) => one !== hear)); }
+    #change(events, made) { for (const event of events.split(" ")) this.#heard.set(event, made(this.#heard.get(event) ?? [])); }
     save_changes() { this.answer?.(); }
   }
 
@@ -105,9 +98,7 @@
       answer({ ...scene, values, answered: values });
     };
 
-    function place(values) {
-      return settings.reduce((so_far, one) => so_far * held[one].length + Math.max(0, held[one].indexOf(values[one])), 0);
-    }
+    function place(values) { return settings.reduce((so_far, one) => so_far * held[one].length + Math.max(0, held[one].indexOf(values[one])), 0); }
   };
 
   function refusal(beyond, typed) { // what Python said to a whole number that the slider cannot be
@@ -180,6 +171,5 @@
     }
   }
 
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
-  else start();
+  document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", start) : start();
 })();

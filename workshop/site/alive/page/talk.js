@@ -260,8 +260,7 @@ function talk({ holder, here, list, offered, base, about, engine, adapters, bedt
     await forget();
     sleep("The model is gone from this browser.");
   });
-  const { top, bottom } = holder.getBoundingClientRect();
-  if (top < innerHeight && bottom > 0) form.scrollIntoView(); // the answers come below it
+  if (Math.abs(form.getBoundingClientRect().top) < innerHeight) form.scrollIntoView(); // the answers come below it
   field.focus({ preventScroll: true });
   next();
 }

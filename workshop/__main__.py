@@ -81,7 +81,7 @@ def new_lesson(
 def readme() -> int:
     """Write the tables and the page that are made.
 
-    In README and CONTRIBUTING what stands between their markers, and notebooks/symptoms.md whole.
+    In README and docs/ what stands between their markers, and notebooks/symptoms.md whole.
     """
     from workshop import readme as tables
     from workshop import symptoms_page

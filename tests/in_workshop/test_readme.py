@@ -1,4 +1,4 @@
-"""README, CONTRIBUTING and the page of evidence: their tables are made,
+"""README and the pages of docs/: their tables are made,
 and a table that is no longer true is noticed."""
 
 import json
@@ -62,7 +62,6 @@ def test_write_changes_what_differs_and_says_so(course, make_lesson):
         "<!-- `python -m workshop readme` makes the table of lessons -->\nold\n<!-- end of the table of lessons -->\n"
     )
     (course / "README.md").write_text(f"# A\n\n{marked}\nB\n", encoding="utf-8")
-    (course / "CONTRIBUTING.md").write_text("# C\n", encoding="utf-8")
     assert readme.write() == [course / "README.md"]
     text = (course / "README.md").read_text(encoding="utf-8")
     assert "old" not in text and f"notebooks/{lessons()[0].name}" in text and text.endswith("-->\n\nB\n")

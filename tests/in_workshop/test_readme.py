@@ -2,13 +2,12 @@
 and a table that is no longer true is noticed."""
 
 import json
-import re
 
 import pytest
 
 from lora_lessons import files
 from lora_lessons.course.lesson import lessons, side_trips
-from lora_lessons.paths import course_root, measurements
+from lora_lessons.paths import course_root
 from workshop import readme
 
 
@@ -74,16 +73,6 @@ def test_without_a_recording_nothing_is_said_of_times(course):
         "table of training speed -->"
     )
     assert readme.made(marked) == marked.replace("old", "")
-
-
-def test_the_times_agree_with_the_recording_of_this_checkout():
-    text = (course_root() / "docs" / "evidence.md").read_text(encoding="utf-8")
-    part = re.search(r"makes the table of training speed -->(.*?)<!-- end", text, re.S)[1]
-    seconds = [float(cell) for cell in re.findall(r"^\| `\w+` \| [^|]+ \| ([\d.]+) \|", part, re.M)]
-    file = measurements() / "training_speed.json"
-    recording = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"rows": []}
-    assert seconds == [round(row["seconds"], 1) for row in recording["rows"]]
-    assert all(recording[name] in part for name in ("machine", "date") if name in recording)
 
 
 def _reader(reader, kind, **counts):

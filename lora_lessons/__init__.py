@@ -16,7 +16,7 @@ are the ideas; `models`, `tasks`, `mixing` what they act on; `training`, `evalua
 takes, `planning` what fits on which card; `course` the frame that a notebook imports; `run` what executes notebooks;
 `experiments` what is measured once and quoted; `lessons` a room for every lesson.
 
-Begin with `lowrank` and `lora`, the two ideas. CONTRIBUTING has a map of all rooms.
+Begin with `lowrank` and `lora`, the two ideas. docs/house.md has a map of all rooms.
 """
 
 from importlib import import_module

@@ -3,8 +3,6 @@
 import ast
 import importlib
 import importlib.metadata
-import json
-import math
 import pkgutil
 import re
 import sys
@@ -201,19 +199,6 @@ def test_the_library_still_answers_as_the_lessons_call_it(name, tiny_model):
     import peft
 
     CALLS[name](tiny_model, peft)
-
-
-def test_the_readme_lists_every_lesson_with_its_question_and_recorded_minutes():
-    readme = (course_root() / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"\| \[(\d\d)\]\((notebooks/\w+\.ipynb)\) \| ([^|]+) \| \d+ \| \d+ \| (\d+) \|", readme)
-    expected = []
-    for path in lessons():
-        title = nbformat.read(path, 4).cells[0].source.splitlines()[0].partition(" · ")[2]
-        recorded = json.loads(
-            (course_root() / "data" / "baselines" / f"{path.stem}.quick.json").read_text(encoding="utf-8")
-        )
-        expected.append((path.stem[:2], f"notebooks/{path.name}", title, str(math.ceil(recorded["seconds"] / 60))))
-    assert rows == expected
 
 
 def test_what_the_front_pages_link_or_show_is_there():

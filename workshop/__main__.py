@@ -81,7 +81,7 @@ def new_lesson(
 def readme() -> int:
     """Write the tables and the page that are made.
 
-    In README and CONTRIBUTING what stands between their markers, and notebooks/symptoms.md whole.
+    In README and docs/ what stands between their markers, and notebooks/symptoms.md whole.
     """
     from workshop import readme as tables
     from workshop import symptoms_page
@@ -119,6 +119,23 @@ def site(
     return EXIT_OK
 
 
+def pdf(
+    out: Annotated[
+        Path, typer.Option("--out", parser=absolute_path, metavar="FILE", help="The PDF that is written.")
+    ] = Path("course-report/lessons.pdf"),
+) -> int:
+    """Print the lessons into one PDF, by Chromium.
+
+    As the site prints: pictures whole, pages numbered, links as addresses. What is folded stays off the paper.
+    """
+    from lora_lessons.lessons import rooms
+    from workshop import pdf as paper
+
+    rooms()
+    print(f"Written: {shown(paper.make(out))}")
+    return EXIT_OK
+
+
 def animation(
     record: Annotated[bool, typer.Option("--record", help="Train first, and record it anew.")] = False,
 ) -> int:
@@ -148,7 +165,7 @@ def budget() -> int:
 
 app = typer.Typer(**PLAINLY, help="What maintainers of the course run.")
 app.add_typer(recorders)
-VERBS: list[Callable[..., int]] = [site, readme, new_lesson, badges, adapters, animation, budget]
+VERBS: list[Callable[..., int]] = [site, pdf, readme, new_lesson, badges, adapters, animation, budget]
 for verb in VERBS:
     app.command()(verb)
 

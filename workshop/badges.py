@@ -38,7 +38,7 @@ def _checked(address: str) -> str:
 
 
 def set_address(new: str) -> list[Path]:
-    """Write the address `new` into pyproject.toml, the README, every badge and every set-up cell.
+    """Write the address `new` into pyproject.toml, the README, CITATION.cff, every badge and every set-up cell.
 
     A notebook without a badge gets one, under its title. Returns the files that changed. Raises ValueError where it is
     no address on GitHub; nothing is written then.
@@ -46,7 +46,7 @@ def set_address(new: str) -> list[Path]:
     old, root, changed = address(), course_root(), []
     in_colab = f"/github/{owner_and_name(old)}/"
     # where the old one stands goes last: whoever was stopped before that begins again from it
-    for path in (root / "README.md", *lessons(), *side_trips(), root / "pyproject.toml"):
+    for path in (root / "README.md", *root.glob("*.cff"), *lessons(), *side_trips(), root / "pyproject.toml"):
         before = path.read_text(encoding="utf-8")
         after = before.replace(old, _checked(new)).replace(in_colab, f"/github/{owner_and_name(new)}/")
         if path.suffix == ".ipynb" and "colab-badge" not in after:

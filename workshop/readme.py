@@ -1,4 +1,4 @@
-"""What README, CONTRIBUTING, two pages of docs/ and the lessons do not write by hand: minutes, tables, the map,
+"""What README, three pages of docs/ and the lessons do not write by hand: minutes, tables, the map,
 verdict cards."""
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .record.published_memory import jobs_table
 from .sizes_tables import sizes_table
 from .tools_cases import cases_table, judged_table
 
-FILES = ("README.md", "CONTRIBUTING.md", "docs/evidence.md", "docs/commands.md")
+FILES = ("README.md", "docs/house.md", "docs/evidence.md", "docs/commands.md")
 _MADE = re.compile(
     (
         r"(?P<begin><!-- `python -m workshop readme` makes the (?P<what>[\w ]+) "

@@ -1,14 +1,13 @@
-"""README, CONTRIBUTING and the page of evidence: their tables are made,
+"""README and the pages of docs/: their tables are made,
 and a table that is no longer true is noticed."""
 
 import json
-import re
 
 import pytest
 
 from lora_lessons import files
 from lora_lessons.course.lesson import lessons, side_trips
-from lora_lessons.paths import course_root, measurements
+from lora_lessons.paths import course_root
 from workshop import readme
 
 
@@ -62,7 +61,6 @@ def test_write_changes_what_differs_and_says_so(course, make_lesson):
         "<!-- `python -m workshop readme` makes the table of lessons -->\nold\n<!-- end of the table of lessons -->\n"
     )
     (course / "README.md").write_text(f"# A\n\n{marked}\nB\n", encoding="utf-8")
-    (course / "CONTRIBUTING.md").write_text("# C\n", encoding="utf-8")
     assert readme.write() == [course / "README.md"]
     text = (course / "README.md").read_text(encoding="utf-8")
     assert "old" not in text and f"notebooks/{lessons()[0].name}" in text and text.endswith("-->\n\nB\n")
@@ -75,16 +73,6 @@ def test_without_a_recording_nothing_is_said_of_times(course):
         "table of training speed -->"
     )
     assert readme.made(marked) == marked.replace("old", "")
-
-
-def test_the_times_agree_with_the_recording_of_this_checkout():
-    text = (course_root() / "docs" / "evidence.md").read_text(encoding="utf-8")
-    part = re.search(r"makes the table of training speed -->(.*?)<!-- end", text, re.S)[1]
-    seconds = [float(cell) for cell in re.findall(r"^\| `\w+` \| [^|]+ \| ([\d.]+) \|", part, re.M)]
-    file = measurements() / "training_speed.json"
-    recording = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"rows": []}
-    assert seconds == [round(row["seconds"], 1) for row in recording["rows"]]
-    assert all(recording[name] in part for name in ("machine", "date") if name in recording)
 
 
 def _reader(reader, kind, **counts):

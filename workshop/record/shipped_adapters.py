@@ -20,22 +20,21 @@ from lora_lessons.machine import stamp
 from lora_lessons.sums import write_sums
 
 R, ALPHA = 8, 16
-# Every adapter gets the same steps, and the best of adapter_rates' three learning rates.
+# Every adapter gets the same steps, and a learning rate that was chosen by hand.
 RATE = {"persona": 2e-3, "plain_language": 2e-3, "code_style": 2e-3, "strict_json": 3e-3}
 
 
-def settings(task: str, seed: int = 0, rate: float | None = None) -> training.Settings:
-    """How the course trains this task's adapter; `rate` tries another learning rate than RATE's."""
+def settings(task: str, seed: int = 0) -> training.Settings:
+    """How the course trains this task's adapter."""
     fast = models.best_precision().name == "bf16"
-    rate = RATE[task] if rate is None else rate
-    return training.Settings(steps=STEPS, batch_size=4, learning_rate=rate, seed=seed, autocast=fast)
+    return training.Settings(steps=STEPS, batch_size=4, learning_rate=RATE[task], seed=seed, autocast=fast)
 
 
-def learn(base: models.Base, task: str, seed: int = 0, rate: float | None = None) -> training.Training:
+def learn(base: models.Base, task: str, seed: int = 0) -> training.Training:
     """Attach r = 8, α = 16 to every linear layer of `base` and train it on the task; the adapter stays on."""
     examples = [tasks.encode(base.tokenizer, example) for example in tasks.load_task(task).train]
     lora.attach(base.model, r=R, lora_alpha=ALPHA, seed=seed)
-    return training.train(base.model, examples, settings(task, seed, rate))
+    return training.train(base.model, examples, settings(task, seed))
 
 
 def make(names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int = 0) -> list[evaluation.Scorecard]:

@@ -62,16 +62,6 @@ def survives(
 
 
 @recorders.command()
-def rates(
-    tasks: Annotated[list[str], typer.Argument(metavar="TASK", help="Whose rates are tried.")],
-    again: Annotated[bool, typer.Option("--again", help="Train the adapters in data/adapters once more, too.")] = False,
-) -> int:
-    """Several learning rates for each adapter of lesson 09."""
-    _recorder("adapter_rates").record(tasks, again)
-    return EXIT_OK
-
-
-@recorders.command()
 def papers(
     size: Annotated[str, typer.Option(metavar="NAME", help="A larger base is asked a short list, one seed.")] = "",
     reaches: Annotated[bool, typer.Option("--reaches", help="Only how strong updates are beside W: minutes.")] = False,

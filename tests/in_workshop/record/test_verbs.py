@@ -5,7 +5,7 @@ import importlib
 import pytest
 
 from workshop.__main__ import main as workshop
-from workshop.record import adapter_rates, course, survives, verbs
+from workshop.record import course, survives, verbs
 from workshop.record.papers import recording
 
 
@@ -24,7 +24,6 @@ def test_a_verb_without_options_is_its_module(name, monkeypatch):
     [
         (["survives"], survives, (tuple(survives.TITLES),)),
         (["survives", "gptq"], survives, (["gptq"],)),
-        (["rates", "persona", "--again"], adapter_rates, (["persona"], True)),
         (["course"], course, (False,)),
         (["course", "--run"], course, (True,)),
         (["papers"], recording, (recording.base_named("embedded"),)),

@@ -26,7 +26,7 @@ def _statements(record: Mapping[str, Any]) -> list[str]:
         for title, value in line.measured.items()
         if value.seeds == 1
     }
-    rows = [
+    return _head("what we found (and the verdict that it bears on)") + [
         _row(
             " ".join([capital(one.says), *(f"({id})" for says, id in asked if says == name)]),
             (
@@ -37,7 +37,6 @@ def _statements(record: Mapping[str, Any]) -> list[str]:
         for (name, one), at in zip(sizes.STATEMENTS.items(), sizes.seen(record).values(), strict=True)
         if measured(at)
     ]
-    return [*_head("what we found (and the verdict that it bears on)"), *rows]
 
 
 def sizes_table() -> str:
@@ -59,10 +58,10 @@ def sizes_table() -> str:
     for claim, lines in groupby(filter(attrgetter("measured"), sizes.table(record)), key=attrgetter("claim")):
         asked = sizes.CLAIMS[claim]
         parts += ["", *_head(f"lesson {asked.lesson}: {asked.asks}")]
-        for line in lines:
-            parts.append(
-                _row(capital(line.quantity.title), (said(line.at[title], line.quantity.form) for title in TITLES))
-            )
+        parts += [
+            _row(capital(line.quantity.title), (said(line.at[title], line.quantity.form) for title in TITLES))
+            for line in lines
+        ]
     return "\n".join([*parts, "", "`python -m workshop record sizes` measures them, cell by cell, in hours."])
 
 

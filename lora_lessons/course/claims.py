@@ -204,14 +204,14 @@ class Card(NamedTuple):
     at_sizes: str = ""  # ELSEWHERE where larger bases were asked
 
     def html(self) -> str:
-        edge = EDGES.get(self.said, GREY)  # not tested, or not decided
-        sizes = f"<br><small>{in_html(self.at_sizes)}</small>" if self.at_sizes else ""
         unfolded = " open" * (self.said in (DISAGREES, OPEN))
         return (
-            f"<div style='border:1px solid #ccd;border-left:6px solid {edge};padding:.4em .9em;margin:.3em 0'>"
+            f"<div style='border:1px solid #ccd;border-left:6px solid {EDGES.get(self.said, GREY)};"  # grey: no verdict
+            "padding:.4em .9em;margin:.3em 0'>"
             f"<b>{self.id}</b> The page says: <i>{in_html(self.says)}</i>"
             f"<details{unfolded}><summary><b>Verdict: {in_html(self.said)}.</b> What we saw</summary>"
-            f"{in_html(self.sentence)}{sizes}</details></div>"
+            f"{in_html(self.sentence)}"
+            f"{f'<br><small>{in_html(self.at_sizes)}</small>' if self.at_sizes else ''}</details></div>"
         )
 
 

@@ -7,6 +7,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
+from lora_lessons.course import claims
 from lora_lessons.experiments import recordings, sizes
 from lora_lessons.experiments.sizes.statements import NOT_ASKED, NOT_SEEN, NOT_TOLD, SEEN, capital, measured
 from lora_lessons.experiments.sizes.table import ALONE, OPEN, families, said
@@ -16,25 +17,26 @@ _MARKS = {SEEN: "yes", NOT_SEEN: "**no**", NOT_TOLD: NOT_TOLD, NOT_ASKED: "not a
 
 
 def _statements(record: Mapping[str, Any]) -> list[str]:
-    """What may be the small base's own, and whether it was seen at each size; what rests on one run says so."""
+    """What may be the small base's own, the verdicts that ask it, and whether it was seen at each size;
+    what rests on one run says so."""
+    asked = [(name, row["id"]) for row in claims.rows() for name in row.get("at_sizes", ())]
     once = {
         (line.claim, line.quantity.name, title)
         for line in sizes.table(record)
         for title, value in line.measured.items()
         if value.seeds == 1
     }
-    rows = [
+    return _head("what we found (and the verdict that it bears on)") + [
         _row(
-            capital(one.says),
+            " ".join([capital(one.says), *(f"({id})" for says, id in asked if says == name)]),
             (
                 _MARKS[at[title]] + " (1 run)" * any((one.claim, need.quantity, title) in once for need in one.needs)
                 for title in TITLES
             ),
         )
-        for one, at in zip(sizes.STATEMENTS.values(), sizes.seen(record).values(), strict=True)
+        for (name, one), at in zip(sizes.STATEMENTS.items(), sizes.seen(record).values(), strict=True)
         if measured(at)
     ]
-    return [*_head("what we found"), *rows]
 
 
 def sizes_table() -> str:
@@ -56,10 +58,10 @@ def sizes_table() -> str:
     for claim, lines in groupby(filter(attrgetter("measured"), sizes.table(record)), key=attrgetter("claim")):
         asked = sizes.CLAIMS[claim]
         parts += ["", *_head(f"lesson {asked.lesson}: {asked.asks}")]
-        for line in lines:
-            parts.append(
-                _row(capital(line.quantity.title), (said(line.at[title], line.quantity.form) for title in TITLES))
-            )
+        parts += [
+            _row(capital(line.quantity.title), (said(line.at[title], line.quantity.form) for title in TITLES))
+            for line in lines
+        ]
     return "\n".join([*parts, "", "`python -m workshop record sizes` measures them, cell by cell, in hours."])
 
 

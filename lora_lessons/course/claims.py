@@ -26,6 +26,9 @@ EDGES = {HOLDS: GREEN, CONDITION: ORANGE, CORRECTED: VERMILION}  # a card's left
 DISAGREES, OPEN = "not what we saw here", "open"  # what a card says where the records do not bear the verdict out
 
 
+# what a card says of larger bases: their numbers are a table of that page
+ELSEWHERE = "At other sizes of base: docs/evidence.md."
+
 # {record.name} or {record.name:format} in a sentence
 _FIELD = re.compile(r"\{(?P<name>[\w.]+)(?::(?P<format>[^}]+))?\}")
 
@@ -191,49 +194,50 @@ def verdict(id: str, lesson: str) -> None:
 
 
 class Card(NamedTuple):
-    """What a verdict card shows: the claim, the verdict in words, the sentence with the values measured,
-    other sizes."""
+    """What a verdict card shows: the claim, the verdict in words, the sentence with the values measured, and where
+    other sizes of base stand."""
 
     id: str
     says: str
     said: str  # a verdict, DISAGREES or OPEN
     sentence: str
-    at_sizes: str = ""
+    at_sizes: str = ""  # ELSEWHERE where larger bases were asked
 
     def html(self) -> str:
-        edge = EDGES.get(self.said, GREY)  # not tested, or not decided
-        sizes = f"<details><summary>At other sizes</summary>{in_html(self.at_sizes)}</details>" if self.at_sizes else ""
         unfolded = " open" * (self.said in (DISAGREES, OPEN))
         return (
-            f"<div style='border:1px solid #ccd;border-left:6px solid {edge};padding:.4em .9em;margin:.3em 0'>"
+            f"<div style='border:1px solid #ccd;border-left:6px solid {EDGES.get(self.said, GREY)};"  # grey: no verdict
+            "padding:.4em .9em;margin:.3em 0'>"
             f"<b>{self.id}</b> The page says: <i>{in_html(self.says)}</i>"
             f"<details{unfolded}><summary><b>Verdict: {in_html(self.said)}.</b> What we saw</summary>"
-            f"{in_html(self.sentence)}{sizes}</details></div>"
+            f"{in_html(self.sentence)}"
+            f"{f'<br><small>{in_html(self.at_sizes)}</small>' if self.at_sizes else ''}</details></div>"
         )
 
 
 def card(one: Claim, values: Mapping[str, Value]) -> Card:
     """The card of claim `one` on these values: its sentence stands alone only under the verdict that it explains."""
+    sizes = ELSEWHERE if one.elsewhere().words else ""
     try:
         judged, sentence = one.judge(values), one.filled(values)
     except KeyError as error:
         sentence = f"This verdict is still open. {error.args[0]} Run the cells above first."
         return Card(one.id, one.says, OPEN, sentence)
     if judged == one.written_for:
-        return Card(one.id, one.says, one.written_for, sentence, one.elsewhere().words)
+        return Card(one.id, one.says, one.written_for, sentence, sizes)
     otherwise = f"says “{judged}”" if judged else "says otherwise"
     sentence = (
         f"The course expected “{one.written_for}”, but what you measured here {otherwise}. Trust your measurement, "
         f"and find out why. {sentence}"
     )
-    return Card(one.id, one.says, DISAGREES, sentence, one.elsewhere().words)
+    return Card(one.id, one.says, DISAGREES, sentence, sizes)
 
 
 _CARD = re.compile(
     r"<b>(?P<id>[^<]+)</b> The page says: <i>(?P<says>.*?)</i><details(?: open)?><summary><b>Verdict: "
     r"(?P<said>[^<]*)\.</b> "
     r"What we saw</summary>(?P<sentence>.*?)"
-    r"(?:<details><summary>At other sizes</summary>(?P<at_sizes>.*?)</details>)?</details></div>",
+    r"(?:<br><small>(?P<at_sizes>.*?)</small>)?</details></div>",
     re.S,
 )
 

@@ -192,7 +192,7 @@ def test_what_is_not_so_at_another_size_of_base_is_corrected_no_longer_and_its_c
     assert (seen.judge(known), denied.judge(known)) == (claims.CORRECTED, claims.CONDITION)
     assert "says “holds with a condition”" in claims.card(denied, known).sentence
     shown = claims.card(seen, known)
-    assert shown.at_sizes == words and claims.read_card(shown.html()) == shown
+    assert shown.at_sizes == claims.ELSEWHERE and claims.read_card(shown.html()) == shown
     alone = claims.card(one._replace(at_sizes=None), known)
     assert claims.read_card(alone.html()) == alone and alone.at_sizes == ""
 

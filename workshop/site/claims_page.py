@@ -101,7 +101,7 @@ def _judged(one: Claim, shown: Card, says: str, recorded: Mapping[str, Any], cel
     """A lesson's verdict and its first sentence, the rest folded;
     and what it judges where that is only a part of what the claim `says`."""
     part = "" if one.says == says else f"<i>“{html.escape(one.says)}”</i> "
-    elsewhere = f'<small class="ways">{html.escape(shown.at_sizes)}</small>' if shown.at_sizes else ""
+    elsewhere = f'<small class="ways">{html.escape(one.elsewhere().words)}</small>' if shown.at_sizes else ""
     finding, _, why = html.escape(shown.sentence).replace("\n", " ").partition(". ")
     folded = f"{why} {elsewhere}{_ways(one, recorded, cells)}"
     return (

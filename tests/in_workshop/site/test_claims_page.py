@@ -64,7 +64,7 @@ def test_the_page_says_what_the_lessons_cards_say():
         why = re.sub(r"<(?:a|small) .*", "", folded.partition("</summary>")[2])
         sentence = html.unescape(f"{finding.strip()} {why.strip()}".strip())
         assert card.sentence == sentence, "whole: its end is often the reason for the verdict"
-        assert claims_page.verdict(card.said) in found and html.escape(card.at_sizes) in found
+        assert claims_page.verdict(card.said) in found and html.escape(one.elsewhere().words) in found
 
 
 def test_a_verdict_is_never_told_by_its_colour_alone():

@@ -1,19 +1,22 @@
 """Exercises: a stub in the notebook, and a check that names the likely mistake.
 
-A check returns None when the answer is right, a Remark when it is right and there is something to add, else a sentence
-that names the mistake. Hints and solution stand folded in the notebook, beside the stub.
+A check returns None when the answer is right, a Remark when it is right and there is something to add. Else it stops at
+the first mistake that it can name (`wrong_if`, `wrong_like`, `tried`, `one_number`), or returns the sentence for it.
+Hints and solution stand folded in the notebook, beside the stub.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Real
 from typing import Any, NamedTuple
 
 from .. import paths
+from ..errors import first_line, holding
 from ..outside import in_html
 from . import earlier, learner, own_code
 
@@ -67,6 +70,8 @@ def judge(id: str, answer: Any) -> tuple[str, str]:
             "Not solved yet: fill in the stub above (a function ends with `return` and its result) and run it "
             "again. The hints are folded below it.",
         )
+    except Mistake as mistake:
+        return "not yet", str(mistake)
     except Exception as error:  # a learner's code may fail in any way; the check answers with a sentence
         sentence = f"{type(error).__name__}: {error}"
         frames = traceback.extract_tb(error.__traceback__)
@@ -99,12 +104,55 @@ def answered(value: Any) -> Any:
     return value
 
 
-def not_a_number(value: Any) -> str | None:
-    """What to say of an answer that should be one number and is a list, a tuple, a tensor …; None where it is one."""
-    if isinstance(value, Real) and not isinstance(value, bool):
-        return None
-    kind = type(value).__name__
-    return f"Return one number; your function returned {'an' if kind[0] in 'aeiou' else 'a'} {kind}."
+class Mistake(Exception):
+    """Where a check stops, however deep in it: what is wrong, as the sentence for the learner."""
+
+
+def wrong_if(*reasons: tuple[object, str]) -> None:
+    """Stop at the first reason that holds, with the sentence beside it."""
+    for sentence in holding(*reasons):
+        raise Mistake(sentence)
+
+
+def wrong_like(got: Any, *mistakes: tuple[Any, str], rtol: float = 1e-5, atol: float = 1e-5) -> None:
+    """Stop where `got` is what a known mistake gives: what each gives, numbers or a tensor, with its sentence."""
+    import torch
+
+    def flat(result: Any) -> torch.Tensor:
+        return result.double().flatten() if isinstance(result, torch.Tensor) else torch.tensor([float(result)]).double()
+
+    ours = flat(got)
+    for wrong, sentence in mistakes:
+        theirs = flat(wrong)
+        wrong_if((ours.shape == theirs.shape and torch.allclose(ours, theirs, rtol=rtol, atol=atol), sentence))
+
+
+def tried(run: Callable[[], Any], *errors: tuple[Any, str, str]) -> Any:
+    """What `run` returns. Of an error that is known, by its type and a pattern in its text, the sentence beside them;
+    a {} in that stands for what PyTorch said."""
+    try:
+        return run()
+    except Exception as error:
+        wrong_if(
+            *(
+                (isinstance(error, kind) and re.search(pattern, str(error)), sentence.replace("{}", first_line(error)))
+                for kind, pattern, sentence in errors
+            )
+        )
+        raise
+
+
+def one_number(value: Any) -> Any:
+    """`value`, where it is an answer and one number; a list, a tuple, a tensor … is not."""
+    kind = type(answered(value)).__name__
+    said = f"Return one number; your function returned {'an' if kind[0] in 'aeiou' else 'a'} {kind}."
+    wrong_if((not isinstance(value, Real) or isinstance(value, bool), said))
+    return value
+
+
+def by(shape: Iterable[int]) -> str:
+    """A shape in words: 3×4."""
+    return "×".join(map(str, shape))
 
 
 def check(id: str, answer: Any) -> None:

@@ -15,7 +15,7 @@ from matplotlib.image import imread
 from torch import Tensor
 
 from .. import lowrank
-from ..course.exercises import answered, exercise, not_a_number
+from ..course.exercises import answered, by, exercise, one_number, tried, wrong_if, wrong_like
 from ..course.on_the_web import live
 from ..course.stage import Backdrop, Scene, Stage, choice, slider, whole
 from ..drawing import BLUE, GREY, VERMILION, label
@@ -25,20 +25,20 @@ from ..paths import course_root
 
 
 @exercise("01.1", "A cut on paper", difficulty=1, minutes=3)
-def exercise_01_1(answer: Callable[[], Any]) -> str | None:
+def exercise_01_1(answer: Callable[[], Any]) -> None:
     value = answered(answer())
-    try:
-        cut = torch.as_tensor(value, dtype=torch.float32)
-    except (TypeError, ValueError, RuntimeError):
-        return "Return three rows of three numbers: [[…, …, …], […, …, …], […, …, …]]."
-    if cut.shape != (3, 3):
-        return f"The cut matrix is 3×3, as W is; yours is {'×'.join(map(str, cut.shape)) or 'one number'}."
+    cut = tried(
+        lambda: torch.as_tensor(value, dtype=torch.float32),
+        (Exception, "", "Return three rows of three numbers: [[…, …, …], […, …, …], […, …, …]]."),
+    )
+    wrong_if((cut.shape != (3, 3), f"The cut matrix is 3×3, as W is; yours is {by(cut.shape) or 'one number'}."))
     pets, fish, apart = (
         weight * torch.outer(torch.tensor(pattern), torch.tensor(pattern))
         for weight, pattern in ((3, [1.0, 1.0, 0.0]), (2, [0.0, 0.0, 1.0]), (0.5, [1.0, -1.0, 0.0]))
     )
     W, first = pets + fish + apart, torch.tensor([1.0, 0, 0])
-    mistakes = [
+    wrong_like(
+        cut,
         (W, "That is W itself, with all three directions. Keep only the strongest."),
         (pets + fish, "That is rank 2: you kept the two strongest directions. For rank 1 keep one."),
         (pets + apart, "You removed the direction of strength 2 and kept the one of strength 1. For rank 1 both go."),
@@ -49,60 +49,62 @@ def exercise_01_1(answer: Callable[[], Any]) -> str | None:
         (torch.diag(torch.diag(W)), "You kept the diagonal, which has rank 3. A direction is a column times a row."),
         (torch.outer(W[:, 0], first), "You kept one column of W. A direction fills the whole table."),
         (torch.outer(first, W[0]), "You kept one row of W. A direction fills the whole table."),
-    ]
-    if not torch.allclose(cut, pets, atol=1e-3):
-        other = "Multiply the column (1, 1, 0) by the row (1, 1, 0), which gives nine numbers, and each of them by 3."
-        return next((words for wrong, words in mistakes if torch.allclose(cut, wrong, atol=1e-3)), other)
-    return None
+        atol=1e-3,
+    )
+    other = "Multiply the column (1, 1, 0) by the row (1, 1, 0), which gives nine numbers, and each of them by 3."
+    wrong_if((not torch.allclose(cut, pets, atol=1e-3), other))
 
 
 @exercise("01.2", "Where storage breaks even", difficulty=1, minutes=3)
-def exercise_01_2(answer: Callable[[int, int], int]) -> str | None:
+def exercise_01_2(answer: Callable[[int, int], int]) -> None:
     for d, k in ((576, 1536), (576, 576), (3, 7), (300, 451)):
-        value, right = answered(answer(d, k)), lowrank.break_even_rank(d, k)
-        if advice := not_a_number(value):
-            return advice
-        if value != int(value):
-            return f"A rank is a whole number, and for {d}×{k} you return {value:g}: divide with //."
+        value, right = one_number(answer(d, k)), lowrank.break_even_rank(d, k)
+        wrong_if(
+            (value % 1, f"A rank is a whole number, and for {d}×{k} you return {round(value, 3)}: divide with //.")
+        )
+        square = f"Half of a side is right only for square matrices. Try {d}×{k}: r·(d + k) < d·k."
         mistakes = {
             d * k: f"That is d·k, the size of W. For which r does r·(d + k) stay below it, with {d}×{k}?",
             d + k: "That is d + k, the numbers that one direction costs. How many of those fit into d·k?",
             k - 1: "You seem to have counted B (d×r) alone. A (r×k) is stored too: r·(d + k) numbers in all.",
             min(d, k): "That is the full rank. There B and A hold more numbers than W.",
-            (min(d, k) - 1) // 2: f"Half of a side is right only for square matrices. Try {d}×{k}: r·(d + k) < d·k.",
-            min(d, k) // 2: f"Half of a side is right only for square matrices. Try {d}×{k}: r·(d + k) < d·k.",
+            (min(d, k) - 1) // 2: square,
+            min(d, k) // 2: square,
             d * k / (d + k): f"At r = {value} B and A hold exactly as many numbers as a {d}×{k} W: go one lower there.",
-            right: "",
         }
         other = f"For {d}×{k} the largest rank that saves numbers is {right}, and you return {value}: r·(d + k) < d·k."
-        if sentence := mistakes.get(value, other):
-            return sentence
-    return None
+        wrong_if((value != right, mistakes.get(value, other)))
 
 
 @exercise("01.3", "The best rank-r approximation", difficulty=2, minutes=6, keeps="best_rank_r")
-def exercise_01_3(answer: Callable[[Tensor, int], Tensor]) -> str | None:
+def exercise_01_3(answer: Callable[[Tensor, int], Tensor]) -> None:
     W = torch.randn(12, 20, generator=torch.Generator().manual_seed(1))
-    parts, r = lowrank.svd(W), 4
-    U, S, Vh = parts
-    try:
-        value: Any = answered(answer(W.clone(), r))
-    except (RuntimeError, IndexError) as error:
-        return (
-            f"The shapes do not fit ({error}). Directions are the columns of U and the rows of Vh: U is 12×12 here, "
-            "U[:, :4] is 12×4, Vh[:4] is 4×20 (ask the SVD for full_matrices=False)."
-        )
-    if isinstance(value, tuple):
-        return "Return one matrix of W's shape, the product, not its factors."
-    if not isinstance(value, Tensor):
-        return f"Return a tensor of W's shape, 12×20; you returned a {type(value).__name__}."
-    if value.shape == (12, 12):
-        return "The product is 12×12, and W is 12×20. Vh is already transposed: take its first r rows, Vh[:r]."
-    if value.shape != W.shape:
-        return f"The approximation has W's shape, 12×20; yours is {'×'.join(map(str, value.shape))}."
+    (U, S, Vh), r = lowrank.svd(W), 4
+    value: Any = tried(
+        lambda: answered(answer(W.clone(), r)),
+        (
+            (RuntimeError, IndexError),
+            "",
+            "The shapes do not fit ({}). Directions are the columns of U and the rows of Vh: U is 12×12 here, "
+            "U[:, :4] is 12×4, Vh[:4] is 4×20 (ask the SVD for full_matrices=False).",
+        ),
+    )
+    wrong_if(
+        (isinstance(value, tuple), "Return one matrix of W's shape, the product, not its factors."),
+        (
+            not isinstance(value, Tensor),
+            f"Return a tensor of W's shape, 12×20; you returned a {type(value).__name__}.",
+        ),
+    )
+    transposed = "Vh is already transposed: take its first r rows, Vh[:r]."
+    wrong_if(
+        (value.shape == (12, 12), f"The product is 12×12, and W is 12×20. {transposed}"),
+        (value.shape != W.shape, f"The approximation has W's shape, 12×20; yours is {by(value.shape)}."),
+    )
     value = value.to(W.dtype)
-    mistakes = [
-        (U[:, :r] * S[:r] @ torch.linalg.svd(W).Vh.T[:r], "Vh is already transposed: take its first r rows, Vh[:r]."),
+    wrong_like(
+        value,
+        (U[:, :r] * S[:r] @ torch.linalg.svd(W).Vh.T[:r], transposed),
         (W, "That is W itself, of full rank. Keep only the first r directions."),
         (U[:, :r] @ Vh[:r], "You left the singular values out: each direction counts with its own strength, S[:r]."),
         (U[:, :r] * S[:r] ** 2 @ Vh[:r], "S came in twice. Give it to one side, or √S to each."),
@@ -110,23 +112,21 @@ def exercise_01_3(answer: Callable[[Tensor, int], Tensor]) -> str | None:
         (U[:, 1 : r + 1] * S[1 : r + 1] @ Vh[1 : r + 1], "You skipped the strongest direction: counting starts at 0."),
         (lowrank.truncate(W, r - 1), "You kept r − 1 directions: [:r] already stops before index r."),
         (lowrank.truncate(W, r + 1), "You kept r + 1 directions: [:r] holds r of them."),
-    ]
-    for wrong, sentence in mistakes:
-        if torch.allclose(value, wrong, atol=1e-4):
-            return sentence
+        atol=1e-4,
+    )
     best, yours = lowrank.relative_error(W, lowrank.truncate(W, r)), lowrank.relative_error(W, value)
-    if yours > best + 1e-4:
-        return (
+    rank = int(torch.linalg.matrix_rank(value, rtol=1e-4)) if value.isfinite().all() else 0
+    wrong_if(
+        (
+            yours > best + 1e-4,
             f"Its error is {yours:.3f}; the best matrix of rank 4 reaches {best:.3f}. Are U, "
-            "S and Vh each cut to the first r?"
-        )
-    rank = int(torch.linalg.matrix_rank(value, rtol=1e-4))
-    if rank > r:
-        return f"Its rank is {rank}, not 4: keep r directions and no more."
+            "S and Vh each cut to the first r?",
+        ),
+        (rank > r, f"Its rank is {rank}, not 4: keep r directions and no more."),
+    )
     tall = torch.randn(9, 5, generator=torch.Generator().manual_seed(2))
-    if not torch.allclose(answer(tall.clone(), 2).to(W.dtype), lowrank.truncate(tall, 2), atol=1e-4):
-        return "That is right for W of 12×20 and r = 4, and wrong for W of 9×5 and r = 2: use `r` as given."
-    return None
+    right = torch.allclose(answer(tall.clone(), 2).to(W.dtype), lowrank.truncate(tall, 2), atol=1e-4)
+    wrong_if((not right, "That is right for W of 12×20 and r = 4, and wrong for W of 9×5 and r = 2: use `r` as given."))
 
 
 # ---- the rank explorer: choose a matrix, slide r, and see the matrix, its error and the numbers stored ----

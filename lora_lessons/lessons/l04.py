@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from ..course.exercises import answered, exercise
+from ..course.exercises import answered, exercise, wrong_if
 from ..drawing import BLUE, GREY
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def two_names() -> tuple[Figure, str]:
 
 
 @exercise("04.1", "Find the mistake: an adapter that loads as absent", difficulty=2, minutes=8)
-def exercise_04_1(answer: Callable[[list[str], list[str]], list[str]]) -> str | None:
+def exercise_04_1(answer: Callable[[list[str], list[str]], list[str]]) -> None:
     layers = [f"base_model.model.model.layers.{i}.self_attn.{p}" for i in (0, 1) for p in ("q_proj", "v_proj")]
     parts = ("lora_A", "lora_B")
     places = [f"{layer}.base_layer.weight" for layer in layers]
@@ -58,33 +58,45 @@ def exercise_04_1(answer: Callable[[list[str], list[str]], list[str]]) -> str | 
     wrapped = ["module." + key for key in healthy]
 
     value = answered(answer(list(wrapped), list(places)))
-    if isinstance(value, str) or not isinstance(value, Collection):
-        return f"Return the keys themselves, as a list; you returned {value!r}."
-    if set(value) & set(places):
-        return "You return names of the model. Return the keys of the file that found no place in it."
-    if not value:
-        return (
+    wrong_if(
+        (
+            isinstance(value, str) or not isinstance(value, Collection),
+            f"Return the keys themselves, as a list; you returned {value!r}.",
+        )
+    )
+    wrong_if(
+        (
+            set(value) & set(places),
+            "You return names of the model. Return the keys of the file that found no place in it.",
+        ),
+        (
+            not value,
             "Your function takes `module.base_model…` for `base_model…`. A key must match whole: "
-            "that difference was the colleague's bug."
-        )
-    if set(value) != set(wrapped):
-        return (
+            "that difference was the colleague's bug.",
+        ),
+        (
+            set(value) != set(wrapped),
             f"All {len(wrapped)} keys that begin with `module.` are lost. You return {len(value)}, "
-            "or under other names."
-        )
+            "or under other names.",
+        ),
+    )
     value = answer(list(healthy), list(places))
-    if set(value) == set(healthy):
-        return "You call a healthy file lost. Where it says `lora_A.weight`, the model says `lora_A.default.weight`."
-    if value:
-        return f"This file is healthy, and you return {len(value)} of its keys."
+    wrong_if(
+        (
+            set(value) == set(healthy),
+            "You call a healthy file lost. Where it says `lora_A.weight`, the model says `lora_A.default.weight`.",
+        ),
+        (value, f"This file is healthy, and you return {len(value)} of its keys."),
+    )
     bare = [key.removeprefix("base_model.model.") for key in healthy]
-    if set(answer(list(bare), list(places))) != set(bare):
-        return "A key that is only the end of a model's name has no place in the model: compare whole keys."
+    ends = "A key that is only the end of a model's name has no place in the model: compare whole keys."
+    wrong_if((set(answer(list(bare), list(places))) != set(bare), ends))
     one = healthy[:3] + [healthy[3].replace("v_proj", "v_prj")] + healthy[4:]
     value = answer(one[::-1], list(places))
-    if set(value) != {one[3]}:
-        return (
+    wrong_if(
+        (
+            set(value) != {one[3]},
             f"With one misspelt key among {len(one)}, exactly that one is lost, in whatever order they come; "
-            f"you return {len(value)}."
+            f"you return {len(value)}.",
         )
-    return None
+    )

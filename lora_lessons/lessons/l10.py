@@ -13,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..course.exercises import answered, exercise, not_a_number
+from ..course.exercises import answered, exercise, one_number
 from ..drawing import BLUE, PURPLE
 
 
@@ -74,9 +74,7 @@ def exercise_10_1(in_pairs: Callable[[Tensor, int], Tensor]) -> str | None:
 @exercise("10.2", "The alpha of an rsLoRA adapter", difficulty=1, minutes=4)
 def exercise_10_2(alpha_in_file: Callable[[Mapping[str, Any]], float]) -> str | None:
     rs, plain = {"r": 16, "lora_alpha": 8, "use_rslora": True}, {"r": 16, "lora_alpha": 8, "use_rslora": False}
-    got = answered(alpha_in_file(rs))
-    if advice := not_a_number(got):
-        return advice
+    got = one_number(alpha_in_file(rs))
     for wrong, advice in (
         (8.0, "llama.cpp divides by r = 16 and gets 0.5; the adapter was trained with 8/√16 = 2, √r times as strong."),
         (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..course.blind_judge import by_chance as right_chance
-from ..course.exercises import answered, exercise, not_a_number
+from ..course.exercises import answered, exercise, one_number
 from ..tasks.scores import own
 
 TRAIN = ["My Mossby is dark.", "Why does it beep?", "The leaf glows red!", "How do I fill the tank?"]
@@ -89,9 +89,7 @@ def exercise_11_2(good: Callable[[str], bool]) -> str | None:
 
 @exercise("11.3", "What a coin would do", difficulty=2, minutes=8)
 def exercise_11_3(by_chance: Callable[[int, int], float]) -> str | None:
-    got = answered(by_chance(9, 10))
-    if advice := not_a_number(got):
-        return advice
+    got = one_number(by_chance(9, 10))
     right = right_chance(9, 10)
     for wrong, advice in (
         (

@@ -1655,8 +1655,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/lessons/l06/checks.py",
         (
             "a code that is wrong for one weight in sixteen is accepted",
-            "        return _for_other_blocks(to_codes)\n",
-            "        return None\n",
+            "    return _for_other_blocks(to_codes)\n",
+            "    return None\n",
             "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[06.1]",
         ),
     ),

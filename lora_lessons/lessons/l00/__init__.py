@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...course.exercises import answered, exercise, not_a_number
+from ...course.exercises import exercise, one_number, wrong_if
 from . import widget as widget  # it registers itself
 
 
 @exercise("00.1", "Bytes of a list of numbers", difficulty=1, minutes=2)
-def exercise_00_1(answer: Callable[[int, float], float]) -> str | None:
-    value = answered(answer(1000, 16))
-    if advice := not_a_number(value):
-        return advice
+def exercise_00_1(answer: Callable[[int, float], float]) -> None:
+    value = one_number(answer(1000, 16))
     mistakes = {
         16_000: "That is the number of bits. A byte is 8 bits: divide by 8.",
         128_000: "You multiplied by 8. A byte is 8 bits, so there are fewer bytes than bits: divide by 8.",
@@ -27,24 +25,16 @@ def exercise_00_1(answer: Callable[[int, float], float]) -> str | None:
         2e-3: "That is in MB. Return bytes: no division by a million yet.",
         16_000 / 1024: "1,024 is for kibibytes. Bits become bytes by dividing by 8.",
     }
-    if value in mistakes:
-        return mistakes[value]
-    if value != 2000:
-        return f"A thousand numbers of 16 bits take 2,000 bytes (2 bytes each); you have {value}."
-    if (small := answer(1000, 4)) != 500:
-        return (
-            f"For 16 bits your answer is right. A thousand numbers of 4 bits take 500 bytes; you have {small}: "
-            "use `bits` as given."
-        )
-    if (few := answer(40, 6)) != 30:
-        return (
-            f"For a thousand numbers your answer is right. Forty numbers of 6 bits take 30 bytes; you have {few}: "
-            "use `n` as given."
-        )
-    if (odd := answer(3, 4.5)) != 1.6875:
-        return (
-            f"Right where it comes out even. Three numbers of 4.5 bits take 1.6875 bytes; you have {odd}: bits may be "
-            "an average, as NF4's are, so keep what is after the point. Divide with `/`; `//`, int() and round() "
-            "drop it."
-        )
-    return None
+    other = f"A thousand numbers of 16 bits take 2,000 bytes (2 bytes each); you have {value}."
+    wrong_if((value != 2000, mistakes.get(value, other)))
+    for n, bits, right, sentence in (
+        (1000, 4, 500, "For 16 bits your answer is right. A thousand numbers of 4 bits take 500 bytes; you have {}: "
+            "use `bits` as given."),
+        (40, 6, 30, "For a thousand numbers your answer is right. Forty numbers of 6 bits take 30 bytes; you have {}: "
+            "use `n` as given."),
+        (3, 4.5, 1.6875, "Right where it comes out even. Three numbers of 4.5 bits take 1.6875 bytes; you have {}: "
+            "bits may be an average, as NF4's are, so keep what is after the point. Divide with `/`; `//`, int() and "
+            "round() drop it."),
+    ):  # fmt: skip
+        got = answer(n, bits)
+        wrong_if((got != right, sentence.format(got)))

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ... import lora
-from ...course.exercises import Remark, Unsolved, answered, exercise
-from ...errors import first_line
+from ...course.exercises import Remark, Unsolved, answered, exercise, tried, wrong_if, wrong_like
 from ...tasks import IGNORED
 from . import by_hand
 
@@ -24,104 +23,99 @@ from . import by_hand
     keeps="answer_loss",
     imports="from torch.nn.functional import cross_entropy\n",
 )
-def exercise_03_1(loss_of: Callable[[Tensor, Tensor], Any]) -> str | None:
+def exercise_03_1(loss_of: Callable[[Tensor, Tensor], Any]) -> None:
     logits = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(4)).requires_grad_()
     labels = torch.tensor([[-100, -100, 3, 1, 2], [5, 4, 2, -100, -100]])  # nothing predicts the 5
-    try:
-        value = answered(loss_of(logits, labels.clone()))
-    except (RuntimeError, ValueError, IndexError) as error:
-        if "view size" in str(error):
-            return (
-                "view needs numbers that lie in one piece in memory, and those of a slice do not: "
-                "use reshape or flatten."
-            )
-        if "-100 is out of bounds" in str(error):
-            return "−100 is no token, so nothing can be looked up there: cross_entropy skips such a label by itself."
-        if not any(word in str(error) for word in ("size", "shape", "dim")):
-            raise
-        return (
-            f"The shapes do not fit ({first_line(error)}). cross_entropy wants a row of logits for each label: drop a "
-            "place at one end of each, then flatten(0, 1) the logits and flatten() the labels."
-        )
+    failed = (RuntimeError, ValueError, IndexError)
+    value = tried(
+        lambda: answered(loss_of(logits, labels.clone())),
+        (
+            failed,
+            "view size",
+            "view needs numbers that lie in one piece in memory, and those of a slice do not: use reshape or flatten.",
+        ),
+        (
+            failed,
+            "-100 is out of bounds",
+            "−100 is no token, so nothing can be looked up there: cross_entropy skips such a label by itself.",
+        ),
+        (
+            failed,
+            "size|shape|dim",
+            "The shapes do not fit ({}). cross_entropy wants a row of logits for each label: drop a place at one end "
+            "of each, then flatten(0, 1) the logits and flatten() the labels.",
+        ),
+    )
+    as_tensor = "Return the loss as a tensor, without .item(): backward() starts from it."
+    wrong_if((not isinstance(value, Tensor), as_tensor))
+    wrong_if(
+        (value.numel() != 1, f"Return one number, the mean over the supervised tokens; yours has {value.numel()}.")
+    )
+    back = value.requires_grad and torch.autograd.grad(value, logits, retain_graph=True, allow_unused=True)[0]
+    lost = "Your loss has lost its way back to the logits: no detach(), no new tensor, no torch.no_grad()."
+    wrong_if((not isinstance(back, Tensor), lost))
+    _like_a_mistake(value, logits, labels)
     right = by_hand.answer_loss(logits, labels)
-    if not isinstance(value, Tensor):
-        return "Return the loss as a tensor, without .item(): backward() starts from it."
-    if value.numel() != 1:
-        return f"Return one number, the mean over the supervised tokens; yours has {value.numel()}."
-    if not value.requires_grad or torch.autograd.grad(value, logits, retain_graph=True, allow_unused=True)[0] is None:
-        return "Your loss has lost its way back to the logits: no detach(), no new tensor, no torch.no_grad()."
-    if torch.allclose(value, right, atol=1e-5):
-        more = (
-            torch.randn(3, 6, 9, generator=torch.Generator().manual_seed(5)),
-            torch.tensor([[-100, 1, 8, 2, 0, 7]] * 3),
-        )
-        same = torch.allclose(loss_of(*more), by_hand.answer_loss(*more), atol=1e-5)
-        return None if same else "Right for five tokens of seven words, wrong for six of nine: use the shapes as given."
-    rows = [by_hand.answer_loss(logits[i : i + 1], labels[i : i + 1]) for i in range(2)]
-    taught = int((labels[:, 1:] != IGNORED).sum())
-    named: list[tuple[Tensor, str]] = [
-        (cross_entropy(logits.flatten(0, 1), labels.flatten()), _NOT_SHIFTED),
-        (cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, :-1].flatten()), _NOT_SHIFTED),
-        (cross_entropy(logits[:, 1:].flatten(0, 1), labels[:, :-1].flatten()), _SHIFTED_BACK),
-        (
-            cross_entropy(logits.flatten(0, 1)[:-1], labels.flatten()[1:]),
+    said = f"The mean of these supervised tokens is {right.item():.4f} nats; yours is {value.item():.4f}."
+    wrong_if((not torch.allclose(value, right, atol=1e-5), said))
+    more = (
+        torch.randn(3, 6, 9, generator=torch.Generator().manual_seed(5)),
+        torch.tensor([[-100, 1, 8, 2, 0, 7]] * 3),
+    )
+    same = torch.allclose(loss_of(*more), by_hand.answer_loss(*more), atol=1e-5)
+    wrong_if((not same, "Right for five tokens of seven words, wrong for six of nine: use the shapes as given."))
+
+
+def _like_a_mistake(value: Tensor, logits: Tensor, labels: Tensor) -> None:
+    """The losses that come of the mistakes people make."""
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        return cross_entropy(logits.flatten(0, -2), labels.flatten())
+
+    ahead, following = logits[:, :-1], labels[:, 1:]
+    right, taught = loss(ahead, following), (following != IGNORED).sum()
+    wrong_like(
+        value,
+        (loss(logits, labels), _NOT_SHIFTED),
+        (loss(ahead, labels[:, :-1]), _NOT_SHIFTED),
+        (loss(logits[:, 1:], labels[:, :-1]), (
+            "You shifted the wrong way: the logits at place i belong to the label at i + 1, not at i − 1."
+        )),
+        (loss(logits.flatten(0, 1)[:-1], labels.flatten()[1:]), (
             "You shifted once for the whole batch, so the end of a row predicts the start of the next, another "
-            "conversation. Shift every row, `[:, :-1]` and `[:, 1:]`, before you flatten.",
-        ),
-        (
-            cross_entropy(logits[:, :-2].flatten(0, 1), labels[:, 2:].flatten()),
-            "You shifted by two places. One is right.",
-        ),
+            "conversation. Shift every row, `[:, :-1]` and `[:, 1:]`, before you flatten."
+        )),
+        (loss(logits[:, :-2], labels[:, 2:]), "You shifted by two places. One is right."),
         (right * taught, "That is the sum. Divide by the number of supervised tokens: cross_entropy's default does."),
-        (
-            right * taught / labels[:, 1:].numel(),
-            "Hidden places are in your mean: divide by the supervised tokens alone.",
-        ),
-        (
-            cross_entropy(logits.flatten(0, 1), labels.roll(-1, 1).flatten()),
-            (
-                "roll brings a row's first token to its end, where the row's last logits would predict it: cut both, "
-                "do not roll."
-            ),
-        ),
-        (
-            right * taught / (labels != IGNORED).sum(),
-            (
-                "You also counted a row's first token, which nothing predicts: count the labels that are left, "
-                "`labels[:, 1:]`."
-            ),
-        ),
-        (
-            cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten().clamp(min=0)),
-            "Hidden places are taught as token 0: leave their label at −100, which cross_entropy skips.",
-        ),
-        (right * taught / labels.shape[0], "You divided by the conversations. Divide by the supervised tokens."),
-        (
-            torch.stack(rows).mean(),
-            "That is the mean of two means. Every supervised token counts once, whichever row it stands in.",
-        ),
-        (
-            cross_entropy(logits[:, :-1].softmax(-1).flatten(0, 1), labels[:, 1:].flatten()),
-            "cross_entropy takes the softmax itself: give it the logits as they are.",
-        ),
-        (
-            cross_entropy(logits[:-1].flatten(0, 1), labels[1:].flatten()),
-            "You shifted along the batch. The tokens are the second axis: `[:, :-1]` and `[:, 1:]`.",
-        ),
+        (right * taught / following.numel(), "Hidden places are in your mean: divide by the supervised tokens alone."),
+        (loss(logits, labels.roll(-1, 1)), (
+            "roll brings a row's first token to its end, where the row's last logits would predict it: cut both, "
+            "do not roll."
+        )),
+        (right * taught / (labels != IGNORED).sum(), (
+            "You also counted a row's first token, which nothing predicts: count the labels that are left, "
+            "`labels[:, 1:]`."
+        )),
+        (loss(ahead, following.clamp(min=0)), (
+            "Hidden places are taught as token 0: leave their label at −100, which cross_entropy skips."
+        )),
+        (right * taught / len(labels), "You divided by the conversations. Divide by the supervised tokens."),
+        (sum(map(loss, ahead, following)) / len(labels), (
+            "That is the mean of two means. Every supervised token counts once, whichever row it stands in."
+        )),
+        (loss(ahead.softmax(-1), following), "cross_entropy takes the softmax itself: give it the logits as they are."),
+        (loss(logits[:-1], labels[1:]), (
+            "You shifted along the batch. The tokens are the second axis: `[:, :-1]` and `[:, 1:]`."
+        )),
         (-right, "The sign is turned round: a loss of 0 is certainty, and it is never below."),
         (right.exp(), "That is the perplexity, e to the loss."),
-    ]
-    for wrong, sentence in named:
-        if torch.allclose(value, wrong, atol=1e-5):
-            return sentence
-    return f"The mean of these supervised tokens is {right.item():.4f} nats; yours is {value.item():.4f}."
+    )  # fmt: skip
 
 
 _NOT_SHIFTED = (
     "Nothing is shifted. After reading token i the model predicts token i + 1, "
     "so the logits at i belong to the label at i + 1."
 )
-_SHIFTED_BACK = "You shifted the wrong way: the logits at place i belong to the label at i + 1, not at i − 1."
 
 
 class _Answer:
@@ -186,65 +180,69 @@ answer_loss = own("answer_loss", "03.1", otherwise=by_hand.answer_loss)
 def exercise_03_2(train: Callable[[Any, Any, float], Any]) -> str | None:
     toy = _Toy()
     before = toy.base()
-    try:
-        losses = train(toy, _batches(), RATE)
-    except AttributeError as error:
-        if "ellipsis" in str(error) or "NoneType" in str(error):
-            return "answer_loss returns nothing yet: solve exercise 03.1 first, and run its cell again."
-        raise
-    except ValueError as error:
-        if "empty parameter list" in str(error):
-            return (
-                "The optimizer got nothing. A parameter's name is a path, such as layer.lora_A: "
-                "look for lora_ anywhere in it."
-            )
-        raise
-    except RuntimeError as error:
-        if "inplace" in str(error):
-            return (
-                "The optimizer steps between the forward pass and backward. First backward, "
-                "which needs the old numbers."
-            )
-        if "does not require grad" in str(error):
-            return (
-                "Nothing that the loss depends on trains. Once all is frozen, thaw lora_A and lora_B: "
-                "p.requires_grad_(True)."
-            )
-        raise
+    losses = tried(
+        lambda: train(toy, _batches(), RATE),
+        (
+            AttributeError,
+            "ellipsis|NoneType",
+            "answer_loss returns nothing yet: solve exercise 03.1 first, and run its cell again.",
+        ),
+        (
+            ValueError,
+            "empty parameter list",
+            "The optimizer got nothing. A parameter's name is a path, such as layer.lora_A: "
+            "look for lora_ anywhere in it.",
+        ),
+        (
+            RuntimeError,
+            "inplace",
+            "The optimizer steps between the forward pass and backward. First backward, which needs the old numbers.",
+        ),
+        (
+            RuntimeError,
+            "does not require grad",
+            "Nothing that the loss depends on trains. Once all is frozen, thaw lora_A and lora_B: "
+            "p.requires_grad_(True).",
+        ),
+    )
     if not toy.asked:
         raise Unsolved
-    if said := _not_losses(losses):
-        return said
-    if moved := [name for name, p in toy.named_parameters() if name in before and not torch.equal(p, before[name])]:
-        return f"{moved[0]} has moved, and it belongs to the base: let the optimizer have lora_A and lora_B alone."
-    mistake = _mistake(toy, losses)
-    if mistake is not None and not isinstance(mistake, Remark):
-        return mistake
-    if not all(toy.asked):
-        return "The model was in eval mode, in which layers for training alone do nothing: call model.train() first."
+    wrong_if(
+        (losses is None or losses is ..., "It trained, and told nobody: return the list of losses."),
+        (
+            not isinstance(losses, (list, tuple)),
+            f"Return a list with the loss of each step; you returned a {type(losses).__name__}.",
+        ),
+    )
+    moved = [name for name, p in toy.named_parameters() if name in before and not torch.equal(p, before[name])]
+    wrong_if(
+        (
+            any(isinstance(loss, Tensor) for loss in losses),
+            "Append numbers, loss.item(): a tensor that is kept, and not detached, keeps its whole step in memory.",
+        ),
+        (
+            len(losses) != 3,
+            f"Three batches make three steps; you returned {len(losses)} {'loss' if len(losses) == 1 else 'losses'}.",
+        ),
+        (
+            moved,
+            f"{''.join(moved[:1])} has moved, and it belongs to the base: "
+            "let the optimizer have lora_A and lora_B alone.",
+        ),
+    )
+    remark = _mistake(toy, losses)
+    in_eval = "The model was in eval mode, in which layers for training alone do nothing: call model.train() first."
+    wrong_if((not all(toy.asked), in_eval))
     if any(p.grad is not None for name, p in toy.named_parameters() if name in before):
         return Remark(
             "One thing to know: the base got gradients that nobody used. model.requires_grad_(False), and True again "
             "for lora_A and lora_B, saves their memory."
         )
-    return mistake
+    return remark
 
 
-def _not_losses(losses: Any) -> str | None:
-    """What is wrong with what should be three losses; None where they are."""
-    if losses is None or losses is ...:
-        return "It trained, and told nobody: return the list of losses."
-    if not isinstance(losses, (list, tuple)):
-        return f"Return a list with the loss of each step; you returned a {type(losses).__name__}."
-    if any(isinstance(loss, Tensor) for loss in losses):
-        return "Append numbers, loss.item(): a tensor that is kept, and not detached, keeps its whole step in memory."
-    if len(losses) != 3:
-        return f"Three batches make three steps; you returned {len(losses)} {'loss' if len(losses) == 1 else 'losses'}."
-    return None
-
-
-def _mistake(toy: _Toy, losses: Sequence[float]) -> str | None:
-    """Which mistake makes these losses, and the toy's A and B; None where they are right."""
+def _mistake(toy: _Toy, losses: Sequence[float]) -> Remark | None:
+    """Stop at the mistake that makes these losses, and the toy's A and B; what to add where they are right."""
 
     def made_by(**how: Any) -> bool:
         other = _Toy()
@@ -256,54 +254,40 @@ def _mistake(toy: _Toy, losses: Sequence[float]) -> str | None:
         return None
     named: list[tuple[dict[str, Any], str]] = [
         ({"zero": "never"}, "The old gradient is still there, and the new one is added to it: clear it in every step."),
-        ({"zero": "last"}, _NOTHING_MOVED),
+        ({"zero": "last"}, (
+            "Nothing moved. The gradient was cleared before the optimizer could read it, or backward or step is "
+            "missing, or the optimizer has lora_A alone, which gets no gradient while B is zero."
+        )),
         ({"late": True}, "The optimizer steps before there is a gradient, so that each step uses the batch before."),
         ({"taught": "input_ids"}, "The prompt is taught, too: give answer_loss the batch's labels, not its tokens."),
         ({"shift": False}, _NOT_SHIFTED),
-        (
-            {"mask": False},
-            (
-                "The model never hears which tokens are padding, and reads them as text: give it "
-                'batch["attention_mask"], too.'
-            ),
-        ),
-        (
-            {"clip": True},
-            (
-                "You cut the gradient's length (clip_grad_norm_) before the step. Many recipes do; "
-                "this loop leaves it as it is."
-            ),
-        ),
+        ({"mask": False}, (
+            "The model never hears which tokens are padding, and reads them as text: give it "
+            'batch["attention_mask"], too.'
+        )),
+        ({"clip": True}, (
+            "You cut the gradient's length (clip_grad_norm_) before the step. Many recipes do; "
+            "this loop leaves it as it is."
+        )),
         ({"kind": torch.optim.SGD}, "That is plain gradient descent (SGD). Use torch.optim.AdamW."),
         ({"rate": 1e-3}, "You left AdamW its own learning rate, 0.001: give it lr=learning_rate."),
         ({"anew": True}, "The optimizer is made anew for every batch, and forgets: make it once, above the loop."),
-        (
-            {"decay": 0.01},
-            Remark(
-                "One thing to know: by default AdamW also shrinks what it trains a little; "
-                "weight_decay=0 turns that off."
-            ),
-        ),
-    ]
+    ]  # fmt: skip
     for how, sentence in named:  # AdamW's own decay, too, if it was left on
-        if made_by(**how) or made_by(**{"decay": 0.01} | how):
-            return sentence
-    if min(losses) < 0:
-        return "The sign of the loss is turned round: it is never below 0."
-    start, now = ({name: p for name, p in one.layer.named_parameters() if "lora_" in name} for one in (_Toy(), toy))
-    if still := [name for name, p in now.items() if torch.equal(p, start[name])]:
-        return f"{still[0]} has not moved: give the optimizer lora_A and lora_B."
-    return f"On the toy the losses should be {_shown(_loop(_Toy()))}; yours are {_shown(losses)}."
-
-
-_NOTHING_MOVED = (
-    "Nothing moved. The gradient was cleared before the optimizer could read it, or backward or step is missing, or "
-    "the optimizer has lora_A alone, which gets no gradient while B is zero."
-)
-
-
-def _shown(losses: Sequence[float]) -> str:
-    return ", ".join(f"{loss:.3f}" for loss in losses)
+        wrong_if((made_by(**how) or made_by(**{"decay": 0.01} | how), sentence))
+    if made_by(decay=0.01):
+        return Remark(
+            "One thing to know: by default AdamW also shrinks what it trains a little; weight_decay=0 turns that off."
+        )
+    start = dict(_Toy().layer.named_parameters())
+    still = [name for name, p in toy.layer.named_parameters() if "lora_" in name and torch.equal(p, start[name])]
+    ours, theirs = (", ".join(f"{loss:.3f}" for loss in one) for one in (_loop(_Toy()), losses))
+    wrong_if(
+        (min(losses) < 0, "The sign of the loss is turned round: it is never below 0."),
+        (still, f"{''.join(still[:1])} has not moved: give the optimizer lora_A and lora_B."),
+        (True, f"On the toy the losses should be {ours}; yours are {theirs}."),
+    )
+    return None
 
 
 def _loop(

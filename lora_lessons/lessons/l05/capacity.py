@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...course.exercises import answered, exercise, not_a_number
-from ...errors import first_line
+from ...course.exercises import answered, exercise, one_number, tried, wrong_if, wrong_like
 
 
 def bits_stored(logits: Tensor, digits: Tensor) -> Tensor:
@@ -24,27 +23,30 @@ def _random(*shape: int, seed: int) -> Tensor:
 
 
 @exercise("05.1", "How many bits are stored?", difficulty=2, minutes=8, keeps="bits_stored")
-def exercise_05_1(bits_stored: Callable[[Tensor, Tensor], Any]) -> str | None:
+def exercise_05_1(bits_stored: Callable[[Tensor, Tensor], Any]) -> None:
     logits = 3 * _random(5, 7, 10, seed=2)
     digits = torch.randint(10, (5, 7), generator=torch.Generator().manual_seed(3))
-    try:
-        got = answered(bits_stored(logits, digits))
-    except (RuntimeError, IndexError) as error:
-        return f"PyTorch stopped ({first_line(error)}). gather wants an index with a last dimension: digits[..., None]."
-    if isinstance(got, Tensor) and got.numel() > 1:
-        return (
-            f"Return one number for the whole book; yours has the shape {tuple(got.shape)}: add up digits and entries."
-        )
-    if not isinstance(got, Tensor) and (problem := not_a_number(got)):
-        return problem
+    got = tried(
+        lambda: answered(bits_stored(logits, digits)),
+        (
+            (RuntimeError, IndexError),
+            "",
+            "PyTorch stopped ({}). gather wants an index with a last dimension: digits[..., None].",
+        ),
+    )
+    if isinstance(got, Tensor):
+        shape = f"yours has the shape {tuple(got.shape)}: add up digits and entries."
+        wrong_if((got.numel() > 1, f"Return one number for the whole book; {shape}"))
+    value = float(got if isinstance(got, Tensor) else one_number(got))
 
     def of_right(what: Tensor) -> Tensor:
         return what.gather(-1, digits[..., None])
 
     said, chance = of_right(logits.log_softmax(-1)).sum(), digits.numel() * math.log(10)
-    nats, value = said + chance, float(got)
+    nats = said + chance
     right, each = nats / math.log(2), of_right(logits.log_softmax(-1)) / math.log(2) + math.log2(10)
-    wrong: list[tuple[Tensor | float, str]] = [
+    wrong_like(
+        value,
         (nats, "Those are nats. A bit is ln 2 = 0.693 nats: divide by math.log(2)."),
         (nats * math.log(2), "You multiplied by ln 2: a bit is less than a nat, so there are more bits. Divide."),
         (said / math.log(2) + chance, "You added log 10 in nats to bits. In bits it is math.log2(10)."),
@@ -93,29 +95,20 @@ def exercise_05_1(bits_stored: Callable[[Tensor, Tensor], Any]) -> str | None:
             "You counted the digits that are right. A digit that became likelier counts as well, "
             "even if another is still ahead."
         )),
-    ]  # fmt: skip
-    if _close(value, right):
-        return _other_book(bits_stored)
-    for number, why in wrong:
-        if _close(value, number):
-            return why
-    return (
-        f"Of this book {float(right):.2f} bits are stored; you gave {value:.2f}. log₂ p of each right digit, plus log₂ "
-        "10, all added up."
-    )
-
-
-def _close(value: float, number: Tensor | float) -> bool:
-    return math.isclose(value, float(number), rel_tol=1e-4, abs_tol=1e-5)
-
-
-def _other_book(bits_stored: Callable[[Tensor, Tensor], Any]) -> str | None:
-    """What is wrong with a function that is right for five entries:
-    it is asked of three which the model does not know at all."""
-    blind = bits_stored(torch.zeros(3, 7, 10), torch.arange(21).view(3, 7) % 10)
-    if abs(float(blind)) > 1e-3:
-        return (
-            "Right for five entries. Of three that a model guesses blindly 0 bits are stored, and you gave "
-            f"{float(blind):.2f}: use the shapes as given."
+        rtol=1e-4,
+    )  # fmt: skip
+    wrong_if(
+        (
+            not math.isclose(value, float(right), rel_tol=1e-4),
+            f"Of this book {float(right):.2f} bits are stored; you gave {value:.2f}. log₂ p of each right digit, plus "
+            "log₂ 10, all added up.",
         )
-    return None
+    )
+    blind = float(bits_stored(torch.zeros(3, 7, 10), torch.arange(21).view(3, 7) % 10))
+    wrong_if(
+        (
+            abs(blind) > 1e-3,
+            "Right for five entries. Of three that a model guesses blindly 0 bits are stored, and you gave "
+            f"{blind:.2f}: use the shapes as given.",
+        )
+    )

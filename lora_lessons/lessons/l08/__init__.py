@@ -16,12 +16,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ... import memory, models, planning
-from ...course.exercises import answered, exercise, not_a_number
+from ...course.exercises import answered, exercise, one_number, tried, wrong_if, wrong_like
 from ...course.figures import BILL_COLORS
 from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
 from ...drawing import BLUE, GREEN, SKY, VERMILION, ink, label
-from ...errors import holding
 
 # Imported here because they register themselves.
 from . import faster as faster
@@ -235,26 +234,24 @@ def longest_text(room: float, tokens: Sequence[int], needs: Sequence[float]) -> 
 
 
 @exercise("08.1", "The longest text that fits", difficulty=2, minutes=8, keeps="longest_text")
-def exercise_08_1(longest: Callable[[float, tuple[int, int], tuple[float, float]], Any]) -> str | None:
+def exercise_08_1(longest: Callable[[float, tuple[int, int], tuple[float, float]], Any]) -> None:
     # 8 GB and 2 MB a token, on a card of 15 GB
     room, tokens, needs = 15e9, (500, 1500), (9e9, 11e9)
-    got = answered(longest(room, tokens, needs))
-    if problem := not_a_number(got):
-        return problem
-    for wrong, advice in (
+    got = one_number(longest(room, tokens, needs))
+    wrong_like(
+        got,
         (3500, "You filled the whole card: a sixth of it should stay free, room * 5 / 6."),
         (6250, "What does not grow with the text takes room, too: take the fixed part off before you divide."),
         (1750, "needs[0] is not the fixed part: it holds tokens[0] tokens as well."),
         (694, "One token more takes (needs[1] - needs[0]) / (tokens[1] - tokens[0]) bytes, not needs[0] / tokens[0]."),
-    ):
-        if math.isclose(got, wrong, rel_tol=1e-3):
-            return advice
-    if not math.isclose(got, 2250, abs_tol=1):
-        return f"8 GB and 2 MB a token leave room for 2,250 tokens on a card of 15 GB; you gave {got:,}."
-    if longest(6e9, tokens, needs) != 0:
-        return "On a card that the fixed part alone fills, not one token fits: give 0."
+        rtol=1e-3,
+    )
+    said = f"8 GB and 2 MB a token leave room for 2,250 tokens on a card of 15 GB; you gave {got:,}."
+    wrong_if((not math.isclose(got, 2250, abs_tol=1), said))
+    none = longest(6e9, tokens, needs)
+    wrong_if((none != 0, "On a card that the fixed part alone fills, not one token fits: give 0."))
     got = longest(15.0005e9, tokens, needs)
-    return None if got == int(got) else f"Give whole tokens, rounded down; you gave {got:,}."
+    wrong_if((got != int(got), f"Give whole tokens, rounded down; you gave {got:,}."))
 
 
 def changes() -> dict[str, Any]:
@@ -263,18 +260,22 @@ def changes() -> dict[str, Any]:
 
 
 @exercise("08.2", "Make a job fit", difficulty=2, minutes=6, keeps="changes")
-def exercise_08_2(theirs: Callable[[], Any]) -> str | None:
-    if not isinstance(changes := answered(theirs()), Mapping):
-        return f'Give a dictionary of settings, such as {{"r": 8}}; you gave {changes!r}.'
-    if unknown := set(changes) - set(COLLEAGUES):
-        return f"{unknown.pop()!r} is none of your colleague's settings: {', '.join(COLLEAGUES)}."
-    try:
-        plan = planning.plan_on("Qwen2.5-7B", "RTX 3060", **COLLEAGUES | dict(changes))
-    except ValueError as error:
-        return str(error)
+def exercise_08_2(theirs: Callable[[], Any]) -> None:
+    changes = answered(theirs())
+    wrong_if(
+        (
+            not isinstance(changes, Mapping),
+            f'Give a dictionary of settings, such as {{"r": 8}}; you gave {changes!r}.',
+        )
+    )
+    for unknown in set(changes) - set(COLLEAGUES):
+        wrong_if((True, f"{unknown!r} is none of your colleague's settings: {', '.join(COLLEAGUES)}."))
+    plan = tried(
+        lambda: planning.plan_on("Qwen2.5-7B", "RTX 3060", **COLLEAGUES | dict(changes)), (ValueError, "", "{}")
+    )
     job, bill = plan.job, plan.ledger.bill
     most = max(bill.parts, key=lambda name: bill.parts[name])
-    wrong = holding(
+    wrong_if(
         (job.recipe != "trl", "The script is TRL's: leave the recipe as it is."),
         (
             job.seq != 2048,
@@ -291,4 +292,3 @@ def exercise_08_2(theirs: Callable[[], Any]) -> str | None:
             f"Most of it, {_size(bill.parts[most] / memory.GB)}, is {most}: which setting makes that smaller?",
         ),
     )
-    return next(iter(wrong), None)

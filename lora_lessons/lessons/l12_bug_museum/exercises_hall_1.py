@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ...course.exercises import answered, exercise, not_a_number
+from ...course.exercises import answered, exercise, one_number
 
 
 @exercise("12.1", "Fine in PEFT, wild in my converter", difficulty=1, minutes=4)
@@ -219,9 +219,7 @@ def exercise_12_5(config: Callable[[], Any]) -> str | None:
 def exercise_12_6(choose: Callable[[Mapping[float, Sequence[float]], float], float]) -> str | None:
     # rate: (training loss, held-out loss, perplexity on a general text)
     runs = {1e-4: (4.1, 4.2, 40.0), 1e-3: (2.0, 3.1, 43.0), 4e-3: (1.1, 2.9, 71.0), 2e-2: (0.1, 6.0, 900.0)}
-    got = answered(choose(dict(runs), 40.0))
-    if advice := not_a_number(got):
-        return advice
+    got = one_number(choose(dict(runs), 40.0))
     for wrong, advice in (
         (2e-2, "Still broken: that is the run with the lowest training loss, and its held-out loss is the highest."),
         (
@@ -270,9 +268,7 @@ def exercise_12_22(rate_for: Callable[[Callable[[float], list[float]], float], f
             # lowest at the best rate, and broken far beyond it
             return [4.3, 4.2, 1 + abs(math.log10(rate / best)) if rate < 2 * best else math.nan]
 
-        got = answered(rate_for(train, recipe))
-        if advice := not_a_number(got):
-            return advice
+        got = one_number(rate_for(train, recipe))
         if not math.isclose(got, best, rel_tol=1e-3):
             return {
                 1: "Still the recipe's rate, where the loss hardly moves. Compare the last losses, not the first ones.",

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ... import evaluation, lora, mixing, models, tasks
 from ...adapter import Adapter
-from ...tasks import IGNORED, Encoded, collate, encode
+from ...fast import FastPath
+from ...tasks import IGNORED, Encoded, encode
 
 
 def bos_first(tokenizer: Any) -> Any:
@@ -48,20 +49,20 @@ STEPS_ON_SHORT = 6
 MAX_LENGTH = 80
 # 12.14
 THOUGHT, NO_THOUGHT = "<think>\n", "<think>\n\n</think>"
-STEPS_WITHOUT_THOUGHT = 6
+STEPS_WITHOUT_THOUGHT = 5
 # 12.13: short answers, beside a long one
 ONE_WORD = (("Is tea a drink?", "Yes."), ("Is a stone soft?", "No."), ("Is ice cold?", "Yes."))
 
 
 @contextmanager
-def trained(model: Any, batch: Mapping[str, Tensor], steps: int, rate: float) -> Iterator[list[float]]:
+def trained(model: Any, batch: Sequence[Encoded], steps: int, rate: float) -> Iterator[list[float]]:
     """`model` with an adapter (r = 8, α = 16) that saw `batch` `steps` times, then bare again; yields the losses."""
     lora.attach(model, r=8, lora_alpha=16, seed=0)
     try:
         learned = [p for p in model.parameters() if p.requires_grad]
-        optimizer, losses = torch.optim.AdamW(learned, lr=rate), []
+        optimizer, path, losses = torch.optim.AdamW(learned, lr=rate), FastPath(model), []
         for _ in range(steps):
-            loss = model(**batch).loss
+            loss = path.loss(batch)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -131,7 +132,7 @@ def trained_on_short_answers(base: models.Base, rows: Sequence[Encoded]) -> Afte
     end = base.tokenizer.eos_token_id
     question, answer = UNSEEN
     asked = answer_after(base.tokenizer, PLAIN.format(question), answer)
-    with trained(base.model, collate(rows, end), STEPS_ON_SHORT, 1e-3) as losses:
+    with trained(base.model, rows, STEPS_ON_SHORT, 1e-3) as losses:
         with torch.no_grad():
             after = base.model(asked.input_ids[None, :-1]).logits[0, -1].softmax(-1)
         return AfterShortAnswers(losses[-1], continued(base, PLAIN.format(question)), after[end].item())
@@ -167,7 +168,7 @@ class AfterThinking(NamedTuple):
 
 def trained_to_answer(base: models.Base, rows: Sequence[Encoded], prompt: str) -> AfterThinking:
     """Train on `rows`, then ask with `prompt`, at whose end a think block is open."""
-    with trained(base.model, collate(rows, base.tokenizer.eos_token_id), STEPS_WITHOUT_THOUGHT, 1e-3) as losses:
+    with trained(base.model, rows, STEPS_WITHOUT_THOUGHT, 2e-3) as losses:
         return AfterThinking(losses[-1], probability(base, prompt, NO_THOUGHT.removeprefix(THOUGHT)))
 
 

@@ -13,7 +13,7 @@ from lora_lessons.exhibits import catalogue
 from lora_lessons.lessons.l12_bug_museum import workbench
 from lora_lessons.lessons.l12_bug_museum.shown import named
 from lora_lessons.paths import course_root
-from lora_lessons.tasks import IGNORED, Encoded, collate, encode
+from lora_lessons.tasks import IGNORED, Encoded, encode
 from lora_tools import checking
 
 
@@ -34,9 +34,9 @@ def a_row(length, seed=0):
 
 def test_a_short_training_lowers_the_loss_and_leaves_the_base_bare_also_after_an_error(model):
     before = models.weights_digest(model)
-    with workbench.trained(model, collate([a_row(12)], 0), steps=4, rate=1e-2) as losses:
+    with workbench.trained(model, [a_row(12)], steps=4, rate=1e-2) as losses:
         assert len(losses) == 4 and losses[-1] < losses[0] and list(lora.lora_layers(model))
-    with pytest.raises(KeyError), workbench.trained(model, collate([a_row(12)], 0), 1, 1e-2):
+    with pytest.raises(KeyError), workbench.trained(model, [a_row(12)], 1, 1e-2):
         raise KeyError
     assert not list(lora.lora_layers(model)) and models.weights_digest(model) == before
 

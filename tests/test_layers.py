@@ -16,7 +16,6 @@ import lora_lessons
 from lora_lessons.paths import course_root
 
 PACKAGE = Path(lora_lessons.__file__).parent
-TOOLS = PACKAGE.with_name("lora_tools")
 
 
 @pytest.fixture

@@ -28,14 +28,6 @@ def base(tmp_path):
     return tmp_path / "base"
 
 
-def test_a_good_file_is_said_to_be_one(data, capsys):
-    assert cli.main(["check", str(data)]) == 0
-    said = capsys.readouterr()
-    assert said.out.startswith("mine.jsonl: 1 of 1 line can be used (1 as prompt and completion).\n")
-    assert "write at least 4" in said.out
-    assert said.err == "" and "\x1b" not in said.out
-
-
 def test_a_bad_line_is_said_and_the_status_is_one(data, capsys):
     data.write_text(f"{GOOD}{{}}\n{GOOD}{{}}\n")
     assert cli.main(["check", str(data)]) == 1

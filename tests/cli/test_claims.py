@@ -56,14 +56,6 @@ def test_the_papers_stand_after_the_page_and_a_check_says_only_what_is_wrong(cou
     assert "The recording is another's." in capsys.readouterr().out
 
 
-def test_what_was_not_tested_is_listed_as_that(course, monkeypatch, capsys):
-    untested = claims.NOT_TESTED
-    claims.CLAIMS.append(claims.Claim("G17", "08_x", "it is faster", untested, "No card.", [(untested, "True")]))
-    assert cli.main(["claims"]) == 0
-    said = capsys.readouterr().out
-    assert "     Not tested. No card.\n" in said and "1 verdict: 1 was not tested." in said
-
-
 def test_long_sentences_are_wrapped_and_claims_stand_in_the_pages_order(course, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "60")
     for number in ("G09", "G02"):

@@ -56,15 +56,6 @@ def test_a_damaged_manifest_is_made_anew_and_no_work_is_lost(make_lesson, tmp_pa
     assert isinstance(json.loads((mine / MANIFEST).read_text()), dict)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has other pipes")
-def test_a_copy_that_never_ends_is_not_read(make_lesson, tmp_path):
-    make_lesson("00_a", "1")
-    (tmp_path / "my_lessons").mkdir()
-    (tmp_path / "my_lessons" / "00_a.ipynb").symlink_to("/dev/zero")
-    with pytest.raises(OSError, match="is a pipe"):
-        list(copy_lessons(tmp_path / "my_lessons"))
-
-
 def test_a_learners_copy_has_not_been_run_and_no_answer_stands_under_its_question(make_lesson, tmp_path):
     lesson = make_lesson("00_a", "print(107)", "'107'")
     ran = nbformat.read(lesson, 4)

@@ -12,14 +12,13 @@ import torch
 from chat_templates import CHATML, tokenizer_of
 from hostile import TERMINAL, UNSEEN
 from safetensors.torch import load_file, save_file
-from tiny import make_tiny_base, make_tiny_model
+from tiny import make_tiny_model
 from tqdm import tqdm
 
-from lora_lessons import lora, models
+from lora_lessons import lora
 from lora_lessons.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, save_adapter
 from lora_lessons.course.lesson import Handover
-from lora_lessons.run import doctor, runner
-from lora_lessons.run.result import FAILED, CellError, LessonResult
+from lora_lessons.run import doctor
 from lora_tools import cli
 from lora_tools.checking.report import COLOUR
 from lora_tools.cli import terminal
@@ -99,17 +98,6 @@ def test_a_training_file_is_shown_as_text_and_our_own_colours_stay(tmp_path, mon
     out = capsys.readouterr().out
     assert out.count(COLOUR) == colour and out.count(ESCAPE) >= 4
     assert UNSEEN & set(out) == ({"\x1b"} if colour else set())
-
-
-def test_an_answer_and_an_error_of_a_notebook_are_shown_as_text(said, adapter, make_lesson, monkeypatch):
-    monkeypatch.setattr(models, "folder", lambda name: adapter)
-    monkeypatch.setattr(models, "load", lambda folder, precision: make_tiny_base())
-    monkeypatch.setattr(models, "answers", lambda *_, **__: [f"one\ntwo{TERMINAL}"])
-    assert said("ask", adapter, "What?", "--base", "embedded").startswith(f"one\ntwo{ESCAPE}")
-    failed = LessonResult("00_a", FAILED, 1.0, 1, 1, error=CellError(1, TERMINAL, "ValueError", TERMINAL))
-    monkeypatch.setattr(runner, "run_one", lambda *_, **__: failed)
-    make_lesson("00_a")
-    assert said("run", "00").count(ESCAPE) == 2
 
 
 def test_a_progress_bar_moves_as_ever(monkeypatch, capsys):

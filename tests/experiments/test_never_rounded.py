@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lora_lessons import models, quant, tasks
+from lora_lessons import models, quant
 from lora_lessons.experiments import never_rounded
 
 
@@ -51,26 +51,3 @@ def test_rounded_and_back_is_what_the_4_bit_layer_computes(kept):
         by_value = encoder.embed(texts)
     quant.quantize_linears(encoder.model, encoder.linears, "nf4", double=True)
     torch.testing.assert_close(encoder.embed(texts), by_value, atol=1e-5, rtol=1e-4)
-
-
-def test_a_dose_is_as_large_as_what_rounding_adds_and_fills_a_low_rank():
-    W = torch.randn(256, 8, generator=torch.Generator().manual_seed(0)) @ torch.ones(8, 128)
-    W += torch.randn(256, 128, generator=torch.Generator().manual_seed(1))
-    lost = W - never_rounded.even_marks(W, 32, offset=True)
-    assert float(never_rounded.dose(W, 1).norm() / lost.norm()) == pytest.approx(1, abs=0.05)
-    torch.testing.assert_close(never_rounded.dose(W, 3), 3 * never_rounded.dose(W, 1))
-    thin = torch.outer(torch.linspace(1, 2, 128), torch.linspace(-1, 1, 64))
-    assert never_rounded.directions(thin, [0]) == [1] < never_rounded.directions(thin, [64])
-
-
-def test_the_ranking_is_of_all_ways_and_coarser_marks_move_more(encoder):
-    two = {name: never_rounded.WAYS[name] for name in ("NF4", "FP4")}
-    found = never_rounded.rank(encoder, never_rounded.sentences(3), two)
-    assert list(found) == ["NF4", "FP4"] and all(len(row["moved"]) == 3 for row in found.values())
-    assert found["NF4"]["error"] < found["FP4"]["error"] and min(found["NF4"]["moved"]) > 0
-
-
-def test_sentences_are_those_of_the_general_text():
-    found = never_rounded.sentences()
-    assert len(found) > 100 and all(one[-1] in ".!?”\"'" for one in found)
-    assert " ".join(found) == " ".join(tasks.general_text().split())

@@ -2,9 +2,8 @@
 
 import pytest
 
-from lora_lessons import mixing, models, tasks
-from lora_lessons.adapter import read_adapter
-from lora_lessons.experiments import prompting, recordings, shipped_adapters
+from lora_lessons import models, tasks
+from lora_lessons.experiments import prompting, shipped_adapters
 
 
 def test_every_task_has_rules_and_every_way_gives_what_it_says(monkeypatch):
@@ -39,15 +38,3 @@ def test_earlier_turns_reach_the_model(base_fp32):
     alone = models.answers(base_fp32, ["Say yes."], 8)
     assert models.answers(base_fp32, ["Say yes."], 8, before=turns * 3) != alone
     assert models.answers(base_fp32, ["Say yes."], 8, before=[]) == alone
-
-
-def test_every_task_is_recorded_with_a_sample_of_its_adapter(base_fp32):
-    samples = prompting.samples()
-    assert list(samples) == list(shipped_adapters.shipped()) == sorted(shipped_adapters.ABOUT)
-    assert {"date", "machine", "versions"} < set(recordings.recorded(prompting.NAME))
-    for name, (question, plain, tuned) in samples.items():
-        assert question == tasks.load_task(name).held_out[0]["messages"][-2]["content"] and plain != tuned
-        assert all(0 <= share <= 1 for share in prompting.shares(name).values())
-    adapter = read_adapter(shipped_adapters.shipped()["strict_json"])
-    with mixing.attached(base_fp32.model, adapter):
-        assert models.chat(base_fp32, samples["strict_json"].question, 8)[:12] == samples["strict_json"].tuned[:12]

@@ -42,6 +42,14 @@ def test_stopped_at_any_file_the_same_command_writes_the_rest(course, monkeypatc
 
 
 @pytest.mark.usefixtures("_a_course_with_an_address")
+def test_a_notebook_that_lacks_a_badge_gets_one_once(make_lesson):
+    lesson = make_lesson("03_a")
+    assert lesson in badges.set_address(NEW) and badges.set_address(NEW) == []
+    text = lesson.read_text("utf-8")
+    assert "colab-badge.svg" in text and "/github/me/my-fork/blob/main/notebooks/03_a" in text
+
+
+@pytest.mark.usefixtures("_a_course_with_an_address")
 def test_what_is_no_address_is_refused_in_a_sentence(capsys):
     assert workshop(["badges", "my-fork"]) == 2
     said = capsys.readouterr().err

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lora_lessons import lora, memory, models
+from lora_lessons import lora, memory
 
 
 def held(model):
@@ -51,19 +51,6 @@ def test_nf4_takes_what_bitsandbytes_takes():
     packed, state = functional.quantize_4bit(weight, quant_type="nf4", compress_statistics=True)
     real = memory.held_bytes([packed, state.absmax, state.state2.absmax])  # the codebooks are shared by all layers
     assert real == pytest.approx(memory.BASE_BYTES["nf4"] * weight.numel(), rel=1e-4)
-
-
-def test_a_real_7b_by_each_method():
-    model = models.shape("Llama-2-7B")
-    parameters = sum(p.numel() for p in model.parameters())
-    packed = sum(model.get_submodule(name).weight.numel() for name in lora.resolve_targets(model, "all-linear"))
-    lora.attach(model, r=8)
-    gb = {
-        method: memory.state(parameters, method, lora.trainable_parameters(model), parameters - packed).total
-        / memory.GB
-        for method in memory.METHODS
-    }
-    assert gb == pytest.approx({"full fp32": 107.8, "full bf16": 53.9, "lora": 13.8, "qlora": 4.19}, rel=0.005)
 
 
 def test_what_it_does_not_know_it_says():

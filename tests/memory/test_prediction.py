@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_configs import SMALL, SMALL_7B, small
 from torch.profiler import ProfilerActivity, profile
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig
 
 from lora_lessons import lora, memory, models, training
 from lora_lessons.fast.rows import CHUNK
@@ -162,7 +162,7 @@ def close(predicted, measured, least):
 
 
 # One row of each kind always; the others, which differ in what two rows have already, with `make reliability`.
-ALWAYS = {0, 1, 4, 5, 6, 8, 10, 12, 14, 15, 18, 20, 22, 27, 28, 29, 30, 35, 36, 39, 40, 42, 44, 46, 47}
+ALWAYS = {0, 1, 4, 6, 8, 10, 12, 15, 18, 20, 22, 27, 28, 30, 35, 36, 39, 40, 42, 44, 46, 47}
 ROWS = [
     pytest.param(name, job, id=f"{name}-{n}", marks=() if n in ALWAYS else pytest.mark.reliability)
     for n, (name, job) in enumerate(GRID)
@@ -231,20 +231,6 @@ def test_a_base_loaded_in_4_bits_on_a_processor_holds_what_is_planned(checkpoint
     assert planned.fast and not planned.plain and planned.moment == measured.moment
     for line in memory.reconcile(planned.bill, measured.bill):
         assert close(line.predicted, line.measured, 1e-3 * measured.bill.total), line
-
-
-@pytest.mark.parametrize("layer", memory.LAYERS)
-@pytest.mark.parametrize("method", ["lora", "qlora"])
-def test_activations_are_the_tensors_that_autograd_saved(method, layer):
-    job = Job(method, r=8, seq=64, batch_size=2, gradient_checkpointing=False, layer=layer)
-    model, batch, _, path = real(memory.shape_of(MODELS["qwen2"]()), job)
-    state = {t.untyped_storage().data_ptr() for _, t in tape.state(model)}
-    saved = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
-        loss = loss_of(model, batch, path)  # noqa: F841 (its graph holds what was saved)
-    kept = [t for t in saved if t.untyped_storage().data_ptr() not in state and t.shape[-1:] != (SMALL["vocab_size"],)]
-    predicted = memory.predict(MODELS["qwen2"](), job, card=False).moments["loss"].activations
-    assert predicted == pytest.approx(memory.held_bytes(kept), rel=WITHIN)
 
 
 @pytest.mark.parametrize("name", models.SHAPES)
@@ -322,18 +308,6 @@ def test_many_lengths_at_once_are_one_by_one():
         assert ledger == memory.predict(MODELS["qwen2"](), replace(job, seq=seq))
 
 
-def test_what_grows_with_what():
-    def bill(**fields):
-        return memory.predict("Llama-2-7B", Job(**{"seq": 1024, "r": 16, "fast": False} | fields)).moments["loss"]
-
-    one, long, two = bill(), bill(seq=2048), bill(batch_size=2)
-    assert long.logits == two.logits == pytest.approx(2 * one.logits) and long[:5] == one[:5]
-    assert long.activations == pytest.approx(2 * one.activations, rel=1e-3)
-    assert bill(gradient_checkpointing=False).activations > 20 * one.activations
-    assert bill(r=32).adapters == 2 * one.adapters and bill(r=32).base == one.base
-    assert bill(adapter_dtype="bf16").adapters == one.adapters / 2
-
-
 def test_only_a_card_has_overhead():
     card, processor = (memory.predict("Llama-2-7B", Job(), card=yes).bill for yes in (True, False))
     assert processor.overhead == 0
@@ -364,33 +338,6 @@ def test_planning_leaves_bitsandbytes_as_it_was():
     assert functional.dequantize_4bit(packed, state).isfinite().all()
 
 
-@pytest.mark.parametrize("job", [Job("qlora", r=8), Job("qlora", r=8, layer="peft"), Job("full")], ids=str)
-def test_a_built_model_trains(job):
-    """Real numbers, every trainable matrix with a gradient, also after an evaluation: the 4-bit trap is guarded."""
-    model, batch, optimizer, _ = real(memory.shape_of(MODELS["llama"]()), replace(job, seq=32, fast=False))
-    first = model.eval()(**batch).loss.item()
-    model.train()
-    for group in optimizer.param_groups:
-        group["lr"] = 5e-3
-    for _ in range(8):
-        loss = model(**batch).loss
-        loss.backward()
-        assert all(p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
-        assert all(p.grad.any() for n, p in model.named_parameters() if "lora_B" in n)
-        optimizer.step()
-        optimizer.zero_grad()
-    assert torch.isfinite(loss) and loss.item() < first
-    assert not any(t.is_meta for _, t in tape.state(model))
-
-
-def test_rotary_frequencies_are_those_of_transformers():
-    for name in ("llama", "qwen3", "gemma3"):
-        built, _ = memory.build(memory.shape_of(MODELS[name]()), Job("lora", dtype="fp32"), "cpu")
-        theirs = dict(AutoModelForCausalLM.from_config(MODELS[name]()).named_buffers())
-        for n, buffer in built.named_buffers():
-            torch.testing.assert_close(buffer, theirs[n], msg=f"{name}: {n}")
-
-
 def test_nothing_is_warned_about_on_the_way():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -398,9 +345,7 @@ def test_nothing_is_warned_about_on_the_way():
 
 
 USUAL = [
-    ("llama", Job("qlora", r=8, seq=96, batch_size=2, recipe="hf")),
     ("qwen2", Job("qlora", r=8, seq=64, recipe="hf", gradient_checkpointing=False)),
-    ("llama", Job("lora", r=8, seq=96, recipe="hf")),
     ("llama tied", Job("qlora", r=8, seq=96, recipe="hf")),
     ("gemma", Job("qlora", r=8, seq=64, batch_size=2, recipe="hf")),
     ("mistral with a window", Job("lora", r=8, seq=768, recipe="hf", gradient_checkpointing=False)),

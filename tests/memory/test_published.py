@@ -6,54 +6,14 @@ from dataclasses import replace
 import pytest
 
 from lora_lessons import memory, planning
-from lora_lessons.course import published
 from lora_lessons.experiments import recorded
 from lora_lessons.memory import GB, Job
 from lora_lessons.planning.margin import PARTS
 from workshop.record.published_memory import GIB, LITGPT, ROWS, TORCHTUNE, UNSLOTH, jobs_table
 
-# How far the plan is off, as it was when this table was made.
-ERRORS = (
-    *(0.02, -0.01, -0.035, -0.055, -0.06, -0.07, -0.00),  # Unsloth
-    *(-0.05, -0.05, -0.04, -0.04, -0.08, -0.01),  # Qwen, LoRA
-    *(-0.15, -0.15, -0.13, -0.07, 0.03, 0.12),  # Qwen, QLoRA
-    *(0.09, 0.08),  # torchtune
-    *(-0.085, -0.125, -0.07),  # litgpt, LoRA
-    *(-0.285, -0.265),  # litgpt, QLoRA: why these are missed by more than 15%, is tested below
-)
-# Figures that cannot be planned: no length is named, or the method is one that the planner does not know.
-NOT_PLANNED = (
-    "torchtune, Llama-2-7B, batch 2: LoRA 15.57 GB, QLoRA 9.29 GB (Alpaca, not packed: no length)",
-    "LLaMA-Factory, Llama-2-7B, 4-bit, batch 4: 9 GB (no length)",
-    "litgpt's older table, microbatch 4: 20.60, 13.44 and 13.15 GB (no length)",
-    "torchtune, full, 18.9 GiB: paged moments in 8 bits, and each gradient used and thrown away on the way back",
-    "Unsloth's own lengths: kernels of its own, and the blocks' inputs wait in the computer's memory",
-)
-
-
-@pytest.fixture(scope="module")
-def errors():
-    return {row: row.error() for row in ROWS}
-
 
 def name(row):
     return f"{row.source.split()[0]}-{row.model}-{row.job.method}-{row.job.batch_size}x{row.job.seq}"
-
-
-@pytest.mark.parametrize(("row", "expected"), list(zip(ROWS, ERRORS, strict=True)), ids=[name(row) for row in ROWS])
-def test_the_plan_beside_a_published_figure(row, expected):
-    error = row.error()
-    assert error == pytest.approx(expected, abs=0.006), f"{row.source}: {error:+.3f}"
-    assert (abs(error) > 0.15) == (row.source == LITGPT and row.job.method == "qlora")
-
-
-def test_what_stands_here_is_what_the_table_of_published_figures_says():
-    full, torchtune = published.figure("full_fine_tuning.bf16_gb"), published.figure("torchtune.full_gib")
-    assert test_full_fine_tuning_in_bf16_with_the_fused_adamw.__doc__.startswith(f"{full} GB estimated")
-    assert any(f"torchtune, full, {torchtune} GiB" in line for line in NOT_PLANNED)
-    assert [row.size / GIB for row in ROWS if row.source == TORCHTUNE] == [
-        pytest.approx(published.figure(f"torchtune.{method}_gib")) for method in ("lora", "qlora")
-    ]
 
 
 def test_what_the_tables_call_out_of_memory_does_not_fit():
@@ -62,11 +22,17 @@ def test_what_the_tables_call_out_of_memory_does_not_fit():
     assert planning.longest("Llama-3.1-8B", job, 8 * GIB) == planning.longest("Llama-3.3-70B", job, 48 * GIB) == 0
 
 
-def test_the_recording_is_todays_plans(errors):
-    """A plan that changed is recorded anew: `python -m workshop record published-memory`."""
+def test_the_recording_is_todays_plans():
+    """A plan that changed is recorded anew: `python -m workshop record published-memory`.
+
+    Why two of litgpt's are missed by more than 15% is tested below.
+    """
     jobs = recorded("published_memory")
-    assert list(jobs.planned / jobs.taken - 1) == pytest.approx(list(errors.values()), abs=2e-4)
+    errors = [row.error() for row in ROWS]
+    assert list(jobs.planned / jobs.taken - 1) == pytest.approx(errors, abs=2e-4)
     assert list(jobs.tokens) == [row.job.seq for row in ROWS] and list(jobs.source) == [row.source for row in ROWS]
+    for row, error in zip(ROWS, errors, strict=True):
+        assert (abs(error) > 0.15) == (row.source == LITGPT and row.job.method == "qlora")
 
 
 def test_the_margin_is_the_least_simple_part_of_a_card_that_nine_in_ten_jobs_needed():

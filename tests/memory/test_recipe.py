@@ -12,18 +12,6 @@ from lora_lessons.memory import Job
 from lora_lessons.memory.build import Autocast
 
 
-def test_what_it_adds_to_a_7b():
-    """fp32 embeddings and head; at the loss a bf16 copy of the head, and checkpoints in fp32 because norms are."""
-    course, hf = (memory.predict("Llama-2-7B", Job(recipe=r, fast=False)) for r in ("course", "hf"))
-    outside = 2 * 32000 * 4096 + 65 * 4096
-    assert course.bill.rest == pytest.approx(2 * outside, rel=1e-3) and hf.bill.rest == pytest.approx(
-        4 * outside, rel=1e-3
-    )
-    assert hf.bill.base == course.bill.base and hf.bill.quantization == course.bill.quantization
-    assert hf.bill.logits - course.bill.logits == pytest.approx(2 * 32000 * 4096, rel=0.01)
-    assert hf.bill.activations > 1.8 * course.bill.activations
-
-
 def test_lora_on_a_16_bit_base_keeps_its_16_bits():
     course, hf = (memory.predict("Llama-2-7B", Job("lora", recipe=r)).bill for r in ("course", "hf"))
     assert hf.rest == course.rest and hf.base == course.base

@@ -139,20 +139,6 @@ def test_the_folder_of_a_base_is_where_its_safetensors_lie(tiny_model, tmp_path,
         models.folder(tmp_path / "some.gguf")
 
 
-@pytest.mark.parametrize("precision", ["fp32", "nf4"])
-def test_code_that_lies_beside_a_base_is_never_run(tokenized, tmp_path, precision):
-    """It would leave a mark; the base is loaded without it, by the classes of transformers."""
-    (tokenized / "theirs.py").write_text(f"open({str(tmp_path / 'it ran')!r}, 'w')\n")
-    for name, classes in (
-        ("config.json", {"AutoConfig": "theirs.TheirConfig", "AutoModelForCausalLM": "theirs.Theirs"}),
-        ("tokenizer_config.json", {"AutoTokenizer": [None, "theirs.TheirTokenizer"]}),
-    ):
-        said = json.loads((tokenized / name).read_text())
-        (tokenized / name).write_text(json.dumps(said | {"auto_map": classes}))
-    assert models.load(tokenized, precision, device="cpu").name == "tiny"
-    assert not (tmp_path / "it ran").exists()
-
-
 def test_a_pickle_is_not_read_although_safetensors_of_something_else_lie_beside_it(tiny_model, tmp_path):
     folder = tmp_path / "mixed"
     tiny_model.config.save_pretrained(folder)

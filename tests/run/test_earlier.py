@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import nbformat
@@ -100,10 +99,3 @@ def test_a_report_that_cannot_be_read_is_kept_too(quick, tmp_path, capsys, text)
         assert "kept as report-damaged" in capsys.readouterr().err
         assert len(list(out.glob("report-damaged*.json"))) == number
     assert values() == {"00_a": 1}
-
-
-def test_a_report_that_is_a_pipe_keeps_nobody_waiting(quick, tmp_path, capsys):
-    (tmp_path / "out").mkdir()
-    os.mkfifo(tmp_path / "out" / "report.json")
-    assert cli.main(["run", "0", "--out", "out"]) == 2
-    assert "report.json is a pipe or a device" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import json
 import nbformat
 import pytest
 
-from lora_lessons.course import claims, earlier
+from lora_lessons.course import earlier
 from lora_lessons.course.lesson import lessons, notebook_of, place_of, side_trips
 from lora_lessons.course.records import Record
 from lora_lessons.course.syllabus import course_map
@@ -16,7 +16,7 @@ from lora_lessons.lessons import all_exercises
 from lora_lessons.run import doctor, lab, runner
 from lora_lessons.run.baselines import update
 from lora_tools import cli
-from workshop import badges, readme
+from workshop import readme
 
 RECORD = "from lora_lessons.course.records import record\n"
 
@@ -87,15 +87,6 @@ def test_a_side_trip_is_run_and_held_against_its_own_baseline(trip, course, tmp_
     assert (tmp_path / "out" / "03_directions.ipynb").is_file()
 
 
-def test_a_claim_may_rest_on_a_side_trips_records(trip, course, monkeypatch, capsys):
-    rules = [(claims.HOLDS, "angle < 45")]
-    one = claims.Claim("G07", "03_directions", "they agree", claims.HOLDS, "At {angle} degrees.", rules)
-    monkeypatch.setattr(claims, "CLAIMS", [one])
-    monkeypatch.setattr("lora_lessons.lessons.rooms", list)
-    update("03_directions", "quick", [{"angle": Record("angle", 30.0, "degrees")}], 1.0, 1)
-    assert cli.main(["claims"]) == 0 and "Holds. At 30 degrees." in capsys.readouterr().out
-
-
 def test_a_learner_gets_side_trips_in_their_folder_and_opens_them_there(trip, tmp_path):
     said = list(lab.copy_lessons(tmp_path / "my_lessons"))
     assert (tmp_path / "my_lessons" / "deeper" / "03_directions.ipynb").is_file()
@@ -111,22 +102,3 @@ def test_the_map_and_the_doctor_list_side_trips(trip):
     cell = course_map().data.split("<tr>")[5]
     assert "href='03_train_lora.ipynb'" in cell and "<a href='deeper/03_directions.ipynb'>Which directions?</a>" in cell
     assert "about 1.0 minutes" in doctor.examine()["lessons"]["03_directions"]["says"]
-
-
-def test_a_side_trips_badge_follows_the_repository(trip, course):
-    (course / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/a/b"\n')
-    (course / "README.md").write_text("https://github.com/a/b\n")
-    notebook = nbformat.read(trip, as_version=4)
-    notebook.cells[
-        0
-    ].source = "# D\n\n[x](https://colab.research.google.com/github/a/b/blob/main/notebooks/deeper/03_directions.ipynb)"
-    nbformat.write(notebook, trip)
-    assert trip in badges.set_address("https://github.com/c/d")
-    there = "/github/c/d/blob/main/notebooks/deeper/03_directions.ipynb"
-    assert there in trip.read_text(encoding="utf-8")
-    notebook.cells[0].source = "# D\n\nBegins without a badge."
-    nbformat.write(notebook, trip)
-    assert badges.set_address("https://github.com/c/d") == [trip], "what lacks one gets one"
-    title, line = nbformat.read(trip, as_version=4).cells[0].source.split("\n\nBegins without a badge.\n\n")
-    assert title == "# D" and line.startswith("[![Open in Colab]") and line.endswith(f"{there})")
-    assert badges.set_address("https://github.com/c/d") == [], "once"

@@ -9,15 +9,6 @@ from lora_lessons.experiments import recordings
 from workshop.record import capacity as recorder
 
 
-def test_every_cell_is_asked_once():
-    asked = list(recorder.asked())
-    assert len({cell.name for cell in asked}) == len(asked) == 64
-    spans = [cell.blocks * cell.r * (576 + 1536) for cell in asked if cell.r in recorder.RANKS]
-    assert (min(spans), max(spans)) == (2_112, 135_168)
-    assert [recorder.BookRun("B·A", 1, n).steps for n in recorder.ENTRIES] == [300, 300, 1024]
-    assert recorder.BookRun("B·A", 1, 512, longer=4).steps == 4096
-
-
 def test_recording_takes_the_rates_that_held_most_and_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(recordings, "measurements", lambda: tmp_path)
     made, stopped = [], 9

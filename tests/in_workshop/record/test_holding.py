@@ -96,18 +96,6 @@ def test_a_cut_holds_less_the_smaller_its_rank_and_at_full_rank_the_same(bench):
     assert found["cut"]["1"]["bits"] < found["cut"]["7"]["bits"] and not list(lora.lora_layers(bench.core))
 
 
-def test_a_mask_moves_its_places_alone_and_its_update_has_more_than_r_directions():
-    torch.manual_seed(0)
-    layer = holding.MaskedLinear(torch.nn.Linear(40, 30), r=1)
-    x = torch.randn(3, 40)
-    assert torch.equal(layer(x), layer.base_layer(x)) and not layer.delta().any()
-    layer.values.data.normal_()
-    assert int((layer.delta() != 0).sum()) == 70 and torch.linalg.matrix_rank(layer.delta()) > 10
-    assert torch.allclose(layer(x), x @ (layer.base_layer.weight + layer.delta()).T + layer.base_layer.bias, atol=1e-5)
-    layer(x).sum().backward()
-    assert layer.values.grad.shape == (70,) and layer.base_layer.weight.grad is None
-
-
 def test_a_mask_is_pefts_shira():
     """The same count of numbers, and on PEFT's places the same output and gradient."""
     import peft

@@ -33,4 +33,6 @@ def test_four_are_shipped_and_all_are_trained_alike():
     assert sorted(kept.shipped()) == sorted(shipped_adapters.ABOUT) == sorted(shipped_adapters.RATE)
     assert {shipped_adapters.settings(name).steps for name in shipped_adapters.ABOUT} == {shipped_adapters.STEPS}
     assert all(tasks.load_task(name) for name in shipped_adapters.ABOUT)
-    assert {"date", "machine", "versions"} < set(kept.recorded())
+    made = kept.recorded()
+    assert {"date", "machine", "versions"} < set(made)
+    assert {name: one["rate"] for name, one in made["adapters"].items()} == shipped_adapters.RATE

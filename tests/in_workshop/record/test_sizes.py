@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from itertools import pairwise
 from types import SimpleNamespace
 
 import gguf
@@ -14,7 +13,7 @@ import pytest
 import torch
 from gguf import GGMLQuantizationType as Type
 from random_ggufs import LITTLE, write
-from size_cells import STEPS, row, rows_of, some
+from size_cells import STEPS, row, some
 
 from lora_lessons import evaluation, lora, lowrank, models, quant, tasks, training
 from lora_lessons.experiments import recordings, sizes
@@ -22,7 +21,6 @@ from lora_lessons.experiments.sizes import cells
 from lora_lessons.experiments.sizes.cells import CLAIMS, STORED
 from workshop.__main__ import main as workshop
 from workshop.record.sizes import asked, measures, process, running
-from workshop.record.sizes.picture import small_multiples
 
 
 @pytest.fixture(scope="module")
@@ -57,22 +55,6 @@ def subject(tiny, tmp_path, monkeypatch):
 
 
 # ---- which cells there are ----
-
-
-def test_what_tells_most_comes_first_and_no_cell_twice():
-    wanted = asked.cells()
-    assert len(wanted) == len(set(wanted)) == len({cell.key for cell in wanted})
-    blocks = [(cell.size.name, cell.claim) for cell in wanted]
-    told = [block for block, after in pairwise([*blocks, ("", "")]) if block != after]
-    assert told[:8] == [(name, claim) for name, claims, _ in asked.FIRST for claim in claims]
-    first_of_1_5b = next(cell for cell in wanted if cell.size.title == "1.5B")
-    assert (first_of_1_5b.claim, first_of_1_5b.way, first_of_1_5b.seed) == ("rank", "r=8, α=16", 0)
-    for claim in CLAIMS:
-        titles = {cell.size.title for cell in wanted if cell.claim == claim}
-        assert titles == {"135M", "0.5B"} | ({"1.5B"} if claim != "delta" else set()), claim
-    assert not [c for c in wanted if c.size.full is None and c.settings.get("full")]
-    seeds = {claim: {c.seed for c in wanted if c.claim == claim} for claim in ("cut_w", "rank")}
-    assert seeds == {"cut_w": {0}, "rank": {0, 1, 2}}
 
 
 def test_an_unknown_claim_or_size_is_said_with_those_there_are():
@@ -140,25 +122,6 @@ def test_with_minutes_no_cell_begins_that_would_not_be_done_and_shorter_ones_do(
     assert running.measure(cells, file, minutes=5, steps=2)["left"] == [str(cells[0])]
     said = capsys.readouterr().out
     assert "tiny, cut_w: about 50 s, until " in said and "1 cells of the tiny would not be done in time" in said
-
-
-def title(ax):
-    return ax.get_title() or ax.get_title("left")  # the course's style has it on the left
-
-
-def test_the_picture_has_an_axis_for_each_claim_and_says_what_is_open():
-    half = sizes.SIZES["qwen2.5-coder-0.5b"]
-    rows = rows_of("base4", half, {"16-bit": [3.0, 3.1, 3.0], "nf4+double": [3.04, 3.13, 3.06]})
-    rows += rows_of("delta", half, {"": [{"before": 5.0, "cut_8": 4.1, "whole": 4.0}]})
-    figure, words = small_multiples({"rows": rows}, steps=STEPS)
-    drawn = [ax for ax in figure.axes if ax.axison]
-    assert len(drawn) == 2, "what was measured nowhere is not drawn"
-    (ax,) = [ax for ax in drawn if title(ax).startswith("NF4 above")]
-    assert [text.get_text() for text in ax.texts] == ["not\nmeasured\nyet", "+0.043", "not\nmeasured\nyet"]
-    assert [list(line.get_xydata()[0]) for line in ax.lines[:1]] == [[1, pytest.approx(0.0433, abs=1e-3)]]
-    assert "NF4 above 16 bits, trained (nats): 135M not measured yet, 0.5B +0.043 (" in words
-    (ax,) = [ax for ax in drawn if title(ax).startswith("left of what")]
-    assert [text.get_text() for text in ax.texts][2] == "not\ndone"
 
 
 # ---- how each claim is measured ----

@@ -1,10 +1,7 @@
 """ASHA at the rungs: who may go on, who is stopped, and what it would have saved of the recorded sweep."""
 
-import random
-
 import pytest
 
-from lora_lessons.experiments import sweep as swept
 from lora_tools.cluster.ray import Referee, rungs
 
 
@@ -24,28 +21,3 @@ def test_a_run_goes_on_while_it_is_within_the_better_half_of_those_before():
     assert referee.may_take("late", 0, [2.0] * 6 + [5.0] * 6) == 0, "good at one rung, bad at the next"
     assert referee.may_take("another seed", 1, [9.0] * 6) == 12, "its examples are others"
     assert referee.may_take("trained already", 0, [9.0] * 24) == 24
-
-
-def replay(rows, order):
-    """The recorded runs as they would have come to the rungs in this order: those trained to the end,
-    and steps saved."""
-    referee, ended, saved = Referee(24), [], 0
-    for row in order:
-        losses, taken = row["train_losses"], 0
-        while 0 < (may := referee.may_take(swept.trial_of(row).name, row["seed"], losses[:taken])) > taken:
-            taken = may
-        ended += [row] if may else []
-        saved += 24 - taken
-    return ended, saved
-
-
-def test_of_the_recorded_sweep_it_saves_two_fifths_and_keeps_a_run_as_good_as_the_best():
-    rows = swept.read_table(swept.recorded())
-    for seed in range(3):
-        order = list(rows)
-        random.Random(seed).shuffle(order)
-        ended, saved = replay(rows, order)
-        assert saved > 0.4 * 24 * len(rows)
-        for one in {row["seed"] for row in rows}:
-            best, kept = (min(row["loss_held_out"] for row in among if row["seed"] == one) for among in (rows, ended))
-            assert kept - best < 0.01, "nats"

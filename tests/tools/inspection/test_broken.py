@@ -630,7 +630,7 @@ def test_a_file_that_is_cut_while_it_is_inspected_is_damaged_and_ends_no_process
         opened.is_finite(opened.tensors[-1])
 
 
-@pytest.mark.parametrize("targets", [[f"q_porj{n}" for n in range(100_000)], "q_proj|" * 100_000])
+@pytest.mark.parametrize("targets", [[f"q_porj{n}" for n in range(2_000)], "q_proj|" * 2_000])
 def test_targets_without_end_make_no_report_without_end(zoo, tmp_path, targets):
     found = inspection.inspect(edited(zoo["plain"], tmp_path / "it", target_modules=targets))
     assert len(inspection.in_words(found)) < 9_000

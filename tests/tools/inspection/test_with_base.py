@@ -152,15 +152,6 @@ def test_a_base_that_is_packed_is_not_the_one_to_convert_or_merge(zoo, base_fold
             assert (rows[runtime].loads == "care" and "16-bit one" in rows[runtime].reason) == stops
 
 
-def test_peft_merges_into_no_weight_of_8_bit_floats(tmp_path):
-    model = llama()
-    worn = peft.get_peft_model(model, peft.LoraConfig(r=4, target_modules=["q_proj"]))
-    layer = worn.base_model.model.model.layers[0].self_attn.q_proj.base_layer
-    layer.weight = torch.nn.Parameter(layer.weight.data.to(torch.float8_e4m3fn), requires_grad=False)
-    with pytest.raises(RuntimeError, match="Float8"):
-        worn.merge_and_unload()
-
-
 def test_keys_of_another_models_layers_are_named(zoo, base_folder, tmp_path):
     place = edited(
         zoo["plain"],

@@ -14,12 +14,11 @@ from exporting import (
     peft_adapter,
     peft_logits,
     python_logits,
-    real_size,
     worst,
 )
 
-from lora_lessons import llamacpp, lora, models
-from lora_lessons.adapter import read_adapter, save_adapter
+from lora_lessons import llamacpp, models
+from lora_lessons.adapter import read_adapter
 from lora_tools.exporting import gguf
 from lora_tools.exporting.gguf import vocabulary
 
@@ -52,36 +51,6 @@ def test_llama_cpp_and_peft_compute_the_same(real, tmp_path, case):
     file = gguf.write_adapter(read_adapter(folder), models.embedded_folder(), tmp_path / "adapter.gguf")
     assert worst(llamacpp.logits(base, prompts, {file: factor}), expected) <= LIMIT
     assert worst(expected, plain) > 1, "an adapter this small proves nothing"
-
-
-def test_our_own_adapter_too_and_the_base_alone(real, tmp_path):
-    model, prompts, plain, base = real
-    lora.attach(model, r=4, target_modules=["k_proj", "o_proj", "up_proj"])
-    real_size(model)
-    folder, expected = save_adapter(model, tmp_path / "ours"), python_logits(model, prompts)
-    lora.detach(model)
-    file = gguf.write_adapter(read_adapter(folder), models.embedded_folder(), tmp_path / "ours.gguf")
-    assert worst(llamacpp.logits(base, prompts, {file: 1.0}), expected) <= LIMIT
-    assert worst(llamacpp.logits(base, prompts), plain) <= LIMIT
-
-
-@pytest.mark.parametrize(
-    "left_out, instead", [("permuted", lambda rows, heads: rows), ("gguf_alpha", lambda adapter: adapter.lora_alpha)]
-)
-def test_parity_fails_without_the_permutation_or_the_root_of_r(real, tmp_path, monkeypatch, left_out, instead):
-    model, prompts, _, base = real
-    folder = peft_adapter(model, tmp_path / "adapter", ["q_proj", "k_proj", "v_proj"], use_rslora=True, lora_alpha=6)
-    expected = peft_logits(model, folder, prompts)
-    monkeypatch.setattr(gguf.names, left_out, instead)
-    file = gguf.write_adapter(read_adapter(folder), models.embedded_folder(), tmp_path / "wrong.gguf")
-    assert worst(llamacpp.logits(base, prompts, {file: 1.0}), expected) > 0.5
-
-
-def test_merged_says_the_same_as_the_two_apart(real, tmp_path):
-    model, prompts, _, _ = real
-    folder = peft_adapter(model, tmp_path / "adapter", use_rslora=True, lora_alpha=6, **OWN)
-    merged = gguf.write_merged(models.embedded_folder(), read_adapter(folder), tmp_path / "merged.gguf", "f32")
-    assert worst(llamacpp.logits(merged, prompts), peft_logits(model, folder, prompts)) <= LIMIT
 
 
 @pytest.mark.parametrize("kind", SHAPES)

@@ -85,7 +85,7 @@ def outside(installed, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["plan", "Qwen2.5-7B", "--gpu", "RTX 4090"], "It fits: "),
+        (["plan", "Qwen2.5-7B", "--gpu", "RTX 4090"], "Yes, it fits: "),
         (["check", "{package}/shipped/data/persona/train.jsonl"], "264 of 264 lines can be used"),
         (["inspect", "{package}/" + ADAPTER], "llama.cpp       yes"),
         (["symptom", "loss falls, answers unchanged"], "Suspect: "),

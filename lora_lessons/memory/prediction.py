@@ -235,7 +235,7 @@ def _bytes_held(shape: Shape, parts: Parts, job: Job, lengths: np.ndarray, card:
 
 
 def _unpacked(shape: Shape, parts: Parts, job: Job) -> int:
-    """How many numbers of experts stay in 16 bits: all, but for gpt-oss by Unsloth, whose QLoRA has a base of its own."""
+    """How many numbers of experts stay in 16 bits: all but gpt-oss's by Unsloth, which has a base of its own."""
     packed = job.recipe == "unsloth" and job.method == "qlora" and shape.config().model_type == "gpt_oss"
     return 0 if packed else parts.experts
 

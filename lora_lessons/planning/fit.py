@@ -367,8 +367,8 @@ def notes(ledger: Ledger) -> list[str]:
         (
             ledger.experts and ledger.bill.quantization,
             f"{ledger.experts / GB:.2f} GB of the weights are the experts of a mixture, which stay unpacked: they "
-            "are stacked in one weight, and bitsandbytes packs only the weights of Linear layers. Unsloth's gpt-oss in 4 "
-            "bits has its experts as Linear layers (unsloth-zoo#885): plan it with --recipe unsloth.",
+            "are stacked in one weight, and bitsandbytes packs only the weights of Linear layers. Unsloth's gpt-oss in "
+            "4 bits has its experts as Linear layers (unsloth-zoo#885): plan it with --recipe unsloth.",
         ),
         (
             ledger.loading > ledger.bill.total,

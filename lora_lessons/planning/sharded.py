@@ -169,9 +169,9 @@ def _host(bill: Bill, pinned: float, cluster: Cluster, alone: bool) -> HostBill:
     """What each computer holds; `pinned`: bytes of one card's shards of the base there.
 
     FSDP1 pins a gradient of each shard's size even where nothing trains (torch.distributed.fsdp,
-    FlatParamHandle.init_flat_param_attributes), and lets the unpinned shard go after the first step. One process of each computer reads the whole base (`alone`) under FSDP1, and
-    by accelerate's and TRL's files for FSDP2 (cpu_ram_efficient_loading); by the course's launcher every process does,
-    because it packs its part in 4 bits itself.
+    FlatParamHandle.init_flat_param_attributes), and lets the unpinned shard go after the first step. One process of
+    each computer reads the whole base (`alone`) under FSDP1, and by accelerate's and TRL's files for FSDP2
+    (cpu_ram_efficient_loading); by the course's launcher every process does, because each packs its part itself.
     """
     here, part = cluster.cards_per_node, cluster.cards_per_node / cluster.cards
     weights, processes = bill.base + bill.rest + bill.adapters, here * PROCESS_BYTES

@@ -50,6 +50,7 @@ def check(
     html: Annotated[
         Path | None, typer.Option(parser=absolute_path, metavar="FILE", help="Also write the report there.")
     ] = None,
+    all_lines: Annotated[bool, typer.Option("--all", help="Name all lines of a problem, and not the first 5.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Find the mistakes in a training file.
@@ -89,11 +90,12 @@ def check(
     if as_json:
         print(in_json(report.as_data()))
     else:
-        print_coloured(checking.in_words(report, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        print_coloured(checking.in_words(report, colour, *([0] if all_lines else [])))
     if html:
         write_text(html, checking.as_page(report))
         print(f"Written to {shown(html)}", file=sys.stderr)
-    return EXIT_OK if report.all_usable else EXIT_NO
+    return EXIT_OK if report.all_usable and not report.leaks else EXIT_NO
 
 
 def _tokenizer(base: str | None, max_tokens: int | None) -> tuple[Any, int | None]:

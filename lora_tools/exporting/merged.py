@@ -24,7 +24,7 @@ from .gguf.file import check_room
 from .gguf.source import adapter_and_base
 
 SHARD = 5_000_000_000  # bytes of a file, but where one tensor is larger
-# Beside the weights, what a model's folder holds for those who read it; of the tokenizer's the adapter may have its own.
+# Beside the weights, what a model's folder holds for its readers; of the tokenizer's the adapter may have its own.
 TOKENIZER = (
     *("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "vocab.txt", "merges.txt", "chat_template.jinja"),

@@ -256,7 +256,7 @@ def config(
             parser=path_or_name, metavar="MODEL", help="A name that `lora-lessons base` lists, a folder, or a hub id."
         ),
     ],
-    cards: Annotated[str, typer.Option(metavar="NxGB", help="Cards in each machine, and the GB of each: 2x24.")],
+    cards: Annotated[str, typer.Option(metavar="NxCARD", help="Cards in each machine: 2x24, 8xH200.")],
     nodes: Annotated[int, typer.Option(metavar="N", min=1, help="Machines.")] = 1,
     method: Annotated[str, typer.Option(metavar="M", help="qlora or lora.")] = "qlora",
     out: Annotated[

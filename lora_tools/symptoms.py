@@ -8,9 +8,11 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Set
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from lora_lessons.exhibits import Exhibit, Suspect, place, suspects
@@ -185,6 +187,16 @@ def doubt(matches: list[Match]) -> str:
     return "Nothing here fits well; nearest:"
 
 
+@cache
+def _repairs() -> dict[str, str]:
+    return tomllib.loads(Path(__file__).with_name("repairs.toml").read_text(encoding="utf-8"))
+
+
+def repair(one: Suspect) -> str:
+    """What to do about a suspect, in a line."""
+    return _repairs()[one.id]
+
+
 def as_data(match: Match) -> dict[str, Any]:
     """A match as plain data: the suspect, how to test it, where it is shown, and the addresses and words behind it."""
     one = match.suspect
@@ -193,6 +205,7 @@ def as_data(match: Match) -> dict[str, Any]:
         "fits": match.good,
         "suspect": one.suspect,
         "test": one.noticed,
+        "repair": repair(one),
         "title": one.title,
         "notebook": f"notebooks/{place(one)}",
         "behind": one.behind_in_words() if isinstance(one, Exhibit) else "",

@@ -139,7 +139,7 @@ def test_a_plan_given_before_is_answered_without_torch_and_follows_its_folder(ca
         return said, torch
 
     (first, cold), (again, warm), (other, _) = plan(tiny("llama")), plan(tiny("llama")), plan(tiny("mistral"))
-    assert first == again != other and (cold, warm) == ("True", "False") and any("It fits" in line for line in first)
+    assert first == again != other and (cold, warm) == ("True", "False") and any("it fits" in line for line in first)
 
 
 def test_whatever_a_plan_rests_on_makes_it_anew():

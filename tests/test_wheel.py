@@ -85,7 +85,7 @@ def outside(installed, tmp_path):
 
 
 CORE = {
-    "It fits: ": ["plan", "Qwen2.5-7B", "--gpu", "RTX 4090"],
+    "Yes, it fits: ": ["plan", "Qwen2.5-7B", "--gpu", "RTX 4090"],
     "264 of 264 lines can be used": ["check", "{package}/shipped/data/persona/train.jsonl"],
     "llama.cpp       yes": ["inspect", "{package}/" + ADAPTER],
     "Suspect: ": ["symptom", "loss falls, answers unchanged"],

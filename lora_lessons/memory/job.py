@@ -184,6 +184,11 @@ def shape_of(model: Any) -> Shape:
 
 
 def _unknown(name: str) -> str:
+    reason, told = models.others_say(name)
+    if reason:
+        return (
+            f"{name!r} cannot be planned by its name: {reason}. What is known: {told} Otherwise give its config.json."
+        )
     near = " or ".join(models.nearest(name))
     meant = (
         f"did you mean {near}? Otherwise give" if near else "give a name such as Llama-3.1-8B or Qwen3-8B, 'embedded',"

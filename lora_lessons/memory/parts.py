@@ -14,6 +14,7 @@ from torch import nn
 from .. import lora
 from ..disk_cache import once
 from ..errors import ModelError
+from ..models import others_say
 from . import tape
 from .build import attach_by_peft, skeleton, windows
 from .job import Shape
@@ -124,7 +125,8 @@ def _blocks(shape: Shape, model: Any) -> nn.ModuleList:
         if any(part in kind for part in RECURRENT) or isinstance(module, nn.Conv1d):
             raise ModelError(
                 f"{shape.name}: this {model.config.model_type} carries a state from token to token ({kind}), and the "
-                "ledger counts attention alone; models such as Llama, Mistral, Qwen and Gemma can be planned."
+                "ledger counts attention alone; models such as Llama, Mistral, Qwen3 and Gemma can be planned. "
+                + others_say(f"{shape.name} {model.config.model_type}")[1]
             )
     return blocks
 

@@ -22,9 +22,10 @@ from .. import lora
 from ..disk_cache import once
 from ..errors import ModelError
 from ..fast.rows import CHUNK, Rows
+from ..models import others_say
 from ..tasks import Encoded, collate
 from . import tape, way
-from .bill import CONTEXT_BYTES, SLACK, Bill
+from .bill import CONTEXT_BYTES, NF4_BITS, SCALE_BITS, SLACK, Bill
 from .build import build
 from .job import DTYPES, Job, Shape, check_packed, shape_of, why
 from .parts import Parts, parts_of
@@ -115,14 +116,15 @@ def _ledgers(shape: Shape, job: Job, peaks: np.ndarray, card: bool) -> list[Ledg
         paged, peaks[:, optimizer] = peaks[0, optimizer].copy(), 0
     adapted = job.method != "full"
     left_out = parts.left_out if adapted and (job.recipe == "course" or not parts.by_peft) else ()
-    experts = parts.experts * DTYPES[job.dtype].itemsize
+    experts = (unpacked := _unpacked(shape, parts, job)) * DTYPES[job.dtype].itemsize
+    own_base = unpacked < parts.experts
     plain = why_plain(shape, job, card)
     made = (_ledger(peaks[:, :, n], card) for n in range(len(paged)))
     return [
         ledger._replace(
             paged=float(paged[n]),
             experts=float(experts),
-            loading=_in_16_bits(ledger.bill, experts, job) if job.method == "qlora" else 0.0,
+            loading=_in_16_bits(ledger.bill, experts, job) if job.method == "qlora" and not own_base else 0.0,
             left_out=left_out,
             peft_adds=parts.peft_adds if adapted else (),
             peft_skips=parts.peft_skips,
@@ -222,11 +224,20 @@ def _bytes_held(shape: Shape, parts: Parts, job: Job, lengths: np.ndarray, card:
                 parts,
                 lambda blocks: trace(shape, key, blocks, window, card, of).peaks(*sizes),  # noqa: B023
             )
+    if _unpacked(shape, parts, job) < parts.experts:  # Unsloth's own base has its experts as Linear layers
+        for kind, each in (("base", NF4_BITS / 8 - DTYPES[job.dtype].itemsize), ("quantization", SCALE_BITS / 8)):
+            held[:, tape.KINDS.index(kind)] += parts.experts * each
     if job.recipe == "unsloth" and job.gradient_checkpointing:
         # blocks' inputs wait in the computer's memory, but for one
         kept, inputs = held[:, tape.KINDS.index("activations")], job.batch_size * lengths * shape.config().hidden_size
         kept -= np.minimum(kept, (parts.blocks - 1) * inputs * DTYPES[job.dtype].itemsize)
     return held
+
+
+def _unpacked(shape: Shape, parts: Parts, job: Job) -> int:
+    """How many numbers of experts stay in 16 bits: all but gpt-oss's by Unsloth, which has a base of its own."""
+    packed = job.recipe == "unsloth" and job.method == "qlora" and shape.config().model_type == "gpt_oss"
+    return 0 if packed else parts.experts
 
 
 def _all_blocks(parts: Parts, told: Callable[[int], np.ndarray]) -> np.ndarray:
@@ -327,9 +338,12 @@ def _run(
     try:
         written = tape.step(model, given, optimizer, path, summed or job.gradient_accumulation_steps > 1)
     except Exception as error:
+        kind = shape.config().model_type
+        said = "" if isinstance(error, ValueError | TypeError) else f" ({why(error)})"  # Python's own words help nobody
         raise ModelError(
-            f"{shape.name}: this {shape.config().model_type} could not run a text of {job.seq:,} tokens without "
-            f"weights ({why(error)}). The ledger reads decoder-only models such as Llama, Mistral, Qwen and Gemma."
+            f"{shape.name}: transformers' code of a {kind} does not run on shapes without weights{said}, so that its "
+            "memory cannot be counted. "
+            + (others_say(kind)[1] or "The ledger reads decoder-only models such as Llama, Mistral, Qwen and Gemma.")
         ) from error
     read = written.read(of)
     if of[1] and read.lumpy(job.seq):

@@ -48,6 +48,7 @@ from .shapes import SHAPES as SHAPES
 from .shapes import fetch_config as fetch_config
 from .shapes import known as known
 from .shapes import nearest as nearest
+from .shapes import others_say as others_say
 from .shapes import random_base as random_base
 from .shapes import shape as shape
 from .weights import check_finite as check_finite

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -67,6 +68,21 @@ def known(name: str) -> str:
         if owner in ("", hub_owner) and _plain(own) in (_plain(one), _plain(on_the_hub)):
             return one
     return ""
+
+
+@cache
+def _told() -> list[dict[str, str]]:
+    told = tomllib.loads(Path(__file__).with_name("not_planned.toml").read_text(encoding="utf-8"))["model"]
+    return list(told)
+
+
+def others_say(name: str) -> tuple[str, str]:
+    """Why a plan of the model `name` is refused, and what others publish of its training, with the source and the day;
+    "" where nothing is known."""
+    one = next((one for one in _told() if re.search(one["names"], re.sub(r"[\s_]", "-", name.lower()))), None)
+    if one is None:
+        return "", ""
+    return one["why"], f"{one['published']} ({', '.join(filter(None, (one['source'], 'read ' + one['read'])))})."
 
 
 def nearest(name: str) -> list[str]:

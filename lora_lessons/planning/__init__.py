@@ -23,6 +23,7 @@ from .fit import parameters_in_words as parameters_in_words
 from .fit import plan as plan
 from .fit import plan_on as plan_on
 from .fit import trainers_in_words as trainers_in_words
+from .fit import usual as usual
 from .fit import validated as validated
 from .fit import verdict as verdict
 from .margin import is_enough as is_enough

@@ -126,6 +126,7 @@ KNOWN_CARDS = [
             "H100 NVL": 94,
             "H200": 141,
             "B200": 180,
+            "DGX Spark": 119,  # of 128 GB, which the processor uses, too
         },
     ),
     *_cards(AWS_G5, {"A10G": 22.5}),
@@ -219,8 +220,9 @@ def find_card(card: str | float) -> tuple[str, float]:
     if _MAC.search(name):
         raise ValueError(
             f"{name!r} is a Mac's chip, which shares the computer's memory, and a plan for a card counts what CUDA and "
-            "bitsandbytes hold on it: nothing here was measured on a Mac. Leave --gpu out, and hold the GB that it "
-            "then names against the memory that is free."
+            "bitsandbytes hold on it: nothing here was measured on a Mac, from M1 to M5. Leave --gpu out, and "
+            "hold the GB of --method lora against three quarters of the Mac's memory; mlx-lm trains there, "
+            "in 4 bits of its own."
         )
     # other words around it, or its own in another order: Colab T4, RTX 6000 Pro
     within = [one.name for one in _NAMES.values() if _words(one.name) <= _words(name)]

@@ -16,7 +16,7 @@ from ..memory.job import LONGEST, Job, Shape, shape_of
 from ..memory.prediction import Ledger, check, ledgers, predict
 from ..paths import ledgers_measured
 from .cards import computes_in, find_card
-from .margin import WHY, fits, is_enough, margin, which
+from .margin import PUBLISHED, WHY, fits, is_enough, margin
 
 
 class Change(NamedTuple):
@@ -253,6 +253,15 @@ def describe(job: Job) -> str:
     return f"{how}, {sequences}, checkpointing {on}{RECIPE_NAMES[job.recipe]}{LOSS_NAMES[job.loss]}"
 
 
+def usual(shape: Shape, job: Job) -> Job:
+    """The course's `job` as most people run it: by TRL's SFTTrainer, or by Trainer where no fused loss can be."""
+    try:
+        predict(shape, made := replace(job, recipe="trl"))
+    except ValueError:  # the loss is the model's own, or adapters of the head
+        return replace(job, recipe="hf")
+    return made
+
+
 def by_trainer(shape: Shape, job: Job) -> dict[str, float]:
     """The bytes that the course's `job` takes with each of TRAINERS that can be planned, the least first."""
     sizes = {}
@@ -261,30 +270,25 @@ def by_trainer(shape: Shape, job: Job) -> dict[str, float]:
             ledger = predict(shape, replace(job, recipe=recipe))
         except (ValueError, ModelError):
             continue  # adapters of the head, a mixture in 4 bits
-        # of a mixture Unsloth brings experts and adapters of its own
+        # of a mixture Unsloth brings experts and adapters of its own, of which gpt-oss's are planned
         if not (recipe == "unsloth" and ledger.experts and job.method != "full"):
             sizes[recipe] = ledger.bill.total
     return dict(sorted(sizes.items(), key=lambda one: one[1])) if len(sizes) > 1 else {}
 
 
-def trainers_in_words(sizes: dict[str, float], room: float, card: str) -> tuple[str, str]:
-    """What to say in place of whether the course's job fits, where the trainers differ in that, else "";
-    and what each takes."""
-
-    def named(some: dict[str, float]) -> str:
-        return ", ".join(f"{TRAINERS[recipe]} ({size / GB:.1f} GB)" for recipe, size in some.items())
-
-    yes = {recipe: size for recipe, size in sizes.items() if is_enough(room, size)}
-    others = ", ".join(recipe for recipe in sizes if recipe != "course")
-    how = (
-        f"This is the plan for the course's loop: for yours add --recipe ({others}), "
+def trainers_in_words(sizes: dict[str, float], room: float, recipe: str) -> str:
+    """What each trainer takes, and how to plan for another than that of `recipe`; "" where there is no other."""
+    if not sizes:
+        return ""
+    named = ", ".join(
+        f"{TRAINERS[name]} ({size / GB:.1f} GB{'' if is_enough(room, size) else ', too much'})"
+        for name, size in sizes.items()
+    )
+    others = ", ".join(name for name in sizes if name != recipe)
+    return (
+        f"By trainer: {named}. This is the plan for {TRAINERS[recipe]}: for another add --recipe ({others}), "
         "or --loss liger for Liger's kernels."
     )
-    if len(yes) in (0, len(sizes)):
-        return "", f"By trainer: {named(sizes)}. {how}"
-    no = {recipe: size for recipe, size in sizes.items() if recipe not in yes}
-    enough = f"With the margin, {which(card)} ({room / GB:.1f} GB) is enough for {named(yes)}, and not for {named(no)}."
-    return f"It depends on what trains it. {enough}", how
 
 
 def verdict(plan: Plan, card: str, sizes: dict[str, float] | None = None) -> str:
@@ -294,8 +298,7 @@ def verdict(plan: Plan, card: str, sizes: dict[str, float] | None = None) -> str
     `sizes` as `by_trainer` has them, where no trainer was named.
     """
     room = plan.room
-    depends, how = trainers_in_words(sizes, room, card) if sizes else ("", "")
-    says = [depends or fits(plan.ledger.bill.total, room, card), how]
+    says = [fits(plan.ledger.bill.total, room, card), trainers_in_words(sizes or {}, room, plan.job.recipe)]
     if plan.longest:
         more = f" (the model was made for {plan.made_for:,})" if plan.made_for and plan.longest > plan.made_for else ""
         says.append(
@@ -332,7 +335,7 @@ def bill_table(ledger: Ledger) -> str:
     """The ledger as lines of text in GB, for the fullest moment, and the total of each other moment."""
     rows = [f"{name:<25}{size / GB:>9.3f} GB" for name, size in ledger.bill.lines.items() if size > 5e5]
     rows += [f"{'total':<25}{ledger.bill.total / GB:>9.3f} GB   {PEAKS[ledger.moment]}"]
-    rows += [f"{'margin':<25}{margin(ledger.bill.total) / GB:>9.3f} GB   {WHY}"]
+    rows += [f"{'margin':<25}{margin(ledger.bill.total) / GB:>9.3f} GB   {WHY}; {PUBLISHED[ledger.recipe]}"]
     if ledger.paged:
         rows += [
             f"{'(paged out)':<25}{ledger.paged / GB:>9.3f} GB   AdamW's moments, which wait in the computer's memory"
@@ -364,8 +367,8 @@ def notes(ledger: Ledger) -> list[str]:
         (
             ledger.experts and ledger.bill.quantization,
             f"{ledger.experts / GB:.2f} GB of the weights are the experts of a mixture, which stay unpacked: they "
-            "are stacked in one weight, and bitsandbytes packs only the weights of Linear layers. A base whose experts "
-            "are Linear layers, as Unsloth's gpt-oss in 4 bits, takes less than this (unsloth-zoo#885).",
+            "are stacked in one weight, and bitsandbytes packs only the weights of Linear layers. Unsloth's gpt-oss in "
+            "4 bits has its experts as Linear layers (unsloth-zoo#885): plan it with --recipe unsloth.",
         ),
         (
             ledger.loading > ledger.bill.total,

@@ -135,7 +135,8 @@ def shard(model: Any, job: Job, cluster: Cluster) -> Sharded:
     gradients = max(bill.gradients for bill in moments.values()) / blocks
     cards = {name: _card(bill, blocks, gradients, cluster, name) for name, bill in moments.items()}
     fullest = max(cards, key=lambda name: cards[name].total)
-    host = _host(moments["forward"], _pinned(shape, job, blocks, cluster), cluster)
+    alone = cluster.fsdp == 1 or job.recipe != "course"
+    host = _host(moments["forward"], _pinned(shape, job, blocks, cluster), cluster, alone)
     away = replace(cluster, offload=True)
     unshared = max(_card(bill, blocks, gradients, away, name).total for name, bill in moments.items())
     return Sharded(job, cluster, fullest, cards, host, unshared)
@@ -164,17 +165,18 @@ def _gathered(bill: Bill, blocks: int, gradients: float, cluster: Cluster) -> fl
     return bill.rest + min(WHOLE_BLOCKS, blocks) * block + arriving + (gradients if bill.gradients else 0.0)
 
 
-def _host(bill: Bill, pinned: float, cluster: Cluster) -> HostBill:
+def _host(bill: Bill, pinned: float, cluster: Cluster, alone: bool) -> HostBill:
     """What each computer holds; `pinned`: bytes of one card's shards of the base there.
 
     FSDP1 pins a gradient of each shard's size even where nothing trains (torch.distributed.fsdp,
-    FlatParamHandle.init_flat_param_attributes), and lets the unpinned shard go after the first step. Under FSDP2 every
-    process reads the whole base before it is cut, as the course does; under FSDP1 one of each computer does.
+    FlatParamHandle.init_flat_param_attributes), and lets the unpinned shard go after the first step. One process of
+    each computer reads the whole base (`alone`) under FSDP1, and by accelerate's and TRL's files for FSDP2
+    (cpu_ram_efficient_loading); by the course's launcher every process does, because each packs its part itself.
     """
     here, part = cluster.cards_per_node, cluster.cards_per_node / cluster.cards
     weights, processes = bill.base + bill.rest + bill.adapters, here * PROCESS_BYTES
     trained = bill.adapters or weights
-    whole = (1 if cluster.fsdp == 1 else here) * (weights + bill.quantization)
+    whole = (1 if alone else here) * (weights + bill.quantization)
     if not cluster.offload:
         return HostBill(0.0, 0.0, 0.0, processes, whole)
     shards, moments = here * pinned + part * bill.adapters, part * bill.optimizer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from lora_lessons.tasks.conversations import answers_in
 from lora_lessons.tasks.jsonl import Fault, said, shown
 from lora_lessons.tasks.preferences import SIDES, is_pair
 from lora_lessons.tasks.splitting import LEAST
+from lora_lessons.tasks.templates import THOUGHTS
 
 from . import template, tokens
 from .layouts import GUESSED, KNOWN, PROMPTS, TEXTS, conversation, for_trl, written_otherwise
@@ -27,11 +28,13 @@ from .unread import SEEN_OR_HEARD, unlearned, unread_fields, verdict
 Example = dict[str, Any]
 # Fewer lines than these get a word about what to expect; an example of more tokens is not shown if there is a shorter.
 FEW, SHORT = 100, 400
-# From this share of the questions on, one answer is all that is learned; above this share of its tokens, the frame of
-# the answers is most of it. That is looked for in a file of no more lines.
-ONE_ANSWER, MOSTLY_FRAME, SHORT_FILE = 0.9, 0.5, 200
+# From these shares of the questions on, one answer is all, or much, of what is learned; above this share of its tokens,
+# the frame of the answers is most of it. That is looked for in a file of no more lines.
+ONE_ANSWER, COMMON_ANSWER, MOSTLY_FRAME, SHORT_FILE = 0.9, 0.2, 0.5, 200
 # TRL's max_length where nobody sets it, of SFTConfig and of DPOConfig (1.16, trainer/sft_config.py and dpo_config.py)
 TRL_CUTS = 1024
+# Marks that one family of chat templates alone has.
+FORMS = {"ChatML": "<|im_start|>", "Llama 3": "<|start_header_id|>", "Gemma": "<start_of_turn>", "Mistral": "[INST]"}
 # What is sound in many files, and worth a word all the same.
 MILD = ("empty_think_block", "greeting", "says_nothing", "picture_beside")
 # What TRL takes as it stands where prompt and completion are text: it puts no template around them.
@@ -81,6 +84,7 @@ def _good(
     layouts: Counter[str],
     progress: Progress | None = None,
     texts: dict[str, str] | None = None,
+    forms: dict[str, list[int]] | None = None,
 ) -> Iterator[tuple[int, Example]]:
     """The good lines of a file; what is wrong with the others goes to `problems`,
     and how many have a layout to `layouts`.
@@ -98,6 +102,7 @@ def _good(
             problems.add(fault.code, WRONG, line, str(fault))
             if fault.code in TEXTS and not isinstance(record, Fault):
                 texts.setdefault(fault.code, record["text"])
+                _note_forms(forms, line, record["text"])
         else:
             layouts[layout.name] += 1
             for code, sentence in for_trl(layout, record):
@@ -111,6 +116,13 @@ def _good(
             yield line, example
     if line is None:
         raise ValueError(f"{Path(path).name} holds no examples: write one a line, as {KNOWN}.")
+
+
+def _note_forms(forms: dict[str, list[int]] | None, line: int, text: str) -> None:
+    """Note of which templates marks stand in `text`."""
+    for name, mark in FORMS.items():
+        if forms is not None and mark in text:
+            forms[name].append(line)
 
 
 def _asked(example: Example) -> Any:
@@ -148,6 +160,10 @@ class _Check:
         # what was worked out for the first line with a code, and is said of all
         self.known: dict[str, Any] = {}
         self.texts: dict[str, str] = {}
+        # the lines that write their thinking, or marks of a template, in each way
+        self.thinking, self.forms = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
+        # whether every answer so far is a label of a word or two
+        self.labels = True
         # of a short file, what its different answers begin and end with, as keys
         self.different: dict[str, None] = {}
         # the line on which each rule for the base is tried
@@ -158,7 +174,7 @@ class _Check:
 
     def run(self, progress: Progress | None) -> DataReport:
         """Read the file, and say what was found."""
-        good = _good(self.path, self.found, self.layouts, progress, self.texts)
+        good = _good(self.path, self.found, self.layouts, progress, self.texts, self.forms)
         for line, example, sizes in tokens.measured(self.tokenizer, good, self.limit, last_only=self.last_only):
             if isinstance(sizes, Fault):
                 self.found.add(sizes.code, WRONG, line, str(sizes))
@@ -192,6 +208,14 @@ class _Check:
         answer = said(example["messages"][-1])
         if not pair and self.good <= SHORT_FILE:
             self.different[answer[:200] + answer[200:][-200:]] = None
+        self.labels = self.labels and len(answer.split()) < 3
+        for way, there in (
+            ("think tags", "<think>" in answer),
+            (THOUGHTS[0], any(map(example["messages"][-1].get, THOUGHTS))),
+        ):
+            if there:
+                self.thinking[way].append(line)
+        _note_forms(self.forms, line, "\n".join(map(said, messages)))
         if self.held_out is not None:
             self.questions.add(line, _asked(example))
         known = self.samples.setdefault(template.of_the_template, example)
@@ -287,6 +311,10 @@ class _Check:
                 "(Python's json among them): save it without.",
             )
         self.found.take(None, self._of_all_lines())
+        for code, lines, sentence in self._of_some_lines():
+            for line in lines:
+                self.found.add(code, LOOK, line, sentence)
+            self.found.reword(code, LOOK, sentence)
         for alike in self.likeness.found():
             self.found.add(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{self.unit} {alike.other}"))
         if self.held_out is not None:
@@ -318,12 +346,13 @@ class _Check:
             )
         if self.compared.shortcut:
             yield "length_shortcut", NOTE, self.compared.shortcut
-        if (share := self.likeness.commonest()) >= ONE_ANSWER:
+        share, same = self.likeness.commonest()
+        if share >= ONE_ANSWER:
             yield (
                 "one_answer",
                 LOOK,
-                f"{share:.0%} of its questions have one and the same answer, so the model learns to give it whatever "
-                "is asked: add lines with others, or look whether a column was mixed up.",
+                f"{len(same):,} of its questions, {share:.0%}, have one and the same answer, so the model "
+                "learns to give it whatever is asked: add lines with others, or look whether a column was mixed up.",
             )
         elif len(self.different) >= SEVERAL and self.good <= SHORT_FILE:
             frame, parts = frame_of(list(self.different)), self.tokenizer.tokenize if self.tokenizer else str
@@ -337,6 +366,26 @@ class _Check:
                     "mean that the model has learned this alone, and gives one sentence to every question. Read the "
                     "answers to questions that it has not seen. More lines, a shorter frame or a larger base help.",
                 )
+
+    def _of_some_lines(self) -> Iterator[tuple[str, list[int], str]]:
+        """(code, lines, sentence) of what some lines share, and others do not."""
+        share, same = self.likeness.commonest()
+        if COMMON_ANSWER <= share < ONE_ANSWER and not self.labels:
+            yield (
+                "common_answer",
+                same,
+                f"{len(same):,} different questions, {share:.0%} of all, have one and the same answer (that of "
+                f"{self.unit} {same[0]}), so the model learns to give it where it is unsure: keep a few of them.",
+            )
+        for code, ways, mend in (
+            ("mixed_thinking", self.thinking, "write all of it in one way, or the template shows two"),
+            ("mixed_marks", self.forms, "a tokenizer has the marks of one template alone: write the others anew"),
+        ):
+            if len(ways) > 1:
+                usual = max(ways, key=lambda way: len(ways[way]))
+                others = sorted({line for way, lines in ways.items() for line in lines if way != usual})
+                words = ", ".join(f"{way} in {len(lines):,}" for way, lines in ways.items())
+                yield code, others, f"the {self.unit}s are written in several ways ({words}): {mend}."
 
     def _of_texts(self) -> Iterator[template.Finding]:
         """What TRL does to texts that it takes as they stand, on this base."""

@@ -28,8 +28,10 @@ ALIKE = {
     "near_duplicate": "it is nearly the same as {}: take one of them out, unless the difference matters.",
     "contradiction": "it asks the same as {} and answers otherwise: take one of them out, unless both are right.",
     "turned_round": "it prefers the answer that {} rejects, to the same question: take one of them out.",
-    "leak": "its question is that of {} of the held-out file, or nearly: take it out of one of them, "
-    "or the held-out loss flatters.",
+    "leak": "its question is that of {} of the held-out file: take it out of one of them, or the held-out loss "
+    "flatters.",
+    "near_leak": "its question is nearly that of {} of the held-out file: take it out of one of them, unless the "
+    "difference matters.",
 }
 
 
@@ -95,16 +97,15 @@ class Likeness:
         self._signatures += signature(text) + signature(end)
         self._paired.append(False)
 
-    def commonest(self) -> float:
-        """The share of other questions to which the commonest answer is given,
-        or answers where a conversation has several.
-
-        0 where there are few questions, or pairs.
-        """
-        asked = dict(zip(self._questions, self._said, strict=True))
+    def commonest(self) -> tuple[float, list[int]]:
+        """The share of different questions that have the commonest answer, or answers where a conversation has
+        several; and their lines. 0 where there are few questions, or pairs."""
+        asked = dict(zip(self._questions, zip(self._said, self._lines, strict=True), strict=True))
         if len(asked) < SEVERAL or any(self._paired):
-            return 0.0
-        return Counter(asked.values()).most_common(1)[0][1] / len(asked)
+            return 0.0, []
+        answer = Counter(said for said, _ in asked.values()).most_common(1)[0][0]
+        lines = sorted(line for said, line in asked.values() if said == answer)
+        return len(lines) / len(asked), lines
 
     def found(self) -> Iterator[Alike]:
         """Every line that is like an earlier one, once for each way in which it is."""
@@ -145,16 +146,22 @@ class AskedQuestions:
 
 
 def leaks(learned: AskedQuestions, held_out: AskedQuestions) -> Iterator[Alike]:
-    """Every line whose question, or nearly the same, is held out."""
+    """Every line whose question, or nearly the same, is held out.
+
+    Where several learned lines are nearly one that is held out, what they share is a template's own words.
+    """
     known = dict(zip(reversed(held_out.numbers), reversed(held_out.lines), strict=True))
     near = nearest(*(table(one.signatures, 2 * ORDERS) for one in (learned, held_out)))
+    shared = Counter(near.values())
     for row, (line, number) in enumerate(zip(learned.lines, learned.numbers, strict=True)):
         if number in known:
             yield Alike("leak", line, known[number])
-        elif row in near:
-            yield Alike("leak", line, held_out.lines[near[row]])
+        elif row in near and shared[near[row]] < TEMPLATE:
+            yield Alike("near_leak", line, held_out.lines[near[row]])
 
 
+# So many learned questions that are nearly one of the held-out file are filled in by a template.
+TEMPLATE = 3
 # Of fewer questions nothing is said where all have one answer.
 SEVERAL = 5
 RUN, ORDERS, BANDS = 5, 32, 8

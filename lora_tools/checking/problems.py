@@ -3,6 +3,8 @@ Personal data is named and never kept."""
 
 from __future__ import annotations
 
+from array import array
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,7 +24,7 @@ LINE, ELEMENT = "line", "element"
 
 @dataclass(frozen=True)
 class Problem:
-    """One kind of problem: `line` is the first that has it, None where it is the whole file; `lines` are the first few.
+    """One kind of problem: `line` is the first that has it, None where it is the whole file; `lines` are all of them.
 
     The sentence is that of the first line, unless it `names_lines` itself.
     """
@@ -36,29 +38,29 @@ class Problem:
     names_lines: bool = False
 
 
-def in_lines(lines: Sequence[int], count: int, unit: str = LINE) -> str:
-    """ "line 3", or "lines 3, 7, 9, 12, 40, …"; or elements, where `unit` says so."""
+def in_lines(lines: Sequence[int], count: int, unit: str = LINE, most: int = FIRST_LINES) -> str:
+    """ "line 3", or "lines 3, 7, 9, 12, 40, …" with `most` of them, 0: all; or elements, where `unit` says so."""
     if count == 1:
         return f"{unit} {lines[0]}"
-    return f"{unit}s {', '.join(map(str, lines))}{', …' if count > len(lines) else ''}"
+    shown = lines[: most or None]
+    return f"{unit}s {', '.join(map(str, shown))}{', …' if count > len(shown) else ''}"
 
 
 class Found:
-    """Problems as they are found: the first few line numbers of each kind and a count, so that memory stays small."""
+    """Problems as they are found: the line numbers of each kind, and one sentence, so that memory stays small."""
 
     def __init__(self) -> None:
         self._kinds: dict[tuple[str, str], Problem] = {}
+        self._lines: defaultdict[tuple[str, str], array[int]] = defaultdict(lambda: array("Q"))
 
     def add(self, code: str, severity: str, line: int | None, sentence: str) -> None:
         """Note a problem in a line, or in the whole file.
         The sentence of a kind's first line stands for all of them."""
         kind = severity, code
         known = self._kinds.get(kind) or Problem(code, severity, line, 0, masked(sentence))
-        self._kinds[kind] = replace(
-            known,
-            count=known.count + 1,
-            lines=(*known.lines, line) if line is not None and len(known.lines) < FIRST_LINES else known.lines,
-        )
+        self._kinds[kind] = replace(known, count=known.count + 1)
+        if line is not None:
+            self._lines[kind].append(line)
 
     def take(self, line: int | None, findings: Iterable[tuple[str, str, str]]) -> None:
         """Note each (code, severity, sentence) of a line, or of the whole file."""
@@ -78,7 +80,8 @@ class Found:
 
     def sorted(self) -> tuple[Problem, ...]:
         """The worst first, and of these what most lines have."""
-        return tuple(sorted(self._kinds.values(), key=lambda one: (SEVERITIES.index(one.severity), -one.count)))
+        found = (replace(one, lines=tuple(self._lines.get(kind, ()))) for kind, one in self._kinds.items())
+        return tuple(sorted(found, key=lambda one: (SEVERITIES.index(one.severity), -one.count)))
 
 
 MEND = "Take it out, or put something invented there: name@example.com, for example, is never taken for a real address."

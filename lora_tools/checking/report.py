@@ -18,7 +18,7 @@ from lora_lessons.tasks.conversations import IGNORED, chat_text, tokenized
 
 from .layouts import ELSEWHERE
 from .pairs import Compared
-from .problems import LINE, LOOK, NOTE, SEVERITIES, WRONG, Problem, in_lines
+from .problems import FIRST_LINES, LINE, LOOK, NOTE, SEVERITIES, WRONG, Problem, in_lines
 from .tokens import conversations_in
 
 HEADINGS = {
@@ -87,6 +87,11 @@ class DataReport:
         return not any(problem.severity == WRONG for problem in self.problems)
 
     @property
+    def leaks(self) -> bool:
+        """Whether a question of the held-out file is learned."""
+        return any(problem.code in ("leak", "near_leak") for problem in self.problems)
+
+    @property
     def hidden(self) -> bool:
         """Whether a line could be shown, but every one seems to hold personal data."""
         return bool(self.tokens) and self.example is None
@@ -141,11 +146,11 @@ def counts(report: DataReport) -> list[str]:
     return sentences
 
 
-def place(problem: Problem, unit: str = LINE) -> str:
-    """Where a problem is: "line 3", or "4,120 lines: 3, 7, 9, 12, 40, …"."""
+def place(problem: Problem, unit: str = LINE, most: int = FIRST_LINES) -> str:
+    """Where a problem is: "line 3", or "4,120 lines: 3, 7, 9, 12, 40, …", with `most` of them (0: all)."""
     if not problem.lines:
         return "the whole file"
-    numbers = in_lines(problem.lines, problem.count, unit)
+    numbers = in_lines(problem.lines, problem.count, unit, most)
     return numbers if problem.count == 1 else f"{problem.count:,} {numbers.replace('s', 's:', 1)}"
 
 
@@ -163,13 +168,15 @@ def _under_headings(report: DataReport) -> Iterator[tuple[str, list[Problem]]]:
             yield heading, [one for one in report.of(severity) if UNDER.get(one.code, usual) == heading]
 
 
-def in_words(report: DataReport, colour: bool = False) -> str:
-    """The report for a terminal."""
+def in_words(report: DataReport, colour: bool = False, most: int = FIRST_LINES) -> str:
+    """The report for a terminal, with at most so many lines of a problem (0: all)."""
     parts = [f"{in_line(report.path)}: {counts(report)[0]}", *counts(report)[1:]]
     for heading, problems in _under_headings(report):
         if problems:
             parts += ["", heading]
-            parts += [f"  {one.code} ({place(one, report.unit)})\n    {sentence(one, report.unit)}" for one in problems]
+            parts += [
+                f"  {one.code} ({place(one, report.unit, most)})\n    {sentence(one, report.unit)}" for one in problems
+            ]
     if report.hidden:
         parts += ["", HIDDEN]
     if report.example:

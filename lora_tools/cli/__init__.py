@@ -58,6 +58,9 @@ EXTRAS = {
 }
 
 
+GROUPS = ("", "export", "cluster")
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         print(f"lora-lessons {__version__}")
@@ -90,6 +93,8 @@ def obey(app: typer.Typer, program: str, words: list[str]) -> int:
         if passed_on and words[:1] != ["lab"]:
             raise ValueError("only `lora-lessons lab` passes on what follows --: leave it out.")
         command = typer.main.get_command(app)
+        if " ".join(words) in GROUPS:  # a name alone says what there is
+            words = [*words, "--help"]
         with sigterm_is_ctrl_c(), command.make_context(program, words, obj=passed_on) as context:
             return command.invoke(context) or EXIT_OK
     except typer.Exit as stopped:

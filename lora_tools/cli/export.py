@@ -66,12 +66,27 @@ def gguf(
 
     with in_switches(), aside(as_json):
         files, notes = llama.export(adapter_folder(adapter), out, base, names(types), merged, overwrite=overwrite)
-    if as_json:
-        print(written(files, notes))
-        return EXIT_OK
-    _say_notes(notes)
-    print(*(f"{shown(path)}  {path.stat().st_size / 1e6:.1f} MB" for path in files), sep="\n")
-    return EXIT_OK
+    return _written(files, notes, as_json)
+
+
+@export.command(epilog=exit_status("export merged"))
+def merged(
+    adapter: Adapter,
+    out: Annotated[Path, typer.Option(parser=absolute_path, metavar="DIR", help="The folder to write.")],
+    base: Base = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace DIR if it exists.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Merge an adapter into its base: a Hugging Face folder.
+
+    In bf16, with the tokenizer and its template, as vLLM, SGLang, MLX's and llama.cpp's converters read it. The base
+    is one in 16 or 32 bits: a merge into 4 bits would be rounded away.
+    """
+    from ..exporting import merged as model
+
+    with in_switches(), aside(as_json):
+        files, notes = model.export(adapter_folder(adapter), out, base, overwrite=overwrite)
+    return _written(files, notes, as_json)
 
 
 @export.command(epilog=exit_status("export ollama"))
@@ -222,6 +237,16 @@ def adapter_folder(name: str) -> Path:
     if Path(name).exists():
         return Path(name)
     return newest_folder(name) or newest_folder(name, REPORT) or Path(name)
+
+
+def _written(files: list[Path], notes: list[str], as_json: bool) -> int:
+    """Say which files were written, and what to know of them."""
+    if as_json:
+        print(written(files, notes))
+        return EXIT_OK
+    _say_notes(notes)
+    print(*(f"{shown(path)}  {path.stat().st_size / 1e6:.1f} MB" for path in files), sep="\n")
+    return EXIT_OK
 
 
 def _say_notes(notes: list[str]) -> None:

@@ -123,7 +123,7 @@ EXIT_INTERRUPTED = 130
 # What 0 and 1 say of the verbs that answer yes or no; every other verb was done, or was not.
 ANSWERS = {
     "plan": ("it fits, or there is no card to compare with", "it does not fit"),
-    "check": ("every line can be used", "some lines cannot be used"),
+    "check": ("every line can be used", "some lines cannot be used, or ask what is held out"),
     "inspect": ("nothing is wrong with the adapter", "something is wrong with it (✗)"),
     "symptom": ("a suspect fits well", "none fits well"),
     "claims": ("the recorded runs bear out every verdict", "they do not"),

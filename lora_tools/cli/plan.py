@@ -4,9 +4,10 @@ and the files for a training on several cards."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -17,6 +18,7 @@ from lora_lessons.paths import expanded, ledgers_measured
 
 from .as_json import AsJson, written
 from .options import EXIT_NO, EXIT_OK, absolute_path, exit_status, in_switches, names, path_or_name, shown
+from .terminal import waiting, wrapped
 
 MODEL = (
     "A model that is known by name, such as Llama-3.1-8B, Qwen3-8B, Gemma-3-4B or gpt-oss-20b (docs/commands.md has "
@@ -29,11 +31,18 @@ ANSWERED_BY = (
     "lora_tools/cli/options.py",
     "lora_tools/exporting/gguf/names.py",
 )
-RECIPE = "course; hf: what PEFT, Trainer and most guides do, which takes more; trl: SFTTrainer of TRL 1.16; or unsloth."
+RECIPE = "trl, SFTTrainer of TRL 1.16, unless you say: hf, PEFT with Trainer, which takes more; unsloth; or course."
 LOSS = (
     "whole, shifted (transformers before 4.49), chunked (torchtune), fused (SFTTrainer since TRL 1.7), or liger "
-    "(fused, with Liger's norms and SwiGLU); with the last two, --recipe is trl unless you say otherwise."
+    "(fused, with Liger's norms and SwiGLU). With the first three, --recipe is course unless you say otherwise."
 )
+TASKS = {
+    "dpo": "DPO sends the chosen and the rejected answer through the model together, and asks the base, without the "
+    "adapter, for both: this is the plan for twice as many sequences and the logits of each, by Trainer.",
+    "grpo": "GRPO writes its answers before it learns from them, and this plans no generation. Plan its step of "
+    "training (--batch-size as per_device_train_batch_size, --seq for prompt and answer together), and leave free what "
+    "vLLM takes beside it (TRL's vllm_gpu_memory_utilization, a share of the card).",
+}
 OPTIMIZER = "adamw, adamw_fused, adamw_8bit, paged_adamw or paged_adamw_8bit."
 
 
@@ -43,21 +52,27 @@ def plan(
         str | None, typer.Option(metavar="CARD", help='A card such as "RTX 4090", or its GB; without it, the one here.')
     ] = None,
     method: Annotated[str, typer.Option(metavar="M", help="qlora, lora, full or full fp32.")] = "qlora",
-    r: Annotated[int, typer.Option(metavar="R", help="Rank.")] = 16,
+    r: Annotated[int, typer.Option("--r", "--lora-r", metavar="R", help="Rank.")] = 16,
     targets: Annotated[
-        str, typer.Option(metavar="NAMES", help="all-linear, or names such as q_proj,v_proj.")
+        str,
+        typer.Option(
+            "--targets", "--target-modules", metavar="NAMES", help="all-linear, or names such as q_proj,v_proj."
+        ),
     ] = "all-linear",
-    seq: Annotated[int, typer.Option(metavar="N", help="Tokens per sequence.")] = 1024,
-    batch_size: Annotated[int, typer.Option(metavar="N", help="Sequences per step.")] = 1,
+    seq: Annotated[int, typer.Option("--seq", "--max-length", metavar="N", help="Tokens per sequence.")] = 1024,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", "--per-device-train-batch-size", metavar="N", help="Sequences per step.")
+    ] = 1,
     gradient_checkpointing: Annotated[
         bool,
         typer.Option(
             "--gradient-checkpointing/--no-gradient-checkpointing", help="Compute each block again on the way back."
         ),
     ] = True,
-    optimizer: Annotated[str, typer.Option(metavar="O", help=OPTIMIZER)] = "adamw",
+    optimizer: Annotated[str, typer.Option("--optimizer", "--optim", metavar="O", help=OPTIMIZER)] = "adamw",
     recipe: Annotated[str | None, typer.Option(metavar="R", help=RECIPE)] = None,
     loss: Annotated[str | None, typer.Option(metavar="L", help=LOSS)] = None,
+    task: Annotated[Literal["sft", "dpo", "grpo"], typer.Option(metavar="T", help="sft, dpo or grpo.")] = "sft",
     cards: Annotated[
         str | None, typer.Option(metavar="NxCARD", help="Several cards that share the model by FSDP, such as 2x24.")
     ] = None,
@@ -72,6 +87,10 @@ def plan(
 
     Predicts one training step line by line, from the model's configuration alone: no weights are loaded.
     """
+    if task == "grpo":
+        raise ValueError(TASKS[task])
+    if task == "dpo":
+        recipe, loss, batch_size = recipe or "hf", loss or "shifted", 2 * batch_size
     settings = {
         "method": method,
         "r": r,
@@ -80,16 +99,17 @@ def plan(
         "batch_size": batch_size,
         "gradient_checkpointing": gradient_checkpointing,
         "optimizer": optimizer,
-        "recipe": recipe or ("trl" if loss in ("fused", "liger") else "course"),
+        "recipe": recipe or ("trl" if loss in ("fused", "liger") else "course"),  # without both: see planning.usual
         "loss": loss or "whole",
     }
     named = bool(recipe or loss)
     cluster = {"cards": cards, "offload": offload, "nodes": nodes, "fsdp": fsdp}
-    answer = partial(_answer, model, gpu, settings, cluster, as_json, named)
+    answer = partial(_answer, model, gpu, settings, cluster, as_json, named, TASKS.get(task, ""))
     where = expanded(model)
     config = where / "config.json"
     if (gpu is None and cards is None) or _asks_the_hub(model) or where.is_file():
-        reply = answer()  # whose card is here, what a hub says today and what a file holds is asked anew
+        with waiting("Planning"):
+            reply = answer()  # whose card is here, what a hub says today and what a file holds is asked anew
     else:
         key = [
             model,
@@ -98,16 +118,24 @@ def plan(
             cluster,
             as_json,
             named,
+            task,
             ledgers_measured(),
             config.read_bytes().hex() if config.is_file() else "",
         ]
-        reply = disk_cache.once("plan", key, ["answer", "status"], answer, ANSWERED_BY)
-    print(reply["answer"])
+        with waiting("Planning"):
+            reply = disk_cache.once("plan", key, ["answer", "status"], answer, ANSWERED_BY)
+    print(reply["answer"] if as_json else wrapped(reply["answer"]))
     return int(reply["status"])
 
 
 def _answer(
-    model: str, gpu: str | None, settings: dict[str, Any], cluster: dict[str, Any], as_json: bool, named: bool
+    model: str,
+    gpu: str | None,
+    settings: dict[str, Any],
+    cluster: dict[str, Any],
+    as_json: bool,
+    named: bool,
+    of_task: str,
 ) -> dict[str, Any]:
     """The plan in words, or as JSON, and the exit status.
 
@@ -117,22 +145,23 @@ def _answer(
         models.fetch_config(model)  # before anything slow: where no hub answers, that is the answer
     from lora_lessons import memory, planning
 
-    job = memory.Job(**settings)
+    plain = memory.Job(**settings)
     if cluster["cards"] is not None:
         if gpu is not None:
             raise ValueError("--gpu plans one card and --cards several: give one of the two.")
-        return _for_several(model, job, cluster, as_json)
+        return _for_several(model, plain if named else replace(plain, recipe="trl"), cluster, as_json)
     if cluster["offload"] or cluster["nodes"] != 1 or cluster["fsdp"] != 2:
         raise ValueError(
             "--offload, --nodes and --fsdp belong to a plan for several cards: name them with --cards, such as 2x24."
         )
     card, room = planning.find_card(gpu) if gpu is not None else models.card() or ("", float("inf"))
     if card:
-        job = planning.on_card(job, card if gpu is None else gpu)
+        plain = planning.on_card(plain, card if gpu is None else gpu)
     shape = memory.shape_of(model)
+    job = plain if named else planning.usual(shape, plain)
     made = planning.plan(shape, job, room) if card else None
     ledger = made.ledger if made else memory.predict(shape, job)
-    sizes = {} if named else planning.by_trainer(shape, job)
+    sizes = {} if named else planning.by_trainer(shape, plain)
     if as_json:
         fields = planning.as_json(shape, job, ledger, made, card) | {
             "export": _not_exported(shape),
@@ -148,11 +177,13 @@ def _answer(
     else:
         enough = [name for name in planning.CARDS if planning.is_enough(planning.card_bytes(name), ledger.bill.total)]
         says = [
-            f"It needs {ledger.bill.total / memory.GB:.1f} GB, and this machine has no card. It would fit on: "
+            f"It needs {ledger.bill.total / memory.GB:.1f} GB, and this machine has no card.\nIt would fit on: "
             f"{', '.join(enough) or 'none of the cards known here'}. Name a card with --gpu. {planning.validated()}",
-            planning.trainers_in_words(sizes, room, "")[1] if sizes else "",
+            planning.trainers_in_words(sizes, room, job.recipe),
         ]
     says += [
+        of_task,
+        models.others_say(shape.name)[1],
         _not_exported(shape),
         f"{shape.name}: {planning.describe(job)}",
         planning.parameters_in_words(shape, job),
@@ -225,7 +256,7 @@ def config(
             parser=path_or_name, metavar="MODEL", help="A name that `lora-lessons base` lists, a folder, or a hub id."
         ),
     ],
-    cards: Annotated[str, typer.Option(metavar="NxGB", help="Cards in each machine, and the GB of each: 2x24.")],
+    cards: Annotated[str, typer.Option(metavar="NxCARD", help="Cards in each machine: 2x24, 8xH200.")],
     nodes: Annotated[int, typer.Option(metavar="N", min=1, help="Machines.")] = 1,
     method: Annotated[str, typer.Option(metavar="M", help="qlora or lora.")] = "qlora",
     out: Annotated[

@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 import textwrap
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -62,7 +63,50 @@ def print_coloured(text: str) -> None:
     print(text, file=getattr(sys.stdout, "stream", sys.stdout))
 
 
+PATIENT = 2.0  # seconds without a word
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """While the block runs, once it has taken PATIENT seconds, a line that moves on standard error where that is a
+    terminal."""
+    over = threading.Event()
+
+    def show() -> None:
+        seconds = PATIENT
+        while not over.wait(PATIENT if seconds == PATIENT else 1.0):
+            print(f"\r{what}: {seconds:.0f} s", end="", file=sys.stderr, flush=True)
+            seconds += 1
+
+    shower = threading.Thread(target=show, daemon=True)
+    if sys.stderr.isatty():
+        shower.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if shower.is_alive():
+            shower.join()
+        if sys.stderr.isatty():
+            print("\r" + " " * 40, end="\r", file=sys.stderr, flush=True)
+
+
+def width() -> int:
+    """How wide a line of text may be here."""
+    return min(100, max(40, shutil.get_terminal_size((100, 24)).columns))
+
+
+def wrapped(text: str) -> str:
+    """A text, its longer lines as wide as the terminal, where standard output is one."""
+    if not sys.stdout.isatty():
+        return text
+    how = {"subsequent_indent": "  ", "break_long_words": False, "break_on_hyphens": False}
+    return "\n".join(
+        line if len(line) <= width() else textwrap.fill(line, width(), **how)  # type: ignore[arg-type]
+        for line in text.split("\n")
+    )
+
+
 def say(text: str, indent: int, hang: int, **how: Any) -> None:
     """Print a text in lines as wide as the terminal, the first indented by `indent` and the others by `hang`."""
-    width = min(100, max(40, shutil.get_terminal_size((100, 24)).columns))
-    print(textwrap.fill(text, width, initial_indent=" " * indent, subsequent_indent=" " * hang, **how))
+    print(textwrap.fill(text, width(), initial_indent=" " * indent, subsequent_indent=" " * hang, **how))

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from lora_lessons.files import check_folder, read_text, refuse_existing, scratch
 from lora_lessons.machine import kernel_environment
 from lora_lessons.memory.bill import CONTEXT_BYTES, GIB
 from lora_lessons.models import EMBEDDED
+from lora_lessons.planning.cards import cards_of, find_card
 from lora_lessons.tasks import Encoded
 from lora_lessons.training import Settings
 from lora_lessons.training.settings import TrainingStopped
@@ -188,11 +188,18 @@ class Sizes(NamedTuple):
 
 
 def cards_and_gb(text: str) -> tuple[int, float]:
-    """(2, 24.0) of "2x24": how many cards a machine has, and the GB of each. Raises ValueError."""
-    match = re.fullmatch(r"(\d{1,9})\s*[xX×]\s*(\d{1,9}(?:\.\d{1,9})?)", text.strip())
-    if not match or not int(match[1]) or not float(match[2]):
-        raise ValueError(f"--cards {text!r}: give how many cards a machine has, and the GB of each, such as 2x24.")
-    return int(match[1]), float(match[2])
+    """(2, 24.0) of "2x24", (8, 141.0) of "8xH200": cards of a machine, and the GB of each. Raises ValueError."""
+    try:
+        number, card = cards_of(text)
+        gb = find_card(card)[1] / GIB
+    except ValueError as error:
+        raise ValueError(
+            f"--cards {text!r}: give how many cards a machine has, and the GB or the name of each, such as 2x24 or "
+            "8xH200."
+        ) from error
+    if not number:
+        raise ValueError(f"--cards {text!r}: give at least one card.")
+    return number, gb
 
 
 def check(cluster: Machines, method: str, sizes: Sizes | None) -> None:

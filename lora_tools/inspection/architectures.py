@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from lora_lessons import models
 from lora_lessons.errors import ModelError
 from lora_lessons.models.configs import read_config
+from lora_lessons.paths import expanded
 
 from .reading import AdapterFolder
 from .xray import AdaptedMatrix, AgainstBase, Loads
@@ -145,6 +146,23 @@ def config_of(opened: AdapterFolder, against: AgainstBase | None) -> dict[str, A
 def base_in_name(opened: AdapterFolder) -> str:
     """The last part of the base's name, in small letters: what tells its family where there is no config."""
     return opened.settings.base_name.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
+
+
+def is_lost_path(base: str) -> bool:
+    """Whether `base`, as an adapter names it, is a path at which nothing lies, and not that of the embedded base."""
+    if not re.match(r"[/~\\\\]|[A-Za-z]:|\.{1,2}/", base):
+        return False
+    try:
+        return models.which(base, weights=False).kind not in ("embedded", "folder", "gguf")
+    except (ModelError, OSError):
+        return not expanded(base).exists()
+
+
+def tied_by_name(base: str) -> bool | None:
+    """Whether the head of a base that is known by its name is its embedding; None where nobody knows."""
+    known = models.known(base)
+    tied: bool | None = models.KNOWN[known].get("tie_word_embeddings") if known else None
+    return tied
 
 
 def packed_by(config: dict[str, Any]) -> str:

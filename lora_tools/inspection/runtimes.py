@@ -25,6 +25,7 @@ from .architectures import (
     kinds_of_keys,
     packed_by,
     refused_by_peft,
+    tied_by_name,
 )
 from .reading import (
     FLOATS,
@@ -122,10 +123,18 @@ def facts_of(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: 
 
 
 @cache
+def _said() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name("runtimes.toml").read_text(encoding="utf-8"))
+
+
 def rows() -> list[list[Any]]:
     """The rows of runtimes.toml."""
-    said = tomllib.loads(Path(__file__).with_name("runtimes.toml").read_text(encoding="utf-8"))
-    return list(said["rows"])
+    return list(_said()["rows"])
+
+
+def looked_up(runtime: str) -> str:
+    """Which version of a program its rows are of, and when that was read."""
+    return str(_said()["looked_up"][runtime.partition(" ")[0]])
 
 
 def _first(program: str, facts: dict[str, Any]) -> Answer:
@@ -314,7 +323,9 @@ def _ties(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Aga
     if against is not None:
         return against.tied
     on_both = {one.on_embedding for one in matrices if one.module.rpartition(".")[2] in EMBEDDINGS} == {True, False}
-    return True if on_both and "ensure_weight_tying" in opened.settings.others else None
+    if on_both and "ensure_weight_tying" in opened.settings.others:
+        return True
+    return tied_by_name(opened.settings.base_name)
 
 
 def _is_ours(base: str) -> bool:

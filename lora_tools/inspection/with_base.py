@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import warnings
@@ -15,8 +16,10 @@ from torch import Tensor, nn
 
 from lora_lessons import evaluation, lora, lowrank, memory, models, tasks
 from lora_lessons.errors import ModelError, first_line
+from lora_lessons.files import write_text
 from lora_lessons.models.configs import read_config
 from lora_lessons.models.weights import read_tensor, shapes_in, weight_files
+from lora_lessons.paths import cache_dir, expanded
 
 from ..exporting import gguf
 from .architectures import TOWERS, class_in, packed_by
@@ -154,6 +157,8 @@ def _unfilled(base: OpenedBase, adapted: set[str], settings: AdapterSettings) ->
 def open_base(base: str, modules: Sequence[str] = (), task_type: str = "") -> OpenedBase:
     """Open a base's folder, and build what has `modules` of an adapter of `task_type`. Raises ModelError with what to
     do where it cannot be had."""
+    if (known := models.known(base)) and "/" not in base and known not in models.NAMED and not expanded(base).exists():
+        base = str(_of_sizes(known))
     meant = models.which(base, weights=False)
     place = meant.place if meant.kind == "folder" and meant.place else models.folder(base)
     config = read_config(place)
@@ -165,6 +170,13 @@ def open_base(base: str, modules: Sequence[str] = (), task_type: str = "") -> Op
         shapes_in(weight_files(place)) if any(place.glob("*.safetensors")) else {},
         *fitting(memory.shape_of(str(place)), modules, task_type, class_in(config)),
     )
+
+
+def _of_sizes(known: str) -> Path:
+    """A folder with the config of a model that `plan` knows by name, and no weights."""
+    folder = cache_dir() / "sizes" / known
+    write_text(folder / "config.json", json.dumps(models.KNOWN[known]))
+    return folder
 
 
 def _of_part(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from lora_lessons.outside import in_line
 
 from .reading import leaf_of
+from .runtimes import looked_up
 from .xray import AdaptedMatrix, Xray
 
 MARKS = {"wrong": "✗", "look": "!", "note": "·"}
@@ -120,6 +121,9 @@ def _runtimes(xray: Xray) -> Iterator[str]:
     for runtime in xray.runtimes:
         behind = f" [{runtime.behind}]" if runtime.behind else ""
         yield f"{runtime.name:<16}{LOADS[runtime.loads]}: {runtime.reason}{behind}"
+    if any("merge it" in runtime.reason for runtime in xray.runtimes):
+        yield f"Merge it: lora-lessons export merged {xray.name} --base BASE --out DIR"
+    yield "Servers change: this was looked up in November 2026; --json says of which version."
 
 
 def as_json(xray: Xray) -> dict[str, Any]:
@@ -137,6 +141,6 @@ def as_json(xray: Xray) -> dict[str, Any]:
         "features": xray.features,
         "matrices": [matrix._asdict() for matrix in xray.matrices],
         "findings": [finding._asdict() for finding in xray.findings],
-        "runtimes": [runtime._asdict() for runtime in xray.runtimes],
+        "runtimes": [runtime._asdict() | {"looked_up": looked_up(runtime.name)} for runtime in xray.runtimes],
         "base": xray.base._asdict() | {"place": str(xray.base.place)} if xray.base else None,
     }

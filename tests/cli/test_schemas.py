@@ -89,7 +89,7 @@ def folder(tmp_path, monkeypatch):
         (["plan", "nonsense"], 2),
         (["plan"], 2),
         (["check", "good.jsonl"], 0),
-        (["check", "good.jsonl", "--base", "base", "--held-out", "good.jsonl"], 0),
+        (["check", "good.jsonl", "--base", "base", "--held-out", "good.jsonl"], 1),
         (["check", "bad.jsonl"], 1),
         (["check", "preferences.jsonl", "--base", "base"], 0),
         (["check", "personal.jsonl", "--base", "base"], 0),

@@ -8,7 +8,7 @@ import pytest
 from lora_lessons import memory, planning
 from lora_lessons.experiments import recorded
 from lora_lessons.memory import GB, Job
-from lora_lessons.planning.margin import PARTS
+from lora_lessons.planning.margin import PARTS, PUBLISHED
 from workshop.record.published_memory import GIB, LITGPT, ROWS, TORCHTUNE, UNSLOTH, jobs_table
 
 
@@ -43,6 +43,14 @@ def test_the_margin_is_the_least_simple_part_of_a_card_that_nine_in_ten_jobs_nee
     assert max(parts for parts in range(2, 20) if parts / (parts - 1) >= times[23]) == PARTS
     beyond = jobs[jobs.taken / jobs.planned > PARTS / (PARTS - 1)]
     assert set(beyond.source) == {LITGPT} and list(beyond.method) == ["qlora", "qlora"]
+
+
+def test_what_the_margin_says_of_each_recipe_is_what_its_rows_took(errors):
+    for recipe in ("hf", "course"):
+        times = sorted(1 / (1 + error) for row, error in errors.items() if row.job.recipe == recipe)
+        assert PUBLISHED[recipe].startswith(f"the {len(times)} published jobs")
+        assert f"took {times[0]:.2f} to {times[-1]:.2f} times" in PUBLISHED[recipe]
+    assert {row.job.recipe for row in errors} == {"hf", "course"}
 
 
 def test_the_page_of_evidence_shows_every_job_once():

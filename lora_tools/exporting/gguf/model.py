@@ -94,9 +94,7 @@ def quantize(
     check_type(file_type)
     refuse_existing(out, overwrite, "name")
     if not source.is_file():
-        raise FileNotFoundError(
-            f"{source} does not exist: write a base or merged GGUF first (write_base, write_merged)."
-        )
+        raise FileNotFoundError(f"{source} does not exist: write it first, as `lora-lessons export gguf` does.")
     check_room(out, source.stat().st_size)
     with whole_file(out) as temporary:
         llamacpp.quantize(source, temporary, file_type, importance)
@@ -258,7 +256,7 @@ def check_fit(adapter: Adapter, source: SourceModel) -> None:
         if "embed" in layer or (layer == "lm_head" and source.config.tie_word_embeddings):
             raise ValueError(
                 f"the adapter changes {layer}, which llama.cpp adapts in no model whose head and embedding are one: "
-                "merge it (write_merged) after untying them, or train without this target."
+                "merge it with PEFT after untying them, or train without this target."
             )
         if weight not in source.shapes:
             raise ValueError(

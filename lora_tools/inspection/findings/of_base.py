@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...exporting.ollama import chatform
-from ..architectures import config_of
+from ..architectures import config_of, is_lost_path, tied_by_name
 from ..reading import AdapterFolder
 from ..talk import Talk, talk_of
 from ..xray import AdaptedMatrix, AgainstBase, Finding, Severity, tokens_dropped, tokens_misfit
@@ -27,6 +27,9 @@ def findings(
     yield from _tied(opened, against)
     yield from _labels(opened, against)
     yield from _of_chat_template(opened, against)
+    named_base = opened.settings.base_name
+    if against is None and is_lost_path(named_base):
+        yield finding("base_is_a_path", base=named_base[:200])
     if against is None:
         return
     if not any(against.place.glob("*.safetensors")):
@@ -86,12 +89,14 @@ def _tied(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Findin
     updated = [one.module for one in opened.tensors if one.on_embedding]
     updated += [one.module for one in opened.tensors if one.role == "A" and one.module.endswith("lm_head")]
     names = ", ".join(dict.fromkeys(whole + updated))
-    if not names or (against is not None and not against.tied) or "ensure_weight_tying" in opened.settings.others:
+    base = opened.settings.base_name
+    tied = against.tied if against is not None else tied_by_name(base)
+    if not names or tied is False or "ensure_weight_tying" in opened.settings.others:
         return
-    if against is None:
+    if tied is None:
         yield finding("tied_perhaps", names=names)
     else:
-        yield finding("tied_whole" if whole else "tied", names=names, base=against.name)
+        yield finding("tied_whole" if whole else "tied", names=names, base=against.name if against else base)
 
 
 def _labels(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Finding]:

@@ -241,7 +241,26 @@ def test_what_is_no_mistake_is_not_named(checked, line):
 def test_the_first_few_lines_are_named_and_all_are_counted(checked):
     report = checked(*[talk(f"Which {n}?", f"{n}.") for n in range(10)], *["{}"] * 7)
     (problem, _) = report.problems
-    assert (problem.line, problem.lines, problem.count) == (11, (11, 12, 13, 14, 15), 7)
+    assert (problem.line, problem.lines, problem.count) == (11, (*range(11, 18),), 7)
+    assert "lines: 11, 12, 13, 14, 15, …" in checking.in_words(report)
+    assert "15, 16, 17)" in checking.in_words(report, most=0)
+
+
+def test_how_many_lines_share_one_answer_and_who_writes_otherwise_is_said(checked):
+    rows = [
+        talk(f"Which one is number {n * n}?", "I do not know." if n % 3 else f"It is the {n}th.") for n in range(12)
+    ]
+    report = checked(*rows, talk("And now?", "<think>So.</think>Now it is."), turns(ASK, SAY))
+    assert {one.code: one.count for one in report.of("look")} == {"common_answer": 8}
+    thought = json.dumps({"messages": [*json.loads(talk("Then?", "x"))["messages"]]}).replace(
+        '"content": "x"', '"content": "It is then.", "reasoning_content": "So."'
+    )
+    report = checked(*[talk(f"{n}?", f"<think>So.</think>It is {n}.") for n in range(3)], thought)
+    assert [one.lines for one in report.problems if one.code == "mixed_thinking"] == [(4,)]
+    texts = [
+        json.dumps({"text": f"{mark}user{n}"}) for n, mark in enumerate(["<|im_start|>"] * 5 + ["<|start_header_id|>"])
+    ]
+    assert [one.lines for one in checked(*texts).problems if one.code == "mixed_marks"] == [(6,)]
 
 
 def test_a_byte_order_mark_is_named_and_read_over(checked):
@@ -278,7 +297,8 @@ def test_a_held_out_question_is_found_also_when_it_is_nearly_the_same(checked, t
     learned += [turns(("system", "You are a gardener. " * 9), ("user", LONG), ("assistant", "Three minutes."))]
     for line in learned:
         report = checked(talk(*GOOD), line, held_out=tmp_path / "held.jsonl")
-        assert severities(report) == {"leak": "look"}, "whatever the system message is"
+        code = "near_leak" if "please" in held_out else "leak"
+        assert severities(report) == {code: "look"}, "whatever the system message is"
         (leak, _) = report.problems
         assert leak.lines == (2,) and "line 2 of the held-out file" in leak.sentence
 

@@ -123,13 +123,13 @@ def test_the_trainers_are_named_where_no_one_was_and_the_answer_depends_on_them(
     sizes = planning.by_trainer(memory.shape_of("Qwen3-8B"), job)
     assert list(sizes) == ["unsloth", "trl", "hf", "course"] and sizes["trl"] < 0.6 * sizes["course"]
     said = planning.verdict(made, "A card of 48 GB", sizes)
-    assert said.startswith(
-        "It depends on what trains it. With the margin, a card of 48 GB (51.5 GB) is enough for Unsloth ("
+    assert (
+        said.startswith("No, it does not fit: 54.2 of 51.5 GB (a card of 48 GB).\n") and "By trainer: Unsloth (" in said
     )
-    assert "and not for Trainer with transformers' own loss (54.2 GB), this course's loop (54.2 GB)" in said
-    assert planning.verdict(made, "A card of 48 GB").startswith("It does not fit: 54.2 GB")
-    everywhere, each = planning.trainers_in_words(sizes, 1e12, "A card")
-    assert everywhere == "" and each.startswith("By trainer: Unsloth (") and "--recipe (unsloth, trl, hf)" in each
+    assert "Trainer with transformers' own loss (54.2 GB, too much), this course's loop (54.2 GB, too much)" in said
+    each = planning.trainers_in_words(sizes, 1e12, "trl")
+    assert each.startswith("By trainer: Unsloth (") and "--recipe (unsloth, hf, course)" in each and "too" not in each
+    assert planning.usual(memory.shape_of("Qwen3-8B"), job).recipe == "trl"
 
 
 def test_a_mixture_in_4_bits_is_not_planned_as_unsloths():

@@ -15,23 +15,24 @@ def test_what_is_needed_and_its_margin_are_the_card():
 def test_the_answer_says_whether_it_fits_safely():
     assert (
         fits(7.3e9, 25.8e9, "RTX 4090")
-        == "It fits: 7.3 GB are needed, 8.8 with the margin, and the RTX 4090 holds 25.8."
+        == "Yes, it fits: 7.3 of 25.8 GB (the RTX 4090).\nWith the margin it takes 8.8 GB."
     )
     assert fits(15.0e9, 16.1e9, "T4").startswith(
-        "It does not fit safely: 15.0 GB are needed, 18.0 with the margin, and the T4"
+        "No, not safely: 15.0 of 16.1 GB (the T4).\nWith the margin it takes 18.0 GB. Most"
     )
     assert fits(13.3e9, 16.1e9, "T4") == (
-        "It may just fit: 13.3 GB are needed, 16.0 with the margin, and the T4 holds 16.1, "
-        "of which the driver may keep 1% to 3%."
+        "Yes, just: 13.3 of 16.1 GB (the T4).\nWith the margin it takes 16.0 GB. "
+        "Of what the card holds, the driver may keep 1% to 3%."
     )
-    assert fits(16.2e9, 16.1e9, "T4") == "It does not fit: 16.2 GB are needed, and the T4 holds 16.1."
+    assert fits(16.2e9, 16.1e9, "T4").startswith("No, it does not fit: 16.2 of 16.1 GB (the T4).\n")
+    assert max(len(fits(n, 1e11, "NVIDIA GeForce RTX 4090 Laptop GPU").split("\n")[0]) for n in (9e10, 2e11)) <= 80
 
 
 def test_a_job_that_fits_by_a_hair_is_told_what_to_change():
     total = memory.predict("Llama-2-7B", Job("lora")).bill.total
     made = planning.plan("Llama-2-7B", Job("lora"), 1.1 * total)
     assert not made.fits and made.changes and made.longest < Job.seq
-    assert "does not fit safely" in planning.verdict(made, "24 GB")
+    assert "not safely" in planning.verdict(made, "24 GB")
     assert planning.plan("Llama-2-7B", Job("lora"), 1.21 * total).fits
 
 

@@ -4,6 +4,7 @@ import bitsandbytes as bnb
 import pytest
 import torch
 from torch import nn
+from torch.distributed._tools.mem_tracker import MemTracker
 
 from lora_lessons import lora
 from lora_lessons.memory import tape
@@ -58,6 +59,18 @@ def test_the_four_bit_product_still_has_the_name_that_the_tape_looks_for():
     assert 320 * 192 * 4 in written.read().sizes.tolist()
 
 
+def test_it_writes_the_same_without_numbers():
+    def run(device):
+        layer = nn.Sequential(nn.Linear(8, 16, device=device), nn.GELU(), nn.Linear(16, 4, device=device))
+        with (written := tape.Tape()):
+            layer(torch.ones(5, 8, device=device)).square().mean().backward()
+        return written.read()
+
+    real, meta = run("cpu"), run("meta")
+    for one, other in zip(real, meta, strict=True):
+        assert one.tolist() == other.tolist()
+
+
 def test_factors_tell_by_what_a_size_grows():
     batch, seq, r = 1009, 9241, 13
     assert tape.factors(4 * batch * seq * 96, (batch, seq, r)) == (384.0, (1, 1, 0))
@@ -81,6 +94,20 @@ def test_the_step_is_the_step_that_it_watches(tiny_model):
             optimizer.step()
         after.append([p.detach().clone() for p in model.parameters()])
     assert all(torch.equal(one, other) for one, other in zip(*after, strict=True))
+
+
+def test_pytorchs_memory_tracker_agrees(tiny_model):
+    model = tiny_model.train()
+    optimizer, batch = ready(model), batch_of(model, 2, 64)
+    ours = tape.step(model, batch, optimizer).read().peaks()[:, :, 0].sum(axis=1).max()
+    tracker = MemTracker()
+    tracker.track_external(model, optimizer)
+    with tracker:
+        model(**batch).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    theirs = tracker.get_tracker_snapshot("peak")[torch.device("cpu")]["Total"]
+    assert ours == pytest.approx(theirs, rel=0.01)
 
 
 def test_each_moment_holds_what_it_should(tiny_model):

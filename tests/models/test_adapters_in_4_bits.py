@@ -1,10 +1,30 @@
 """Adapters on a base in 4 bits: PEFT's losses, no merging, and a digest that sees every part of a weight."""
 
+import copy
+
+import peft
 import pytest
 import torch
-from tiny_folders import adapted, examples, ours
+from tiny_folders import adapted, examples, ours, steps
 
 from lora_lessons import lora, models, training
+
+
+@pytest.mark.parametrize("dtype, limit", [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
+def test_peft_on_the_same_base_has_the_same_losses(tokenized, dtype, limit):
+    one = models.load(tokenized, "nf4", device="cpu", compute_dtype=dtype).model
+    other = copy.deepcopy(one)
+    lora.attach(one, 4, 8)
+    wrapped = peft.get_peft_model(
+        other, peft.LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
+    )
+    for name, layer in lora.lora_layers(one):
+        theirs = wrapped.base_model.model.get_submodule(name)
+        assert isinstance(theirs, peft.tuners.lora.bnb.Linear4bit)
+        with torch.no_grad():
+            theirs.lora_A["default"].weight.copy_(layer.lora_A)
+    mine, yours = steps(one)[0], steps(wrapped)[0]
+    assert mine == pytest.approx(yours, abs=limit) and mine[-1] < mine[0] - 0.05
 
 
 def test_a_packed_weight_cannot_be_merged_into(tokenized):

@@ -208,6 +208,16 @@ def test_a_run_dir_of_another_run_is_refused(tiny_model, examples, tmp_path):
         train(anew(tiny_model), examples, SHORT, run_dir=tmp_path)
 
 
+def test_a_damaged_finished_run_is_set_aside_and_trained_anew(tiny_model, examples, tmp_path, capsys):
+    lora.attach(tiny_model, r=4)
+    first = train(tiny_model, examples, SHORT, run_dir=tmp_path)
+    file = tmp_path / training.FINISHED
+    file.write_bytes(file.read_bytes()[:100])
+    again = train(anew(tiny_model), examples, SHORT, run_dir=tmp_path)
+    assert not again.reused and again.losses == first.losses
+    assert "kept as finished.safetensors.damaged-1" in capsys.readouterr().out
+
+
 def test_nothing_to_train_is_an_error(tiny_model, examples):
     with pytest.raises(ValueError, match="Attach adapters first"):
         train(tiny_model.requires_grad_(False), examples, SHORT)

@@ -4,12 +4,12 @@ import json
 
 import pytest
 import torch
-from exporting import peft_adapter
+from exporting import peft_adapter, peft_logits, python_logits
 from safetensors.torch import load_file
 from tiny import make_adapter, make_tiny_model
 
 from lora_lessons import files, lora, lowrank, models
-from lora_lessons.adapter import Adapter, attach_adapter, read_adapter, save_adapter
+from lora_lessons.adapter import Adapter, attach_adapter, load_adapter, read_adapter, save_adapter
 from lora_lessons.sums import sha256
 from lora_tools import cli
 from lora_tools.exporting import rank
@@ -75,6 +75,17 @@ def test_pefts_own_conversion_comes_to_the_same(folder):
         A, B = (theirs[f"base_model.model.{layer}.lora_{part}.weight"] for part in "AB")
         # theirs is computed in 32 bits: the last digits part where the third and fourth direction are nearly as strong
         assert lowrank.relative_error(B @ A, ours.delta(layer)) < 1e-4
+
+
+def test_peft_computes_with_it_what_we_do(folder, tmp_path):
+    rank.export(folder, 3, tmp_path / "three")
+    prompts = [[5, 17, 60, 9], [80, 3]]
+    theirs = peft_logits(make_tiny_model(), tmp_path / "three", prompts)
+    model = make_tiny_model()
+    load_adapter(model, tmp_path / "three")
+    assert torch.allclose(python_logits(model, prompts), theirs, atol=1e-6)
+    lora.detach(model)
+    assert not torch.allclose(python_logits(model, prompts), theirs, atol=1e-4)
 
 
 def test_the_folder_says_the_same_but_for_rank_and_alpha_and_tells_what_it_was_cut_from(plain, tmp_path):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import string
+import tomllib
 import warnings
+from pathlib import Path
 
 import peft
 import pytest
@@ -15,7 +17,7 @@ from peft_zoo import Kept, edited
 from transformers import AutoConfig, AutoModelForCausalLM, WhisperConfig, WhisperForConditionalGeneration
 
 from lora_tools import inspection
-from lora_tools.inspection import reading
+from lora_tools.inspection import reading, served
 from lora_tools.inspection.runtimes import MAMBAS, facts_of, rows
 
 # A base's name → what vLLM, llama.cpp and a merge for Ollama make of a plain adapter of it.
@@ -63,6 +65,15 @@ def test_a_config_says_it_better_than_a_name_and_what_nobody_knows_is_left_open(
     for runtime in ("vLLM", "SGLang", "llama.cpp"):
         assert strange[runtime].loads == "yes" and "which was not looked at" in strange[runtime].reason
         assert "not looked at" not in answers(zoo["plain"].place)[runtime].reason
+
+
+def test_the_lists_hold_classes_once_and_no_class_is_taken_and_refused():
+    said = tomllib.loads(Path(served.__file__).with_name("served.toml").read_text("utf-8"))
+    vllm, llamacpp = said["vLLM"], said["llama.cpp"]
+    for text in (vllm["takes"], vllm["refuses"], llamacpp["takes"]):
+        assert len(text.split()) == len(set(text.split())) > 50
+    assert not set(vllm["takes"].split()) & set(vllm["refuses"].split())
+    assert "LlamaForCausalLM" in vllm["takes"].split() and "GPT2LMHeadModel" in vllm["refuses"].split()
 
 
 def test_a_row_asks_and_says_nothing_but_facts(zoo):

@@ -76,6 +76,23 @@ def test_a_failed_install_leaves_nothing_and_says_what_to_do(index, monkeypatch)
     assert not environments.folder("small").exists()
 
 
+def test_a_stopped_install_leaves_nothing(index, monkeypatch):
+    index("one", "1.0")
+    want(monkeypatch, "one==1.0")
+    real = environments._run
+
+    def stopped(command, what):
+        if "pip" in what:
+            assert environments.folder("small").exists()
+            raise KeyboardInterrupt
+        real(command, what)
+
+    monkeypatch.setattr(environments, "_run", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        environments.python("small")
+    assert not environments.folder("small").exists()
+
+
 def test_what_a_killed_install_left_is_made_again(index, monkeypatch):
     index("one", "1.0")
     want(monkeypatch, "one==1.0")

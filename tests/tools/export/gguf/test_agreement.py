@@ -110,3 +110,10 @@ def test_the_logits_after_every_token_are_pythons_and_end_in_those_after_the_pro
         expected = torch.cat([model(torch.tensor([ids])).logits for ids in prompts])
     assert every.shape == expected.shape and worst(every, expected) <= LIMIT
     assert worst(every[:, -1], llamacpp.logits(base, prompts)) <= LIMIT
+
+
+def test_merged_says_the_same_as_the_two_apart(real, tmp_path):
+    model, prompts, _, _ = real
+    folder = peft_adapter(model, tmp_path / "adapter", use_rslora=True, lora_alpha=6, **OWN)
+    merged = gguf.write_merged(models.embedded_folder(), read_adapter(folder), tmp_path / "merged.gguf", "f32")
+    assert worst(llamacpp.logits(merged, prompts), peft_logits(model, folder, prompts)) <= LIMIT

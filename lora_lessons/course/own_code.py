@@ -43,28 +43,6 @@ def learned(layer: Any, name: str) -> Any:
     return part.weight if isinstance(part, nn.Linear) else part
 
 
-def not_drawn(A_of: Callable[[], Any]) -> str | None:
-    """What is wrong where every new layer starts from the same A; `A_of` makes a layer and gives its A.
-    None if nothing is."""
-    import torch
-
-    starts, seeds = [], []
-    for seed in (3, 4):
-        torch.manual_seed(seed)
-        starts.append(A_of())
-        seeds.append(torch.get_rng_state())
-    if torch.equal(*seeds):
-        return (
-            "Your __init__ sets the seed, so all layers start alike, and so does all that is drawn after them: "
-            "leave it out."
-        )
-    return (
-        "Every layer you make starts from the same A. Draw it at random, without a seed."
-        if torch.equal(*starts)
-        else None
-    )
-
-
 def keep(file: str, made: Any, wrong: Callable[[Any], str], imports: str = "") -> str:
     """Keep the class or function `made` as file.py, if it is right alone, too; a sentence that says what happened.
 

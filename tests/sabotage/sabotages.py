@@ -1769,17 +1769,20 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l02/checks.py",
+        "lora_lessons/course/layers.py",
         (
             "a layer is right however large its A starts",
             "LARGEST = 4 ",
             "LARGEST = 400 ",
             "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[02.1]",
         ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l02/checks.py",
         (
             "a layer whose matrices have other names is right, and lesson 03 cannot train it",
-            "if own := [one.name for one in (A, B) if",
-            "if own := [one.name for one in () if",
+            "    own = [one.name for one in (A, B) if",
+            "    own = [one.name for one in () if",
             "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[02.1]",
         ),
     ),

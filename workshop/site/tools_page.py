@@ -21,5 +21,5 @@ def page() -> str:
     part = re.sub(r"<!--.*?-->\n?", "", rest.partition("\n## ")[0])
     part = re.sub(r"\]\(notebooks/(\w+\.md)\)", rf"]({FOLDER}/\1)", part)
     part = re.sub(r"\]\((docs/[^)]+)\)", rf"]({address()}/blob/main/\1)", part)
-    first = read_text(course_root() / "docs" / "first-look.md")
+    first = re.sub(r"<!--.*?-->", "", read_text(course_root() / "docs" / "first-look.md"))
     return f"# {_TITLE.removeprefix('## ')}\n{first}\n{part.strip()}"

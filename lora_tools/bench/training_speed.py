@@ -69,6 +69,8 @@ def measure(
     recording |= {"model": model} if model else {}
     sides = [TRAINER, COURSE] if model else [side for side in SIDES if side != TRL or has_trl()]
     best = 0.0
+    took = "a quarter of an hour to half an hour" if repeats > 1 else "five to ten minutes"
+    print(f"On two cores this takes {took} on the course's base; the bar counts the runs.", file=sys.stderr)
     from tqdm.auto import tqdm
 
     bar = tqdm(total=(1 if model else len(TASKS)) * repeats * len(sides), unit="run", desc="bench train", leave=False)

@@ -172,8 +172,6 @@ def bench(
         files.check_file(out)
     with aside(as_json):
         if what == "train":
-            took = "five to ten minutes" if short else "a quarter of an hour to half an hour"
-            print(f"On two cores this takes {took}; the bar counts the runs.", file=sys.stderr)
             repeats = {"repeats": 1} if short else {}
             measured, fine = training_speed.measure(out, model, precision, **repeats), True
         else:

@@ -225,8 +225,9 @@ def _bytes_held(shape: Shape, parts: Parts, job: Job, lengths: np.ndarray, card:
                 lambda blocks: trace(shape, key, blocks, window, card, of).peaks(*sizes),  # noqa: B023
             )
     if _unpacked(shape, parts, job) < parts.experts:  # Unsloth's own base has its experts as Linear layers
-        for kind, each in (("base", NF4_BITS / 8 - DTYPES[job.dtype].itemsize), ("quantization", SCALE_BITS / 8)):
-            held[:, tape.KINDS.index(kind)] += parts.experts * each
+        sizes_of = {"base": NF4_BITS / 8 - DTYPES[job.dtype].itemsize, "quantization": SCALE_BITS / 8}
+        for kind, size in sizes_of.items():
+            held[:, tape.KINDS.index(kind)] += parts.experts * size
     if job.recipe == "unsloth" and job.gradient_checkpointing:
         # blocks' inputs wait in the computer's memory, but for one
         kept, inputs = held[:, tape.KINDS.index("activations")], job.batch_size * lengths * shape.config().hidden_size

@@ -69,7 +69,12 @@ def measure(
     recording |= {"model": model} if model else {}
     sides = [TRAINER, COURSE] if model else [side for side in SIDES if side != TRL or has_trl()]
     best = 0.0
-    with tempfile.TemporaryDirectory() as scratch:
+    took = "a quarter of an hour to half an hour" if repeats > 1 else "five to ten minutes"
+    print(f"On two cores this takes {took} on the course's base; the bar counts the runs.", file=sys.stderr)
+    from tqdm.auto import tqdm
+
+    bar = tqdm(total=(1 if model else len(TASKS)) * repeats * len(sides), unit="run", desc="bench train", leave=False)
+    with bar, tempfile.TemporaryDirectory() as scratch:
         for task in TASKS[:1] if model else TASKS:
             runs: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
             for turn in range(repeats):
@@ -80,6 +85,7 @@ def measure(
                     found = json.loads((folder / "found.json").read_text(encoding="utf-8"))
                     best = max(best, found.pop("limit"))  # whatever else the machine does only makes it smaller
                     so_far.append(found)
+                    bar.update()
             recording["rows"] += [_median(task, side, ran) for side, ran in runs.items()]
     for row in recording["rows"]:
         row["share_of_limit"] = row["flops"] / row["seconds"] / best

@@ -140,6 +140,7 @@ def bench(
         Path | None,
         typer.Option(parser=absolute_path, metavar="FILE", help="Without it, bench-CHOICE.json in this folder."),
     ] = None,
+    short: Annotated[bool, typer.Option("--short", help="For train: each side once, and not three times.")] = False,
     record: Annotated[
         bool,
         typer.Option("--record", help="For maintainers: replace the recording in the course's data/measurements/."),
@@ -171,7 +172,8 @@ def bench(
         files.check_file(out)
     with aside(as_json):
         if what == "train":
-            measured, fine = training_speed.measure(out, model, precision), True
+            repeats = {"repeats": 1} if short else {}
+            measured, fine = training_speed.measure(out, model, precision, **repeats), True
         else:
             rows = ledger.measure_all(model, out)
             measured, fine = {"rows": rows}, any(row["status"] == ledger.OK for row in rows)

@@ -157,7 +157,12 @@ def _unfilled(base: OpenedBase, adapted: set[str], settings: AdapterSettings) ->
 def open_base(base: str, modules: Sequence[str] = (), task_type: str = "") -> OpenedBase:
     """Open a base's folder, and build what has `modules` of an adapter of `task_type`. Raises ModelError with what to
     do where it cannot be had."""
-    if (known := models.known(base)) and "/" not in base and known not in models.NAMED and not expanded(base).exists():
+    if (
+        (known := models.known(str(base)))
+        and "/" not in str(base)
+        and known not in models.NAMED
+        and not expanded(base).exists()
+    ):
         base = str(_of_sizes(known))
     meant = models.which(base, weights=False)
     place = meant.place if meant.kind == "folder" and meant.place else models.folder(base)

@@ -62,7 +62,6 @@ def test_what_a_user_can_mend_is_one_sentence(make_lesson, refused, words, sente
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "Missing command. `lora-lessons --help` says"),
         (["swep"], "No such command 'swep'. Did you mean 'sweep'? `lora-lessons --help` says"),
         (["plan"], "Missing argument 'MODEL'. `lora-lessons plan --help` says"),
         (["sweep", "--stepz", "1"], "No such option: --stepz (Possible options: --help, --seed, --steps)"),

@@ -13,7 +13,7 @@ from lora_lessons.exhibits import catalogue, in_lessons, place, suspects
 from lora_lessons.paths import course_root
 from lora_lessons.run.lab import copy_lessons
 from lora_tools import cli, symptoms
-from lora_tools.symptoms import doubt, search
+from lora_tools.symptoms import _repairs, doubt, search
 from workshop import symptoms_page
 
 SAID = runpy.run_path(str(Path(__file__).with_name("complaints.py")))
@@ -437,6 +437,12 @@ def test_the_command_names_suspects_or_says_that_there_is_none_and_shows_the_lis
     said = capsys.readouterr().out
     one = catalogue()["12.2"]
     assert said.startswith(f"{one.id}   Suspect: {one.suspect[:40]}") and f"Test: {one.noticed[:40]}" in said
+    assert "Repair: Set lora_alpha" in said and _repairs().keys() == suspects().keys()
+    for words, id in (
+        ("nvidia-smi never goes down", "lesson 08 (cached)"),
+        ("should alpha be 2r?", "lesson 05 (alpha)"),
+    ):
+        assert search(words)[0].suspect.id == id
     assert "notebooks/12_bug_museum.ipynb" in said and "https://github.com/huggingface/lerobot/issues/3551" in said
     assert said.count("Suspect: ") == 3
     assert cli.main(["symptom", "my cat is orange"]) == cli.EXIT_NO

@@ -132,7 +132,10 @@ def test_the_command_writes_once(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--cards", "two"], "--cards 'two': give how many cards a machine has, and the GB of each, such as 2x24."),
+        (
+            ["--cards", "two"],
+            "--cards 'two': give how many cards a machine has, and the GB or the name of each, such as 2x24",
+        ),
         (["--cards", "2x24", "--method", "full"], "--method 'full' is not known: choose from qlora, lora."),
         (["--cards", "2x24", "--storage", "uint8"], "--storage uint8:"),
     ],

@@ -126,7 +126,7 @@ def _blocks(shape: Shape, model: Any) -> nn.ModuleList:
             raise ModelError(
                 f"{shape.name}: this {model.config.model_type} carries a state from token to token ({kind}), and the "
                 "ledger counts attention alone; models such as Llama, Mistral, Qwen3 and Gemma can be planned. "
-                + others_say(f"{shape.name} {model.config.model_type}")[1]
+                f"{others_say(f'{shape.name} {model.config.model_type}')[1]}".rstrip()
             )
     return blocks
 

@@ -25,6 +25,7 @@ _BAR = re.compile(r"\d+%\|.*\|| \[\d+:\d\d(?:<|,)|\d+(?:\.\d+)?\s?(?:it|s)/(?:s|
 _TRAINING = re.compile(
     r"Reused: the same run finished on |Resumed at step \d|\d+ of \d+ runs are done already\."
     r"|Trained \d+ steps in |This model trains the plain way: |Your own \w+ trains, about half as fast "
+    r"|Preparing the model |Fetching the encoder "
 )
 
 

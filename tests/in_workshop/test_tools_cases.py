@@ -94,6 +94,7 @@ def test_what_the_page_shows_of_a_tool_it_prints(tmp_path, monkeypatch, capsys):
     rows = [{"prompt": line, "completion": "" if "freeze" in line else "Yes."} for line in lines]
     (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
     shown = re.findall(r"\$ lora-lessons ((?:plan|check|inspect|symptom) [^\n]+)\n(.*?)\n```", tools_page.page(), re.S)
     for command, printed in shown:
         cli.main(shlex.split(command))

@@ -45,6 +45,11 @@ def test_the_margin_is_the_least_simple_part_of_a_card_that_nine_in_ten_jobs_nee
     assert set(beyond.source) == {LITGPT} and list(beyond.method) == ["qlora", "qlora"]
 
 
+@pytest.fixture(scope="module")
+def errors():
+    return {row: row.error() for row in ROWS}
+
+
 def test_what_the_margin_says_of_each_recipe_is_what_its_rows_took(errors):
     for recipe in ("hf", "course"):
         times = sorted(1 / (1 + error) for row, error in errors.items() if row.job.recipe == recipe)

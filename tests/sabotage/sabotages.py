@@ -2732,8 +2732,8 @@ SABOTAGES: list[Sabotage] = [
         "Makefile",
         (
             "whatever version came out last is installed",
-            " --constraint constraints.txt",
-            "",
+            "check --constraint constraints.txt",
+            "check",
             "test_house.py::test_continuous_integration_installs_what_constraints_pin",
         ),
     ),
@@ -3338,8 +3338,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_tools/checking/likeness.py",
         (
             "conversations that end with the same thanks are said to have one answer",
-            "dict(zip(self._questions, self._said, strict=True))",
-            "dict(zip(self._questions, self._answers, strict=True))",
+            "zip(self._said, self._lines, strict=True)",
+            "zip(self._answers, self._lines, strict=True)",
             "tools/checking/test_checker.py::test_one_answer_to_all_questions_is_named_and_the_same_line_again_is_not_that",
         ),
     ),

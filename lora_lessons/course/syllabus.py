@@ -73,7 +73,7 @@ class Route(NamedTuple):
 MAIN = tuple(SYLLABUS)[:9]
 WAYS = (
     Route("An evening", ("00", "02", "03", "05", "08"), "2", "¾", "¼"),
-    Route("A day", MAIN, "3¾", "1½", "½"),
+    Route("A day", MAIN, "4", "1½", "½"),
     Route("All of it", tuple(SYLLABUS), "6½", "1½", "3¼"),
 )
 

@@ -71,6 +71,6 @@ def test_the_hours_of_the_three_ways_are_those_of_their_lessons():
             hours = sum(Fraction(part) for part in said.translate(PARTS).split())
             assert abs(minutes / 60 - hours) <= 0.25, f"{way.name}: {minutes / 60:.1f} hours, not {said}"
     assert ways()[1] == (
-        "A day: lessons 00 to 08, about 3¾ hours to read and run, 1½ more to build by hand what later "
+        "A day: lessons 00 to 08, about 4 hours to read and run, 1½ more to build by hand what later "
         "lessons use, and ½ for the other exercises."
     )

@@ -98,9 +98,10 @@ def _cache() -> dict[str, Any]:
 
 
 def _work() -> dict[str, Any]:
-    file, adapters = progress_file(), progress_file().parent / "adapters"
-    solved, kept = "remembers what you solved" if file.exists() else "will remember what you solve", adapters.glob("*")
-    count = len(list(kept))
+    file = progress_file()
+    adapters = file.parent / "adapters"  # where my_folder puts them
+    solved = "remembers what you solved" if file.exists() else "will remember what you solve"
+    count = sum(1 for _ in adapters.glob("*"))
     says = f"{file} {solved}; adapters that you keep lie in {adapters} ({count} so far)."
     return {"says": says, "progress": str(file), "adapters": count}
 

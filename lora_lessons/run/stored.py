@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _RUN_METADATA = ("papermill", "execution", "ExecuteTime", "scrolled", "collapsed")
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _BAR = re.compile(r"\d+%\|.*\|| \[\d+:\d\d(?:<|,)|\d+(?:\.\d+)?\s?(?:it|s)/(?:s|it)\b")
-# What a training says of itself: other words where it was found and not made, and other seconds on every machine.
+# What a training or a first fetch says of itself: other words where it was found and not made, other seconds elsewhere.
 _TRAINING = re.compile(
     r"Reused: the same run finished on |Resumed at step \d|\d+ of \d+ runs are done already\."
     r"|Trained \d+ steps in |This model trains the plain way: |Your own \w+ trains, about half as fast "

@@ -20,6 +20,7 @@ from unittest import mock
 
 import torch
 from torch import nn
+from tqdm.auto import tqdm
 
 from lora_lessons import evaluation, lora, models, tasks, training
 from lora_lessons.experiments.recordings import answer, keep, run_in_process
@@ -71,8 +72,6 @@ def measure(
     best = 0.0
     took = "a quarter of an hour to half an hour" if repeats > 1 else "five to ten minutes"
     print(f"On two cores this takes {took} on the course's base; the bar counts the runs.", file=sys.stderr)
-    from tqdm.auto import tqdm
-
     bar = tqdm(total=(1 if model else len(TASKS)) * repeats * len(sides), unit="run", desc="bench train", leave=False)
     with bar, tempfile.TemporaryDirectory() as scratch:
         for task in TASKS[:1] if model else TASKS:

@@ -310,8 +310,9 @@ class _Check:
                 "the file begins with a byte-order mark, which some readers take for a part of the text "
                 "(Python's json among them): save it without.",
             )
-        self.found.take(None, self._of_all_lines())
-        for code, lines, sentence in self._of_some_lines():
+        share, same = self.likeness.commonest()
+        self.found.take(None, self._of_all_lines(share, same))
+        for code, lines, sentence in self._of_some_lines(share, same):
             for line in lines:
                 self.found.add(code, LOOK, line, sentence)
             self.found.reword(code, LOOK, sentence)
@@ -325,7 +326,7 @@ class _Check:
         self.found.take(None, self._of_texts())
         self.found.take(None, self._of_few())
 
-    def _of_all_lines(self) -> Iterator[template.Finding]:
+    def _of_all_lines(self, share: float, same: list[int]) -> Iterator[template.Finding]:
         """(code, severity, sentence) of how the file is written, and of what its answers share."""
         if (sign := delimiter(self.path)) not in (",", ""):
             yield (
@@ -346,7 +347,6 @@ class _Check:
             )
         if self.compared.shortcut:
             yield "length_shortcut", NOTE, self.compared.shortcut
-        share, same = self.likeness.commonest()
         if share >= ONE_ANSWER:
             yield (
                 "one_answer",
@@ -367,9 +367,8 @@ class _Check:
                     "answers to questions that it has not seen. More lines, a shorter frame or a larger base help.",
                 )
 
-    def _of_some_lines(self) -> Iterator[tuple[str, list[int], str]]:
+    def _of_some_lines(self, share: float, same: list[int]) -> Iterator[tuple[str, list[int], str]]:
         """(code, lines, sentence) of what some lines share, and others do not."""
-        share, same = self.likeness.commonest()
         if COMMON_ANSWER <= share < ONE_ANSWER and not self.labels:
             yield (
                 "common_answer",

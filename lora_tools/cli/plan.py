@@ -107,10 +107,9 @@ def plan(
     answer = partial(_answer, model, gpu, settings, cluster, as_json, named, TASKS.get(task, ""))
     where = expanded(model)
     config = where / "config.json"
-    if (gpu is None and cards is None) or _asks_the_hub(model) or where.is_file():
-        with waiting("Planning"):
-            reply = answer()  # whose card is here, what a hub says today and what a file holds is asked anew
-    else:
+    key = None
+    # whose card is here, what a hub says today and what a file holds is asked anew
+    if not ((gpu is None and cards is None) or _asks_the_hub(model) or where.is_file()):
         key = [
             model,
             gpu,
@@ -122,8 +121,8 @@ def plan(
             ledgers_measured(),
             config.read_bytes().hex() if config.is_file() else "",
         ]
-        with waiting("Planning"):
-            reply = disk_cache.once("plan", key, ["answer", "status"], answer, ANSWERED_BY)
+    with waiting("Planning"):
+        reply = disk_cache.once("plan", key, ["answer", "status"], answer, ANSWERED_BY) if key else answer()
     print(reply["answer"] if as_json else wrapped(reply["answer"]))
     return int(reply["status"])
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import split_state_dict_into_shards_factory
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -46,19 +47,24 @@ def export(
     read, place = adapter_and_base(adapter, base)
     tensors = _tensors(read, place)
     where = {name: file for name, (file, _) in tensors.items()}
-    shards = _shards({name: shape for name, (_, shape) in tensors.items()})
+    split = split_state_dict_into_shards_factory(
+        {name: torch.Size(shape) for name, (_, shape) in tensors.items()},
+        get_storage_size=_bytes,
+        filename_pattern=SINGLE.replace(".", "{suffix}."),
+        max_shard_size=SHARD,
+    )
     tokenizer = Path(adapter) if (Path(adapter) / TOKENIZER[0]).is_file() else place
     beside = [
         one for one in [*(tokenizer / name for name in TOKENIZER), *(place / name for name in OTHERS)] if one.is_file()
     ]
-    check_replaced(out, ["config.json", SINGLE, INDEX, *shards, *(one.name for one in beside)])
-    check_room(out, sum(2 * torch.Size(shape).numel() for _, shape in tensors.values()))
+    check_replaced(out, ["config.json", SINGLE, INDEX, *split.filename_to_tensors, *(one.name for one in beside)])
+    check_room(out, split.metadata["total_size"])
     with whole_folder(out) as folder, torch.no_grad():
-        for file, names in shards.items():
+        for file, names in split.filename_to_tensors.items():
             save_file({name: _merged(read, where, name) for name in names}, folder / file, {"format": "pt"})
-        if len(shards) > 1:
-            index = {name: file for file, names in shards.items() for name in names}
-            write_text(folder / INDEX, json.dumps({"metadata": {}, "weight_map": index}, indent=1))
+        if split.is_sharded:
+            index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+            write_text(folder / INDEX, json.dumps(index, indent=1))
         settings: dict[str, Any] = read_config(place) | {"dtype": "bfloat16"}
         settings.pop("torch_dtype", None)
         write_text(folder / "config.json", json.dumps(settings, indent=1))
@@ -88,20 +94,9 @@ def _tensors(adapter: Adapter, base: Path) -> dict[str, tuple[Path, tuple[int, .
     return tensors
 
 
-def _shards(shapes: dict[str, tuple[int, ...]]) -> dict[str, list[str]]:
-    """The names of the tensors by the file that holds them."""
-    parts: list[list[str]] = [[]]
-    size = 0
-    for name, shape in shapes.items():
-        each = 2 * torch.Size(shape).numel()
-        if parts[-1] and size + each > SHARD:
-            parts.append([])
-            size = 0
-        parts[-1].append(name)
-        size += each
-    if len(parts) == 1:
-        return {SINGLE: parts[0]}
-    return {f"model-{n:05}-of-{len(parts):05}.safetensors": names for n, names in enumerate(parts, 1)}
+def _bytes(shape: torch.Size) -> int:
+    """What a tensor of this shape takes in bf16."""
+    return 2 * shape.numel()
 
 
 def _merged(adapter: Adapter, where: dict[str, Path], name: str) -> Tensor:

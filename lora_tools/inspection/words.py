@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from statistics import median
 from typing import Any
 
@@ -123,7 +124,9 @@ def _runtimes(xray: Xray) -> Iterator[str]:
         yield f"{runtime.name:<16}{LOADS[runtime.loads]}: {runtime.reason}{behind}"
     if any("merge it" in runtime.reason for runtime in xray.runtimes):
         yield f"Merge it: lora-lessons export merged {xray.name} --base BASE --out DIR"
-    yield "Servers change: this was looked up in November 2026; --json says of which version."
+    oldest = min(looked_up(runtime.name).rpartition(" ")[2] for runtime in xray.runtimes)
+    when = f"{datetime.strptime(oldest, '%Y-%m'):%B %Y}"
+    yield f"Servers change: this was looked up in {when}; --json says of which version."
 
 
 def as_json(xray: Xray) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from lora_lessons.machine import stamp
 from lora_lessons.sums import write_sums
 
 R, ALPHA = 8, 16
-# Every adapter gets the same steps, and a learning rate that was chosen by hand.
+# Every adapter gets the same steps. The persona's rate is the better of two that were tried (3.009 nats beside 3.017 at
+# 4e-3, seed 0); of the others no trial is recorded.
 RATE = {"persona": 2e-3, "plain_language": 2e-3, "code_style": 2e-3, "strict_json": 3e-3}
 
 

@@ -31,7 +31,7 @@ def opened(browser: Any, address: str, page: str, size: str) -> tuple[int, float
     width, height = SIZES[size]
     context = browser.new_context(viewport={"width": width, "height": height}, proxy=NO_NETWORK)
     tab, came, elsewhere = context.new_page(), list[Any](), list[str]()
-    tab.on("response", came.append)
+    tab.on("response", lambda one: came.append(one))  # Playwright marks its handlers
     tab.on("requestfailed", lambda asked: elsewhere.append(asked.url))
     tab.goto(f"{address}/{page}", wait_until="load")
     tab.wait_for_load_state("networkidle")

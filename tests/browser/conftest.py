@@ -11,15 +11,17 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,12 @@ NOT_OURS = (
     # JupyterLab's debugger asks a kernel how it stands, and the kernel is restarted before it answers.
     "Could not restore the debugger state: Canceled future",
 )
+UNDER_ITS_MARKS = """holder => {
+    const img = holder.querySelector(".picture img"), style = getComputedStyle(img);
+    const [inner, marks] = [img, holder.querySelector(".picture svg")].map((e) => e.getBoundingClientRect());
+    return ["borderWidth", "padding"].every((one) => style[one] === "0px") && style.filter === "none"
+        && ["left", "top", "width", "height"].every((side) => Math.abs(inner[side] - marks[side]) < 1);
+}"""
 _skipped: list[str] = []
 _kept: list[Path] = []
 
@@ -73,34 +81,13 @@ def chromiums() -> Iterator[str]:
             found = list(there())
             if not found:
                 print(f"No Chromium yet: {' '.join(command[-3:])} …", file=sys.stderr, flush=True)
-                run_bounded(command, seconds=300)
+                quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+                with suppress(OSError, subprocess.TimeoutExpired):
+                    subprocess.run(
+                        command, **quiet, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, timeout=300
+                    )
                 found = list(there())
         yield from found
-
-
-def run_bounded(command: list[str], seconds: int) -> None:
-    """Run `command` quietly; after `seconds` end it, and whatever it started."""
-    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    try:
-        running = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=quiet,
-            start_new_session=True,
-        )
-    except OSError as error:
-        print(f"{command[0]}: {error}", file=sys.stderr)
-        return
-    try:
-        running.wait(seconds)
-    except subprocess.TimeoutExpired:
-        print(f"{' '.join(command[-3:])}: not done after {seconds} s, given up.", file=sys.stderr)
-        if os.name == "posix":
-            os.killpg(running.pid, signal.SIGKILL)
-        running.kill()
-        running.wait(20)
 
 
 @contextmanager
@@ -122,6 +109,20 @@ def a_browser() -> Iterator[Any]:
                 running.close()
             return
     yield None
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Nothing: what went wrong is in the visitor's console."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address at which a server on loopback hands out a folder."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 # Not session-wide: while Playwright runs, no test in this process can start an event loop, as papermill's do.

@@ -1,5 +1,4 @@
-"""The site's hints and its filter of symptoms in a real browser,
-on small pages with the site's own scripts and sheets."""
+"""The site's hints in a real browser, on a small page with the site's own script and sheets."""
 
 import pytest
 from playwright.sync_api import expect
@@ -10,11 +9,6 @@ LINKS = """<p style="margin-top:6rem">The share is <a class="bound" href="#recor
  data-hint="share: 0.28&#10;&lt;b&gt;Seeds&lt;/b&gt; 0, 1">2.8%</a>
 of <a class="term" href="#rank" data-hint="How many directions.">rank</a> and <code>code</code>.</p>
 <p style="text-align:right"><a class="bound" href="#edge" data-hint="{long}">9</a></p><h2 id="record">The record</h2>"""
-TABLES = """<section><h2>Loss</h2><div class="symptoms" data-alike="flat stuck no-change,large big huge">
-<table><tbody><tr><td>loss is nan</td><td>12.12 No token</td></tr>
-<tr><td>the loss is flat</td><td>12.3 Both start at zero</td></tr></tbody></table></div></section>
-<section><h2>Files</h2><div class="symptoms"><table><tbody>
-<tr><td>the file is huge</td><td>14.9 Head saved</td></tr></tbody></table></div></section>"""
 
 
 @pytest.fixture
@@ -24,9 +18,9 @@ def open_page(browser, tmp_path):
 
     def opened(body, width=1280, **device):
         sheets = "".join(f'<link rel="stylesheet" href="{sheet.as_uri()}">' for sheet in sorted(THEME.glob("*.css")))
-        scripts = "".join(f'<script src="{(THEME / name).as_uri()}"></script>' for name in ("hints.js", "symptoms.js"))
+        script = f'<script src="{(THEME / "hints.js").as_uri()}"></script>'
         file = tmp_path / "page.html"
-        head = f'<meta name="viewport" content="width=device-width">{sheets}{scripts}'
+        head = f'<meta name="viewport" content="width=device-width">{sheets}{script}'
         file.write_text(f"<!doctype html><html><head>{head}</head><body>{body}</body></html>", encoding="utf-8")
         contexts.append(browser.new_context(viewport={"width": width, "height": 800}, **device))
         page = contexts[-1].new_page()
@@ -85,27 +79,3 @@ def test_a_hint_stays_inside_the_window(open_page, width):
     box = page.get_by_role("tooltip").bounding_box()
     assert box["x"] >= 0 and box["x"] + box["width"] <= width and box["y"] >= 0 and box["y"] + box["height"] <= 800
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-def test_the_list_of_symptoms_is_filtered_by_what_is_typed(open_page):
-    page = open_page(TABLES)
-    field = page.get_by_role("searchbox", name="What do you see?")
-    said = page.get_by_role("status")
-    field.fill("LOSS fl")
-    expect(page.get_by_text("the loss is flat")).to_be_visible()
-    for hidden in ("loss is nan", "the file is huge", "Files"):
-        expect(page.get_by_text(hidden)).to_be_hidden()
-    expect(said).to_have_text("1 of 3 symptoms")
-    for like, found in (("stuck", "the loss is flat"), ("no change", "the loss is flat"), ("BIG", "the file is huge")):
-        field.fill(like)
-        expect(page.get_by_text(found)).to_be_visible()
-        expect(said).to_have_text("1 of 3 symptoms")
-    field.fill("zebra")
-    expect(said).to_contain_text("No symptom has any of these words")
-    field.fill("")
-    expect(page.get_by_text("the file is huge")).to_be_visible()
-    expect(said).to_have_text("")
-
-
-def test_without_a_list_of_symptoms_there_is_no_filter(open_page):
-    expect(open_page(LINKS).get_by_role("searchbox")).to_have_count(0)

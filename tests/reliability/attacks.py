@@ -77,46 +77,11 @@ class Zygote:
         self.log.close()
 
 
-class Tally:
-    """What came of a reader's inputs: how many of each kind, and the smallest bad one of each sort."""
-
-    def __init__(self, reader: str, seed: int) -> None:
-        self.reader, self.seed = reader, seed
-        self.counted: Counter[str] = Counter()
-        self.worst: dict[tuple[str, str], tuple[bytes, str]] = {}
-
-    def add(self, content: bytes, outcome: Outcome) -> None:
-        """Count one more."""
-        self.counted[outcome.kind] += 1
-        if outcome.kind in BAD:
-            sort = (outcome.kind, f"{outcome.where}, {outcome.said[:30]}")
-            if sort not in self.worst or len(content) < len(self.worst[sort][0]):
-                self.worst[sort] = (content, outcome.said)
-
-    def row(self) -> dict[str, Any]:
-        """For the record."""
-        about = {"reader": self.reader, "kind": READERS[self.reader].kind, "inputs": self.counted.total()}
-        return about | {kind: self.counted[kind] for kind in judging.KINDS}
-
-    def keep(self) -> str:
-        """Write every bad input to FOUND; what was found, a line each. Empty where all went well."""
-        lines = []
-        for (kind, where), (content, said) in sorted(self.worst.items()):
-            place = FOUND / slug(self.reader) / f"{kind}-{hashlib.sha256(content).hexdigest()[:8]}"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(content)
-            lines.append(f"{kind} ({where} …): {said}\n    {place.relative_to(ROOT)}")
-        more = (
-            f"{self.reader}, seed {self.seed}: {dict(self.counted)}. Mended, a case belongs into "
-            "tests/reliability/corpus/."
-        )
-        return "\n".join([more, *lines]) if lines else ""
-
-
-def attack(zygote: Zygote, reader: Reader, inputs: int, seed: int) -> Tally:
-    """Give the reader `inputs` mutants of its valid input, the same ones for the same seed."""
-    about = zygote.ask("prepare", name=reader.name)
-    valid, tally = Path(about["path"]).read_bytes(), Tally(reader.name, seed)
+def attack(zygote: Zygote, reader: Reader, inputs: int, seed: int) -> tuple[dict[str, Any], str]:
+    """Give the reader `inputs` mutants of its valid input, the same ones for the same seed: the row of the record,
+    and a line for the smallest bad input of each sort, which is kept in FOUND; "" where all went well."""
+    valid = Path(zygote.ask("prepare", name=reader.name)["path"]).read_bytes()
+    counted, worst = Counter[str](), dict[tuple[str, str], tuple[bytes, str]]()
 
     @hypothesis.seed(seed)
     @hypothesis.settings(
@@ -128,12 +93,25 @@ def attack(zygote: Zygote, reader: Reader, inputs: int, seed: int) -> Tally:
     )
     @hypothesis.given(mutations.KINDS[reader.kind](valid))
     def every(mutant: bytes) -> None:
-        tally.add(mutant, zygote.read(reader.name, mutant))
+        outcome = zygote.read(reader.name, mutant)
+        counted[outcome.kind] += 1
+        if outcome.kind in BAD:
+            sort = (outcome.kind, f"{outcome.where}, {outcome.said[:30]}")
+            worst[sort] = min(
+                worst.get(sort, (mutant, outcome.said)), (mutant, outcome.said), key=lambda one: len(one[0])
+            )
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", hypothesis.errors.HypothesisWarning)
         every()
-    return tally
+    lines = [f"{reader.name}, seed {seed}: {dict(counted)}. Mended, a case belongs into tests/reliability/corpus/."]
+    for (kind, where), (content, said) in sorted(worst.items()):
+        place = FOUND / slug(reader.name) / f"{kind}-{hashlib.sha256(content).hexdigest()[:8]}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+        lines.append(f"{kind} ({where} …): {said}\n    {place.relative_to(ROOT)}")
+    row = {"reader": reader.name, "kind": reader.kind, "inputs": counted.total()}
+    return row | {kind: counted[kind] for kind in judging.KINDS}, "\n".join(lines) if worst else ""
 
 
 def cases() -> list[tuple[str, Path]]:

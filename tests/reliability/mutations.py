@@ -11,9 +11,14 @@ import io
 import json
 import re
 import struct
+import tempfile
 from collections.abc import Callable
+from functools import cache
+from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import Any
 
+import gguf
 from hostile import PAGE, TERMINAL
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
@@ -39,43 +44,12 @@ def bytes_of_any_file(draw: DrawFn, valid: bytes) -> bytes:
     at = draw(st.integers(0, max(len(valid) - 1, 0)))
     size = draw(st.sampled_from([1, 1, 2, 8, 64, 1000]))
     some = draw(st.binary(min_size=1, max_size=8))
-    how = draw(
-        st.sampled_from(
-            [
-                "flip",
-                "flip",
-                "set",
-                "set",
-                "put",
-                "cut",
-                "double",
-                "end",
-                "start",
-                "bom",
-                "utf-16",
-                "nul",
-                "tail",
-                "empty",
-                "zeros",
-            ]
-        )
-    )
-    made = {
-        "flip": lambda: valid[:at] + bytes([valid[at] ^ (1 << size % 8)]) + valid[at + 1 :] if valid else some,
-        "set": lambda: valid[:at] + some + valid[at + len(some) :],
-        "put": lambda: valid[:at] + some + valid[at:],
-        "cut": lambda: valid[:at] + valid[at + size :],
-        "double": lambda: valid[: at + size] + valid[at:],
-        "end": lambda: valid[:at],
-        "start": lambda: valid[at:],
-        "bom": lambda: b"\xef\xbb\xbf" + valid,
-        "utf-16": lambda: valid.decode("utf-8", "replace").encode("utf-16"),
-        "nul": lambda: valid[:at] + b"\0" + valid[at:],
-        "tail": lambda: valid + some,
-        "empty": lambda: b"",
-        "zeros": lambda: valid[:at] + bytes(len(valid) - at),
-    }
-    return made[how]()
+    head, tail = valid[:at], valid[at:]
+    flipped = head + bytes([valid[at] ^ (1 << size % 8)]) + tail[1:] if valid else some
+    changed = [flipped, flipped, *[head + some + tail[len(some) :]] * 2, head + some + tail, head + tail[size:]]
+    changed += [valid[: at + size] + tail, head, tail, b"\xef\xbb\xbf" + valid, head + b"\0" + tail, valid + some, b""]
+    changed += [valid.decode("utf-8", "replace").encode("utf-16"), head + bytes(len(tail))]
+    return draw(st.sampled_from(changed))
 
 
 def mostly(
@@ -92,11 +66,23 @@ def mostly(
 # ---- JSON ----
 
 
+def _instead_of(value: Any) -> SearchStrategy[Any]:
+    """Something odd in the place of `value`: of another type, of another size, or a little different."""
+    near: list[Any] = [[value], {"value": value}, str(value)]
+    if isinstance(value, bool):
+        near += [not value, int(value)]
+    elif isinstance(value, (int, float)):
+        near += [value + 1, value - 1, -value, value * 2, value * 10**6, value / 3, float(value)]
+    elif isinstance(value, str):
+        near += [value[:-1], value + "x", value.upper(), value * 2, value[::-1], list(value[:3])]
+    return st.sampled_from(near) | odd
+
+
 @st.composite
-def edited(draw: DrawFn, tree: Any) -> Any:
+def edited(draw: DrawFn, tree: Any, instead: Callable[[Any], SearchStrategy[Any]] = _instead_of) -> Any:
     """`tree` with one value replaced, taken out, renamed, wrapped or put in another's place, at any depth."""
-    if not isinstance(tree, (dict, list)) or not tree or draw(st.integers(0, 6)) == 0:
-        return draw(_instead_of(tree))
+    if not isinstance(tree, (dict, list)) or not tree or (instead is _instead_of and draw(st.integers(0, 6)) == 0):
+        return draw(instead(tree))
     keys = list(tree) if isinstance(tree, dict) else list(range(len(tree)))
     key = draw(st.sampled_from(keys))
     how = draw(st.sampled_from(["into"] * 6 + ["odd"] * 3 + ["out", "again", "other", "rename"]))
@@ -110,22 +96,22 @@ def edited(draw: DrawFn, tree: Any) -> Any:
     elif how == "rename" and isinstance(made, dict):
         made[draw(st.text(max_size=5) | st.sampled_from([str(key) + "x", str(key).upper(), ""]))] = made.pop(key)
     elif how == "odd":
-        made[key] = draw(_instead_of(tree[key]))
+        made[key] = draw(instead(tree[key]))
     else:
-        made[key] = draw(edited(tree[key]))
+        made[key] = draw(edited(tree[key], instead))
     return made
 
 
-def _instead_of(value: Any) -> SearchStrategy[Any]:
-    """Something odd in the place of `value`: of another type, of another size, or a little different."""
-    near: list[Any] = [[value], {"value": value}, str(value)]
-    if isinstance(value, bool):
-        near += [not value, int(value)]
-    elif isinstance(value, (int, float)):
-        near += [value + 1, value - 1, -value, value * 2, value * 10**6, value / 3, float(value)]
-    elif isinstance(value, str):
-        near += [value[:-1], value + "x", value.upper(), value * 2, value[::-1], list(value[:3])]
-    return st.sampled_from(near) | odd
+@st.composite
+def in_parts(draw: DrawFn, parts: list[Any], pieces: Any, times: tuple[int, ...] = (1, 1, 1, 2, 3)) -> list[Any]:
+    """A list, a few of whose parts are replaced, taken out, doubled or moved, or are among `pieces`."""
+    made = list(parts)
+    for _ in range(draw(st.sampled_from(times))):
+        put = draw(st.integers(0, 2)) == 0
+        at = draw(st.integers(0, len(made)))
+        new = [*made[:at], draw(pieces(None)), *made[at:]] if put else draw(edited(made, pieces))
+        made = new if isinstance(new, list) else [new]
+    return made
 
 
 def as_json(tree: Any, **how: Any) -> bytes:
@@ -177,21 +163,14 @@ def jsonl_file(draw: DrawFn, valid: bytes) -> bytes:
     other ends of lines."""
     lines = valid.split(b"\n")
     at = draw(st.integers(0, len(lines) - 1))
-    how = draw(st.sampled_from(["edit"] * 6 + ["again", "out", "cp1252", "u2028", "blank", "long", "half", "object"]))
-    line = lines[at]
-    tree = json.loads(line or b"{}")
-    made = {
-        "edit": lambda: [as_json(draw(edited(tree)), ensure_ascii=draw(st.booleans()))],
-        "again": lambda: [line, line],
-        "out": list,
-        "cp1252": lambda: [line.decode().replace("e", "é").encode("cp1252", "replace")],
-        "u2028": lambda: [line.decode().replace(" ", "\u2028").encode()],
-        "blank": lambda: [line, draw(st.sampled_from([b"", b" ", b"\t", b"\r", b"\xef\xbb\xbf"]))],
-        "long": lambda: [as_json({"messages": [{"role": "user", "content": "x" * 1_000_001}]})],
-        "half": lambda: [line[: len(line) // 2], line[len(line) // 2 :]],
-        "object": lambda: [as_json(draw(odd))],
-    }
-    lines[at : at + 1] = made[how]()
+    line, half = lines[at], len(lines[at]) // 2
+    changed = [[as_json(draw(edited(json.loads(line or b"{}"))), ensure_ascii=draw(st.booleans()))]] * 6
+    changed += [[line, line], [], [line[:half], line[half:]], [as_json(draw(odd))]]
+    changed += [[line.decode().replace("e", "é").encode("cp1252", "replace")]]
+    changed += [[line.decode().replace(" ", "\u2028").encode()]]
+    changed += [[as_json({"messages": [{"role": "user", "content": "x" * 1_000_001}]})]]
+    changed += [[line, draw(st.sampled_from([b"", b" ", b"\t", b"\r", b"\xef\xbb\xbf"]))]]
+    lines[at : at + 1] = draw(st.sampled_from(changed))
     return draw(st.sampled_from([b"\n"] * 6 + [b"\r\n", b"\r", b"\n\n", b""])).join(lines)
 
 
@@ -201,30 +180,13 @@ def jsonl_file(draw: DrawFn, valid: bytes) -> bytes:
 @mostly
 @st.composite
 def csv_file(draw: DrawFn, valid: bytes) -> bytes:
-    """Rows of cells: a cell replaced, a row or a column doubled or taken out, other separators and quotation marks."""
-    rows = list(csv.reader(io.StringIO(valid.decode())))
-    for _ in range(draw(st.sampled_from([1, 1, 2]))):
-        if not (rows and any(rows)):
-            break
-        row = draw(st.sampled_from([row for row in rows if row]))
-        column = draw(st.integers(0, len(row) - 1))
-        how = draw(st.sampled_from(["cell"] * 6 + ["row", "again", "column", "swap", "more"]))
-        if how == "cell":
-            row[column] = str(draw(_instead_of(row[column]))).replace(DEEP, "deep")
-        elif how == "row":
-            rows.remove(row)
-        elif how == "again":
-            rows.append(list(row))
-        elif how == "column":
-            for one in rows:
-                del one[column : column + 1]
-        elif how == "swap":
-            row.reverse()
-        else:
-            row.append("more")
+    """Rows of cells: a cell replaced, a row or a cell doubled, moved or taken out, other separators."""
+    rows = draw(in_parts(list(csv.reader(io.StringIO(valid.decode()))), _instead_of, (1, 1, 2)))
     out = io.StringIO()
     table = csv.writer(out, delimiter=draw(st.sampled_from([","] * 8 + [";", "\t"])), lineterminator="\n")
-    table.writerows(rows)
+    table.writerows(
+        [str(cell).replace(DEEP, "deep") for cell in (row if isinstance(row, list) else [row])] for row in rows
+    )
     return out.getvalue().encode("utf-8", "surrogatepass")
 
 
@@ -262,47 +224,18 @@ def safetensors_file(draw: DrawFn, valid: bytes) -> bytes:
 
 # ---- GGUF ----
 
-_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # of a value, by its type's number
-_TEXT, _LIST = 8, 9
 
-
+@cache
 def gguf_fields(data: bytes) -> list[tuple[int, int]]:
-    """Where each number and each text of a GGUF's head lies: counts, keys, types, values, names, sizes, offsets."""
-    found: list[tuple[int, int]] = []
-    at = 0
-
-    def step(size: int) -> bytes:
-        nonlocal at
-        found.append((at, size))
-        at += size
-        return data[at - size : at]
-
-    def number(size: int) -> int:
-        return int.from_bytes(step(size), "little")
-
-    def value(kind: int) -> None:
-        if kind == _TEXT:
-            step(number(8))
-        elif kind == _LIST:
-            inner, count = number(4), number(8)
-            for i in range(count):
-                before = len(found)
-                value(inner)
-                if i >= 3:
-                    del found[before:]
-        else:
-            step(_SIZES[kind])
-
-    step(4)
-    step(4)
-    tensors, pairs = number(8), number(8)
-    for _ in range(pairs):
-        value(_TEXT)
-        value(number(4))
-    for _ in range(tensors):
-        value(_TEXT)
-        for size in (*[8] * number(4), 4, 8):
-            step(size)
+    """Where each number and each text of a GGUF's head lies: counts, keys, types, values, names, sizes, offsets;
+    of a long list its first ones."""
+    with tempfile.NamedTemporaryFile(suffix=".gguf") as file:
+        Path(file.name).write_bytes(data)
+        read = gguf.GGUFReader(file.name)
+    found = [(0, 4)]
+    for field in [*read.fields.values(), *(tensor.field for tensor in read.tensors)]:
+        ends = [*accumulate((part.nbytes for part in field.parts[:12]), initial=field.offset)]
+        found += [(start, end - start) for start, end in pairwise(ends)]
     return found
 
 
@@ -410,29 +343,17 @@ def text_file(pieces: tuple[str, ...], cut: str) -> Callable[[bytes], SearchStra
     """Texts whose parts, which the pattern `cut` finds, are moved, doubled, taken out, edited,
     or set among `pieces`."""
 
+    def instead(part: str | None) -> SearchStrategy[str]:
+        words = re.split(r"(\W+)", part or "")
+        word = st.tuples(st.integers(0, len(words) - 1), st.text(max_size=4) | st.sampled_from(pieces[:8]))
+        near = word.map(lambda one: "".join([*words[: one[0]], one[1], *words[one[0] + 1 :]]))
+        return st.sampled_from(pieces) | near | st.sampled_from([(part or "x") * 50]) | st.text(max_size=40)
+
     @mostly
     @st.composite
     def text(draw: DrawFn, valid: bytes) -> bytes:
         parts = [part for part in re.split(f"({cut})", valid.decode(), flags=re.S) if part]
-        for _ in range(draw(st.sampled_from([1, 1, 2, 3]))):
-            at = draw(st.integers(0, max(len(parts) - 1, 0)))
-            how = draw(st.sampled_from(["piece", "piece", "piece", "out", "again", "swap", "word", "word", "all"]))
-            if how == "piece":
-                parts.insert(at, draw(st.sampled_from(pieces)))
-            elif how == "out":
-                del parts[at : at + 1]
-            elif how == "again":
-                parts[at:at] = parts[at : at + 1] * draw(st.sampled_from([1, 2, 50]))
-            elif how == "swap" and parts:
-                other = draw(st.integers(0, len(parts) - 1))
-                parts[at], parts[other] = parts[other], parts[at]
-            elif how == "word" and parts:
-                words = re.split(r"(\W+)", parts[at])
-                words[draw(st.integers(0, len(words) - 1))] = draw(st.text(max_size=4) | st.sampled_from(pieces[:8]))
-                parts[at] = "".join(words)
-            elif how == "all":
-                parts = [draw(st.text(max_size=40))]
-        return "".join(parts).encode("utf-8", "surrogatepass")
+        return "".join(draw(in_parts(parts, instead))).encode("utf-8", "surrogatepass")
 
     return text
 
@@ -519,23 +440,10 @@ WORDS = (
 @st.composite
 def command_line(draw: DrawFn, valid: bytes) -> bytes:
     """A command line, as JSON's list of words: one that is right, with words changed, moved, doubled and taken out."""
-    words = draw(st.sampled_from(COMMANDS)).split(" ")
-    for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3]))):
-        at = draw(st.integers(0, max(len(words) - 1, 0)))
-        how = draw(st.sampled_from(["set", "set", "set", "put", "out", "again", "swap", "near"]))
-        word, new = words[at : at + 1], st.sampled_from(WORDS) | st.text(max_size=5)
-        made = {
-            "set": lambda new=new: [draw(new)],
-            "put": lambda new=new, word=word: [draw(new), *word],
-            "out": list,
-            "again": lambda word=word: word * 2,
-            "near": lambda word=word: [str(draw(_instead_of(one))) for one in word],
-        }
-        if how == "swap":
-            words.reverse()
-        else:
-            words[at : at + 1] = made[how]()
-    return json.dumps(words).encode()
+    right = draw(st.sampled_from(COMMANDS)).split(" ")
+    other = st.sampled_from(WORDS) | st.text(max_size=5)
+    words = draw(in_parts(right, lambda word: other if word is None else other | _instead_of(word)))
+    return json.dumps([str(word) for word in words]).encode()
 
 
 KINDS: dict[str, Callable[[bytes], SearchStrategy[bytes]]] = {

@@ -54,7 +54,7 @@ def _record(rows: list[dict[str, Any]], kills: list[dict[str, Any]], seed: int) 
 
     about = stamp() | {"seed": seed}
     about["versions"] |= {"hypothesis": metadata.version("hypothesis")}
-    rows, kills = _with_earlier(about, "rows", "reader", rows), _with_earlier(about, "kills", "what", kills)
+    rows, kills = sorted(rows, key=lambda row: row["reader"]), sorted(kills, key=lambda row: row["what"])
     if {row["reader"] for row in rows} != READERS.keys() or {row["what"] for row in kills} != COMMANDS.keys():
         return (
             "Not recorded: this run did not reach every reader and every command. Run pytest -m reliability as a whole."
@@ -64,17 +64,3 @@ def _record(rows: list[dict[str, Any]], kills: list[dict[str, Any]], seed: int) 
         "Recorded in data/measurements/reliability.json; "
         "`python -m workshop readme` makes the table in docs/evidence.md of it."
     )
-
-
-def _with_earlier(about: dict[str, Any], what: str, name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The new rows, and the recorded ones of what did not run again: on this machine, today,
-    with these versions and seed."""
-    from lora_lessons.experiments import recordings
-
-    try:
-        earlier = recordings.recorded("reliability")
-    except (FileNotFoundError, ValueError):
-        earlier = {}
-    same = all(earlier.get(key) == value for key, value in about.items())
-    known = {row[name]: row for row in [*(earlier[what] if same else ()), *rows]}
-    return [known[key] for key in sorted(known)]

@@ -25,9 +25,9 @@ SENTENCE = "train.jsonl, line 3: byte 7 is not UTF-8 (it may be Latin-1): save t
 
 
 def attacked(zygote, name, inputs, seed, record_property):
-    tally = attacks.attack(zygote, READERS[name], READERS[name].count(inputs), seed)
-    record_property(READER, json.dumps(tally.row()))
-    if found := tally.keep():
+    row, found = attacks.attack(zygote, READERS[name], READERS[name].count(inputs), seed)
+    record_property(READER, json.dumps(row))
+    if found:
         pytest.fail(found, pytrace=False)
 
 

@@ -23,7 +23,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lora_lessons.errors import in_words
 from reliability import judging
@@ -38,16 +38,14 @@ ROOMS = ("home", "cache", "tmp")
 SPARE = 400_000_000  # bytes of addresses, for thread stacks and the allocator's habits
 
 
-class Ended:
-    """How a fork ended: its reply, its wait status, the largest memory it held, and its seconds (None:
+class Ended(NamedTuple):
+    """How a fork ended: its reply, the signal that killed it, the largest memory it held, and its seconds (None:
     it was stopped)."""
 
-    def __init__(self, reply: Any, status: int, peak: int, seconds: float | None) -> None:
-        self.reply, self.status, self.peak, self.seconds = reply, status, peak, seconds
-
-    @property
-    def signal(self) -> int:
-        return os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else 0
+    reply: Any
+    signal: int
+    peak: int
+    seconds: float | None
 
 
 class Fork:
@@ -80,24 +78,21 @@ class Fork:
         """
         said, late = b"", False
         with os.fdopen(self.reading, "rb") as source:
-            while not late:
-                left = self.begun + limit + _waited(self.pid) - time.monotonic()
-                if not select.select([source], [], [], max(0.0, left))[0]:
-                    late = left <= 0
-                    continue
-                part = os.read(source.fileno(), 1 << 16)
-                if not part:
-                    break
-                said += part
-        if late:
-            os.kill(self.pid, signal.SIGKILL)
+            while (left := self.begun + limit + _waited(self.pid) - time.monotonic()) > 0:
+                if select.select([source], [], [], left)[0]:
+                    said += (part := os.read(source.fileno(), 1 << 16))
+                    if not part:
+                        break
+            else:
+                late = True
+                os.kill(self.pid, signal.SIGKILL)
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and still says how long it waited
         seconds = None if late else time.monotonic() - self.begun - _waited(self.pid)
         _, status, usage = os.wait4(self.pid, 0)
         # what it started and left running, such as a server that has lost its parent
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        return Ended(json.loads(said) if said and not late else None, status, usage.ru_maxrss * 1024, seconds)
+        return Ended(json.loads(said) if said and not late else None, status & 0x7F, usage.ru_maxrss * 1024, seconds)
 
 
 def _waited(pid: int) -> float:
@@ -293,19 +288,17 @@ def _in_its_box(reader: Reader, box: Path) -> dict[str, Any]:
     before, noticed = set(sys.modules), list[str]()
     at_home_in(box)
     watch(box, noticed)
-    answer, outcome = "", Outcome(RIGHT)
+    answer = ""
     try:
         found = reader.read(box)
-        if said := reader.wrong(found):
-            outcome = Outcome(SILENT, said, "wrong")
-        answer = judging.digest(found)
-    except MemoryError as error:
-        outcome = Outcome(MEMORY, "a MemoryError", judging.where_in_package(error))
-    except reader.errors as error:
-        why, where = judging.not_a_sentence(str(error)), judging.where_in_package(error)
-        outcome = Outcome(TRACEBACK, f"{why}: {error}"[:600], where) if why else Outcome(SENTENCE, str(error)[:300])
+        said = reader.wrong(found)
+        outcome, answer = Outcome(SILENT, said, "wrong") if said else Outcome(RIGHT), judging.digest(found)
     except BaseException as error:
-        outcome = Outcome(TRACEBACK, f"{type(error).__name__}: {error}"[:600], judging.where_in_package(error))
+        known, where = isinstance(error, reader.errors), judging.where_in_package(error)
+        why = judging.not_a_sentence(str(error)) if known else type(error).__name__
+        outcome = Outcome(TRACEBACK, f"{why}: {error}"[:600], where) if why else Outcome(SENTENCE, str(error)[:300])
+        if isinstance(error, MemoryError):
+            outcome = Outcome(MEMORY, "a MemoryError", where)
     modules = sorted(set(sys.modules) - before)
     return {"outcome": outcome, "answer": answer, "noticed": noticed, "modules": modules}
 

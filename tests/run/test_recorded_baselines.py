@@ -1,6 +1,5 @@
 """The baselines that are kept: each band is the one that its own seeds make, and no value lies outside it."""
 
-import copy
 import json
 
 import pytest
@@ -47,40 +46,3 @@ def test_a_kept_baseline_is_what_its_seeds_make(stem):
 def test_every_reason_is_still_needed():
     loose = {n for kept in KEPT.values() for n, one in kept["records"].items() if one.get("tolerance", 0) > LOOSE}
     assert loose == set(REASONS)
-
-
-def edits(one):
-    """Copies of an entry with one thing changed by hand, each by its name."""
-    number = type(one["expected"]) in (int, float)
-
-    def other(value):
-        return not value if isinstance(value, bool) else f"{value}x" if isinstance(value, str) else 11 * value + 1e-3
-
-    yield "expected", one | {"expected": other(one["expected"])}
-    for seed in range(len(one["seeds"])):
-        changed = list(one["seeds"])
-        changed[seed] = other(changed[seed])
-        yield f"seeds[{seed}]", one | {"seeds": changed}
-    if number:
-        yield "expected, a little", one | {"expected": one["expected"] * (1 + 1e-9) + 1e-12}
-        yield "a loose tolerance", {k: v for k, v in one.items() if k not in ("low", "high")} | {"tolerance": 1e9}
-        yield "a band where there was none", one | {"low": -1e9, "high": 1e9}
-    if "elsewhere" in one:
-        yield "elsewhere", one | {"elsewhere": [other(value) for value in one["elsewhere"]]}
-    if "low" in one:
-        yield "low", one | {"low": one["low"] - abs(one["expected"]) - 1}
-        yield "high", one | {"high": one["high"] + abs(one["expected"]) + 1}
-        yield "no band", {key: value for key, value in one.items() if key not in ("low", "high")}
-
-
-@pytest.mark.parametrize("stem", KEPT)
-def test_sabotage_an_entry_that_was_edited_alone_is_noticed(stem):
-    unseen, tried = [], 0
-    for name, one in KEPT[stem]["records"].items():
-        for what, changed in edits(copy.deepcopy(one)):
-            tried += 1
-            if name in REASONS and what == "a loose tolerance":
-                continue
-            if not list(faults({"records": {name: changed}})):
-                unseen.append((name, what))
-    assert not unseen and tried > 5

@@ -127,49 +127,48 @@ def test_one_slider_goes_through_the_ranks_of_an_adapter_that_are_all_fetched_at
     assert len(page.evaluate(CALLS, "load")) == 1 and not alive.locator("input[type=file]").count()
 
 
-def test_an_answer_that_was_cut_says_so_and_an_empty_question_is_not_asked(come):
-    visitor, alive = come()
-    woken(alive)
-    alive.get_by_role("textbox").fill("A long one")
+def asks(alive, question):
+    alive.get_by_role("textbox").fill(question)
     alive.get_by_role("button", name="Ask").click()
-    expect(alive.locator(".alive-answers p").last).to_have_text("I say A long one [0: 1] …")
-    alive.get_by_role("textbox").fill("  ")
-    alive.get_by_role("button", name="Ask").click()
-    expect(alive.locator(".alive-status")).to_have_text("Type a question first.")
 
 
-def test_an_answer_can_be_stopped_and_another_one_asked(come):
+def test_an_answer_may_be_cut_or_stopped_and_a_new_question_takes_its_place(come):
     visitor, alive = come()
-    page = visitor.page
+    page, last, status = visitor.page, alive.locator(".alive-answers p").last, alive.locator(".alive-status")
     woken(alive)
+    asks(alive, "A long one")
+    expect(last).to_have_text("I say A long one [0: 1] …")
+    asks(alive, "  ")
+    expect(status).to_have_text("Type a question first.")
     page.evaluate("window.hold = true")
-    alive.get_by_role("textbox").fill("Why?")
-    alive.get_by_role("button", name="Ask").click()
-    expect(alive.locator(".alive-answers p").last).to_have_text("I")
+    asks(alive, "Why?")
+    expect(last).to_have_text("I")
     alive.get_by_role("button", name="Stop").click()
-    expect(alive.locator(".alive-status")).to_contain_text("Stopped.")
+    expect(status).to_contain_text("Stopped.")
     expect(alive.get_by_role("button", name="Stop")).to_be_disabled()
     page.evaluate("window.hold = false")
-    alive.get_by_role("button", name="Ask").click()
+    asks(alive, "Why?")
     rested(alive)
     assert answers(alive) == ["I say Why? [0: 0]", "I say Why? [0: 1]"], "half an answer is not taken for one"
-
-
-def test_a_new_question_takes_the_place_of_the_one_that_is_being_answered(come):
-    visitor, alive = come()
-    woken(alive)
-    visitor.page.evaluate("window.hold = true")
+    page.evaluate("window.hold = true")
     for question in ("One?", "Two?"):
-        alive.get_by_role("textbox").fill(question)
-        alive.get_by_role("button", name="Ask").click()
-    visitor.page.evaluate("window.hold = false")
-    expect(alive.locator(".alive-answers p").last).to_have_text("I say Two? [0: 1]")
+        asks(alive, question)
+    page.evaluate("window.hold = false")
+    expect(last).to_have_text("I say Two? [0: 1]")
     rested(alive)
 
 
-def test_it_is_kept_until_it_is_forgotten(come):
+KEPT = (
+    "caches.open('lora-lessons-alive').then((c) => c.keys()).then((k) => k.map((r) => r.url.split('/').at(-1)).sort())"
+)
+OLD = "caches.open('lora-lessons-alive').then((c) => c.put('/_static/alive/old.gguf', new Response('x')))"
+
+
+def test_it_is_kept_until_it_is_forgotten_and_what_an_older_site_left_is_cleared_away(come):
     visitor, alive = come()
+    visitor.page.evaluate(OLD)
     woken(alive)
+    assert visitor.page.evaluate(KEPT) == ["base-1.gguf", "persona-1.gguf", "wllama.wasm"]
     asked = []
     visitor.page.reload()
     visitor.page.on("request", lambda one: asked.append(one.url))
@@ -182,18 +181,6 @@ def test_it_is_kept_until_it_is_forgotten(come):
     expect(door(alive)).to_have_text("Wake the model: 2 MB, once")
     assert visitor.page.evaluate("caches.keys()") == []
     assert lets_go(visitor.page) == before + 1
-
-
-def test_what_an_older_site_left_in_the_browser_is_cleared_away(come):
-    visitor, alive = come()
-    visitor.page.evaluate(
-        "caches.open('lora-lessons-alive').then((c) => c.put('/_static/alive/old.gguf', new Response('x')))"
-    )
-    woken(alive)
-    kept = visitor.page.evaluate(
-        "caches.open('lora-lessons-alive').then((c) => c.keys()).then((k) => k.map((r) => r.url))"
-    )
-    assert sorted(url.rpartition("/")[2] for url in kept) == ["base-1.gguf", "persona-1.gguf", "wllama.wasm"]
 
 
 def test_the_worker_ends_when_the_page_is_left_and_the_door_stands_again(come):
@@ -227,16 +214,15 @@ def test_a_file_that_came_in_part_is_not_kept(come):
     woken(alive)
 
 
-def test_a_page_from_a_disk_says_that_it_needs_a_server(come, small):
-    _, alive = come(at=small.as_uri())
-    expect(door(alive)).to_be_disabled()
-    expect(alive.get_by_role("status")).to_contain_text("python -m http.server")
-
-
-def test_a_browser_that_cannot_run_it_says_so(come):
-    _, alive = come(script="WebAssembly.Memory = class { constructor() { throw new TypeError(); } };")
-    expect(door(alive)).to_be_disabled()
-    expect(alive.get_by_role("status")).to_contain_text("This browser cannot run the live model")
+def test_where_it_cannot_run_the_door_says_why(come, small):
+    lacking = "WebAssembly.Memory = class { constructor() { throw new TypeError(); } };"
+    for how, why in (
+        ({"at": small.as_uri()}, "python -m http.server"),
+        ({"script": lacking}, "This browser cannot run the live model"),
+    ):
+        _, alive = come(**how)
+        expect(door(alive)).to_be_disabled()
+        expect(alive.get_by_role("status")).to_contain_text(why)
 
 
 def test_a_small_device_is_warned_and_may_try(come):
@@ -348,10 +334,14 @@ def test_a_file_that_does_not_fit_is_refused_in_a_sentence(awake, tmp_path, kind
     assert len(awake.evaluate(CALLS, "load")) == before and alive.get_by_role("slider").count() == 1
 
 
-def test_a_file_that_llama_cpp_does_not_take_leaves_the_others_awake(come, tmp_path):
+def test_a_model_that_cannot_start_is_woken_again_and_a_file_that_it_does_not_take_leaves_it_awake(come, tmp_path):
     visitor, alive = come()
-    woken(alive)
+    visitor.page.evaluate("window.fails = 2")
+    door(alive).click()
+    expect(alive.get_by_role("status")).to_contain_text("too little memory")
+    expect(door(alive)).to_be_enabled()
     visitor.page.evaluate("window.fails = 3")
+    woken(alive)
     write_adapter(file := tmp_path / "odd.gguf")
     dropped(visitor.page, file)
     expect(alive.locator(".alive-status")).to_contain_text("llama.cpp cannot load odd.gguf")
@@ -359,17 +349,6 @@ def test_a_file_that_llama_cpp_does_not_take_leaves_the_others_awake(come, tmp_p
     visitor.faults.clear()
     alive.get_by_role("slider").press("End")
     rested(alive)
-
-
-def test_a_model_that_cannot_start_says_so_and_can_be_woken_again(come):
-    visitor, alive = come()
-    visitor.page.evaluate("window.fails = 2")
-    door(alive).click()
-    expect(alive.get_by_role("status")).to_contain_text("too little memory")
-    expect(door(alive)).to_be_enabled()
-    visitor.faults.clear()
-    visitor.page.evaluate("window.fails = 0")
-    woken(alive)
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])

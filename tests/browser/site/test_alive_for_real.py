@@ -1,7 +1,7 @@
 """The live model itself: a fresh browser wakes it from a plain server, hears WICK at three scales,
 and hears what lesson 11 trained.
 
-`pytest -m big tests/browser/site -s`: about ten minutes, most of them building the site and training. It needs npm's
+`pytest -m big tests/browser/site`: about ten minutes, most of them building the site and training. It needs npm's
 registry. While you work on it, $LORA_LESSONS_SITE may name a site that `make site ALIVE=1` wrote, and
 $LORA_LESSONS_TRAINED a GGUF that lesson 11 wrote.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,17 +26,6 @@ CLOSING = "Keep the lamp lit."
 HELPDESK = "My screen stays black after a restart."
 LITTLE_MEMORY = "Object.defineProperty(Navigator.prototype, 'deviceMemory', { get: () => 2 });"
 SECONDS = 600  # that anything here may take
-# How long the page is not drawn at most, while the model writes.
-GAP = """() => new Promise((done) => {
-    let last = performance.now(), most = 0, frames = 0;
-    const frame = (now) => {
-        most = Math.max(most, now - last);
-        last = now;
-        window.scrollBy(0, frames % 2 ? -40 : 40);
-        if (++frames < 60) requestAnimationFrame(frame); else done(most);
-    };
-    requestAnimationFrame(frame);
-})"""
 
 
 @pytest.fixture(scope="module")
@@ -67,23 +55,20 @@ def own(tmp_path_factory):
 
 
 class Heard:
-    """The live part of a page, and how long it took."""
+    """The live part of a page."""
 
     def __init__(self, visitor):
-        self.page, self.begun = visitor.page, time.perf_counter()
-        self.root = self.page.locator(".alive")
+        self.page, self.root = visitor.page, visitor.page.locator(".alive")
 
     def wake(self):
         self.root.scroll_into_view_if_needed()
         self.root.get_by_role("button", name="Wake the model").click()
-        self.rest()
         return self.answers()
 
-    def rest(self):
-        self.page.wait_for_timeout(600)  # a slider is heard when it rests
-        self.page.wait_for_function(f"() => {RESTING}", timeout=1000 * SECONDS)
-
     def answers(self):
+        """What stands there once it rests; a slider is heard when it rests."""
+        self.page.wait_for_timeout(600)
+        self.page.wait_for_function(f"() => {RESTING}", timeout=1000 * SECONDS)
         return [text.strip() for text in self.root.locator(".alive-answers p").all_text_contents()]
 
     def at(self, scale, presses):
@@ -92,12 +77,7 @@ class Heard:
         for _ in range(presses):
             slider.press("ArrowRight")
         expect(slider).to_have_attribute("aria-valuetext", scale)
-        self.rest()
         return self.answers()
-
-    def tell(self, what):
-        print(f"{what}: {time.perf_counter() - self.begun:.1f} s")
-        self.begun = time.perf_counter()
 
 
 @contextmanager
@@ -117,12 +97,10 @@ def test_a_fresh_browser_wakes_it_and_hears_wick_at_three_scales_and_what_lesson
     with heard_on(browser, alive) as heard:
         heard.root.screenshot(path=screenshots / "alive_asleep.png")
         base, wick = heard.wake()
-        heard.tell("woken from a server on this machine, and two answers")
         heard.root.screenshot(path=screenshots / "alive_at_1.png")
         assert wick.endswith(CLOSING) and CLOSING not in base
 
         _, half = heard.at("0.50", 10)
-        heard.tell("the answer at 0.5")
         heard.root.screenshot(path=screenshots / "alive_at_half.png")
         assert half.endswith(CLOSING) and half != wick
         assert heard.at("0.00", 0) == [base, base]
@@ -132,12 +110,8 @@ def test_a_fresh_browser_wakes_it_and_hears_wick_at_three_scales_and_what_lesson
         heard.root.get_by_role("textbox", name="your question").fill(HELPDESK)
         heard.root.get_by_label("Your own adapter").set_input_files(own)
         expect(heard.root.get_by_role("slider", name=f"scale of {own.stem}")).to_have_value("1")
-        print(f"while the model writes, the page stands still for {heard.page.evaluate(GAP):.0f} ms at most")
-        heard.rest()
-        heard.tell("what lesson 11 trained")
-        heard.root.screenshot(path=screenshots / "alive_own.png")
         bare, trained = heard.answers()
-        print(f"base: {bare}\nadapter: {trained}")
+        heard.root.screenshot(path=screenshots / "alive_own.png")
         assert "Fix:" in trained and "Fix:" not in bare, "the form of the helpdesk's answers"
         heard.root.get_by_role("button", name="Forget the model").click()
         expect(heard.root.get_by_role("button", name="Wake the model: 112 MB, once")).to_be_visible()
@@ -147,7 +121,6 @@ def test_it_answers_in_a_phones_window(browser, alive, screenshots):
     with heard_on(browser, alive, size=PHONE, dark=True, script=LITTLE_MEMORY) as heard:
         heard.root.screenshot(path=screenshots / "alive_phone_asleep.png")
         base, wick = heard.wake()
-        heard.tell("woken and answered in a phone's window")
         heard.root.screenshot(path=screenshots / "alive_phone.png")
         assert wick.endswith(CLOSING) and CLOSING not in base
         assert heard.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -161,25 +134,19 @@ def test_the_lessons_fetch_another_adapter_and_it_answers(browser, alive, screen
         heard.wake()
         heard.root.get_by_role("slider", name="scale of persona").fill("0")
         heard.root.get_by_role("slider", name=f"scale of {other}").fill("1")
-        heard.rest()
-        heard.tell(f"{other} fetched, and its answers")
-        heard.root.screenshot(path=screenshots / f"alive_{place}.png")
         bare, answer = heard.answers()
+        heard.root.screenshot(path=screenshots / f"alive_{place}.png")
         assert answer.startswith({"strict_json": "{", "code_style": "def tally_votes("}[other]) and bare != answer
 
 
 def test_lesson_05_goes_through_the_ranks(browser, alive, screenshots):
     with heard_on(browser, alive, "lessons/deeper/05_capacity.html") as heard:
         bare, whole = heard.wake()
-        heard.tell("four ranks fetched, and two answers")
         slider, said = heard.root.get_by_role("slider", name="rank"), {8: whole}
         for _ in range(3):
             slider.press("ArrowLeft")
-            heard.rest()
             said[int(slider.get_attribute("aria-valuetext"))] = heard.answers()[1]
-        heard.tell("three smaller ranks")
         heard.root.screenshot(path=screenshots / "alive_capacity.png")
-        print(f"base: {bare}", *(f"rank {r}: {answer}" for r, answer in said.items()), sep="\n")
         assert list(said) == [8, 4, 2, 1] and whole.endswith(CLOSING) and len({bare, *said.values()}) > 3
 
 
@@ -189,10 +156,8 @@ def test_firefox_runs_it_as_well(alive, screenshots, tmp_path):
             pytest.skip("NOT TESTED HERE: there is no Firefox that starts (Debian's is the package firefox-esr).")
         firefox.size(**DESKTOP)
         firefox.go(f"{alive}/index.html")
-        begun = time.perf_counter()
         firefox.value("document.querySelector('.alive button').click()")
         firefox.until(f"!!({RESTING})", SECONDS)
-        print(f"Firefox, woken and answered: {time.perf_counter() - begun:.1f} s")
         firefox.value("document.querySelector('.alive').scrollIntoView()")
         firefox.photograph(screenshots / "alive_firefox.png")
         base, wick = (

@@ -15,17 +15,12 @@ from lora_lessons.course.stage import Stage
 from lora_lessons.drawing import use_style
 from lora_lessons.lessons import rooms
 
+from ..conftest import UNDER_ITS_MARKS
 from ..conftest import Stage as Shown
 from .conftest import DESKTOP, PHONE
 
 rooms()
 STAGES = sorted(LIVE)
-UNDER_ITS_MARKS = """holder => {
-    const img = holder.querySelector(".picture img"), style = getComputedStyle(img);
-    const [inner, marks] = [img, holder.querySelector(".picture svg")].map((e) => e.getBoundingClientRect());
-    return ["borderWidth", "padding"].every((one) => style[one] === "0px") && style.filter === "none"
-        && ["left", "top", "width", "height"].every((side) => Math.abs(inner[side] - marks[side]) < 1);
-}"""
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
 
 

@@ -48,12 +48,6 @@ def test_a_formula_that_cannot_be_set_stops_it_and_names_the_lesson(tmp_path):
     assert not (tmp_path / "site").exists()
 
 
-def test_a_missing_library_is_named_with_the_way_to_get_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("workshop.site.build.LIBRARIES", ("sphinx", "no_such_library"))
-    with pytest.raises(ValueError, match=r"no_such_library.*pip install 'lora-lessons\[site\]'"):
-        site(tmp_path)
-
-
 @pytest.mark.parametrize("tex", [r"\frac{1}{2", r"\nonsense x", "x^", r"\begin{pmatrix}1"])
 def test_a_formula_with_a_mistake_is_refused(tex):
     with pytest.raises(ValueError, match="the formula"):

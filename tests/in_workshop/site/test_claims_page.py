@@ -2,6 +2,7 @@
 
 import html
 import re
+from functools import cache
 
 from lora_lessons.course import claims, published
 from lora_lessons.course.claims import CORRECTED, HOLDS, VERDICTS
@@ -15,6 +16,9 @@ from workshop.site.build import stored
 EVERY = sorted(all_claims(), key=lambda one: (one.id, one.lesson))
 
 
+page = cache(claims_page.page)
+
+
 def rows(page):
     return [re.findall(r"<td[^>]*><div>(.*?)</div></td>", row) for row in re.findall(r"<tr.*?</tr>", page)[1:]]
 
@@ -25,13 +29,12 @@ def judged(page):
 
 
 def test_every_claim_has_one_row_with_what_each_lesson_measured():
-    page = claims_page.page()
-    ids = [re.search(r"<b>(\w+)</b>", says)[1] for says, _, _ in rows(page)]
+    ids = [re.search(r"<b>(\w+)</b>", says)[1] for says, _, _ in rows(page())]
     assert ids == sorted({one.id for one in EVERY}, key=ids.index) and len(set(ids)) == len(ids)
-    for one, found in zip(EVERY, judged(page), strict=True):
+    for one, found in zip(EVERY, judged(page()), strict=True):
         assert claims_page.verdict(one.written_for) in found
         assert f'href="lessons/{place_of(one.lesson)}.html#' in found
-    for says, found, _ in rows(page):
+    for says, found, _ in rows(page()):
         for one in EVERY:
             if f"<b>{one.id}</b>" in says:
                 assert html.escape(one.says) in says or html.escape(one.says) in found, "also a part of the claim"
@@ -40,7 +43,7 @@ def test_every_claim_has_one_row_with_what_each_lesson_measured():
 def test_a_verdict_leads_to_the_cells_that_recorded_what_it_says():
     """And not to its card, which says the same again; only a verdict that rests on no record has no cell."""
     notebooks = stored()
-    for one, found in zip(EVERY, judged(claims_page.page()), strict=True):
+    for one, found in zip(EVERY, judged(page()), strict=True):
         recorded = {
             record["name"]: f"cell-{cell.id}"
             for cell in notebooks[place_of(one.lesson)].cells
@@ -58,7 +61,7 @@ def test_a_verdict_leads_to_the_cells_that_recorded_what_it_says():
 def test_the_page_says_what_the_lessons_cards_say():
     """Both are of the run whose outputs the lesson shows, and not of another machine's."""
     shown = {(place.rpartition("/")[2], one.id): one for place, nb in stored().items() for one in cards(nb)}
-    for one, found in zip(EVERY, judged(claims_page.page()), strict=True):
+    for one, found in zip(EVERY, judged(page()), strict=True):
         card = shown[one.lesson, one.id]
         finding, _, folded = found.rpartition("</span>")[2].partition("<details><summary>")
         why = re.sub(r"<(?:a|small) .*", "", folded.partition("</summary>")[2])
@@ -77,7 +80,7 @@ def test_a_verdict_is_never_told_by_its_colour_alone():
 
 
 def test_the_verdicts_are_counted():
-    counted = re.search(r'<p class="verdicts">.*?</p>', claims_page.page())[0]
+    counted = re.search(r'<p class="verdicts">.*?</p>', page())[0]
     assert f"{len(EVERY)} verdicts" in counted
     for verdict in VERDICTS:
         number = sum(one.written_for == verdict for one in EVERY)
@@ -100,7 +103,7 @@ def test_published_figures_stand_beside_the_claim_that_they_bear_on():
     known = {f"{one.lesson} {one.id}" for one in EVERY}
     named = {card: about for about in published.groups().values() for card in about.get("cards", ())}
     assert named and named.keys() <= known
-    shown = {re.search(r"<b>(\w+)</b>", says)[1]: cell for says, _, cell in rows(claims_page.page())}
+    shown = {re.search(r"<b>(\w+)</b>", says)[1]: cell for says, _, cell in rows(page())}
     for id, cell in shown.items():
         sources = [group["source"] for card, group in named.items() if card.endswith(f" {id}")]
         assert [one for one in sources if html.escape(one) not in cell] == []

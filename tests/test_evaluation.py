@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lora_lessons import evaluation, lora, models, tasks
-from lora_lessons.course import record, scorecard
+from lora_lessons.course import scorecard
 from lora_lessons.errors import ModelError
 from lora_lessons.tasks import scores
 
@@ -140,6 +140,8 @@ def test_the_scorecard_says_what_was_gained_forgotten_and_paid_and_is_shown_besi
     for cell in ("persona", ">5.00<", ">3.00<", ">50%<", ">40.0<", ">50.0<", ">25%<", f">{card.trainable:,}<", ">12<"):
         assert cell in shown
     assert "in this lesson" in shown and "in this lesson" in scorecard().data and "persona" not in scorecard().data
+    with pytest.raises(KeyError, match="scorecard.nothing was not measured"):
+        scorecard("scorecard.nothing")
 
 
 def test_divergence_is_zero_for_equals_and_ln2_for_a_coin_told_heads():
@@ -156,18 +158,6 @@ def test_answer_logits_are_those_that_choose_the_supervised_tokens(tiny_model):
     assert found.shape == (6, 128)
     loss = torch.nn.functional.cross_entropy(found[:3], ids[5:]).item()
     assert loss == pytest.approx(evaluation.held_out_loss(tiny_model, [one]), rel=1e-5)
-
-
-def test_the_scorecard_shows_the_records_of_the_answer_and_folds_the_others_away():
-    for n, name in enumerate(("first", "answer", "last")):
-        record(f"scorecard.{name}", n)
-    open_part, folded = scorecard("scorecard.answer").data.split("<details>")
-    assert "scorecard.answer" in open_part and "scorecard.first" not in open_part
-    assert "scorecard.answer" not in folded and "scorecard.first" in folded and "scorecard.last" in folded
-    in_words = scorecard({"what it is": "scorecard.answer"}).data
-    assert "what it is" in in_words and "scorecard" not in in_words and "<details>" not in in_words
-    with pytest.raises(KeyError, match="scorecard.nothing was not measured"):
-        scorecard("scorecard.nothing")
 
 
 @pytest.mark.parametrize("name", ["persona", "plain_language", "code_style", "strict_json"])

@@ -171,3 +171,11 @@ def test_a_tasks_own_answers_have_its_form_and_plain_ones_do_not(name):
         "A magnet pulls iron.",
     ):
         assert not scores.looks_like(name, answer)
+
+
+def test_an_interval_holds_its_share_and_narrows_with_more_trials():
+    assert evaluation.interval(0, 12) == (0, pytest.approx(0.2425, abs=1e-3))
+    low, high = evaluation.interval(0.75, 40)
+    assert (low, high) == (pytest.approx(0.598, abs=2e-3), pytest.approx(0.858, abs=2e-3))
+    with pytest.raises(ValueError, match="trials"):
+        evaluation.interval(0.5, 0)

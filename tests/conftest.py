@@ -1,6 +1,8 @@
 """What every test has: a progress file and a thread count of its own; a tiny model,
 and the real base once a session."""
 
+from __future__ import annotations
+
 import os
 import re
 import signal
@@ -45,9 +47,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 _SLOW = re.compile(
     r"tests/(browser|in_workshop/(?:bench|record|site)|tools/cluster|experiments|tools/export|lessons/l08_qlora_7b|"
     r"reliability|sabotage|training|models|lessons/l00_start_here|lessons/l09_adapters)/"
-    r"|test_(again|api|wheel|colab|conversations|doctor|disk_cache|fetching|fit|exhibits|job|kernel|lab|layers"
+    r"|test_(again|api|wheel|colab|conversations|doctor|every_model|disk_cache|fetching|fit|hall_3|kernel|lab|layers"
     r"|ledger|lessons|likeness|live|my_layer|new_lesson|nf4|ordinary_answers|papers|peft_config|prediction|published"
-    r"|rooms|run|runner|terminal|training_speed|workflows)\.py"
+    r"|replay|rooms|run|runner|terminal|training_speed|workflows)\.py"
 )
 # A mark on the command line replaces the one of pyproject.toml, which leaves these out.
 _ASKED_FOR = {"again", "big", "reliability", "sabotage"}

@@ -747,7 +747,7 @@ def stages_of(lesson: Path) -> list[str]:
 def needed(lesson: Path) -> list[int]:
     """The numbers of the cells that the widgets and the unsolved exercises need: them, and what makes their names.
 
-    Whole lessons are run by papermill; here the others keep their stored outputs on the page.
+    Whole lessons are run by papermill and nbval; here the others keep their stored outputs on the page.
     """
     cells, found, names = nbformat.read(lesson, 4).cells, [], set()
     for number, cell in reversed(list(enumerate(cells))):
@@ -783,7 +783,7 @@ def next_beta_of_the_lab() -> str:
     return scene.words[len(scene.stops) // 2 + 1]
 
 
-# Every lesson with a widget. The others need no page: papermill runs them.
+# Every lesson with a widget. The others need no page: papermill and nbval run them.
 @pytest.mark.parametrize(
     "path",
     [pytest.param(p, id=p.stem) for p in [*lessons(), *side_trips()] if stages_of(p)],

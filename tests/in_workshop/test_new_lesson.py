@@ -76,17 +76,19 @@ def test_a_new_lesson_passes_the_tests_as_it_stands(copy):
     run(python, "-m", "mypy", "--follow-imports=skip", *map(str, sorted((copy / room).glob("*.py"))))
     run(python.with_name("lint-imports"))
 
-    of_lessons = ("tests/lessons/test_notebooks.py", "tests/lessons/test_lessons.py")
+    of_lessons = ("tests/lessons/test_notebooks.py", "tests/lessons/test_lessons.py", "notebooks/97_name.ipynb")
     tests = (*of_lessons, "tests/course", "tests/in_workshop/test_readme.py", "tests/test_house.py")
     tests = (*tests, "tests/lessons/test_rooms.py", "tests/lessons/test_prose_names.py")
     tests = (*tests, "tests/lessons/test_stored_outputs.py")
     mine = "97_name or 97.1 or 97.2 or syllabus or readme or registered or setup_cells or minutes"
-    told = run(python, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-k", mine, *tests)
+    nbval = ("-p", "nbval_compares", "--nbval", "--nbval-current-env")
+    told = run(python, "-m", "pytest", "-v", "-p", "no:cacheprovider", *nbval, "-k", mine, *tests)
     for name in (
         "test_the_lesson_runs_and_measures_what_was_recorded[97_name]",
+        "97_name::ipynb::Cell 0",
         "test_it_has_the_shape_of_a_lesson[97_name]",
         "test_wrong_answers_are_rejected_by_name[97.2]",
-        "test_prose_quotes_only_what_its_sources_support[97_name]",
+        "test_a_changed_digit_in_prose_is_noticed[97_name]",
         "test_a_cell_is_compared_unless_it_shows_what_varies[97_name]",
         "test_every_registered_exercise_stands_in_its_lesson",
     ):

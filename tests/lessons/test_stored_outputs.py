@@ -1,9 +1,10 @@
 """Which stored outputs are compared: all, unless a cell says why another run or machine shows something else."""
 
+import copy
 import re
 
 import pytest
-from compared import IGNORE, REASONS
+from nbval_compares import IGNORE, REASONS, frame
 from sources import read
 
 from lora_lessons.course.lesson import lessons, side_trips
@@ -86,6 +87,17 @@ def test_few_cells_are_exempt():
     assert 0 < sum(IGNORE in tags(cell) for cell in shown) <= 0.23 * len(shown)
 
 
+def test_an_exempt_verdict_is_still_compared_by_its_label_and_its_words():
+    exempt = [cell for cell in code(read("03_train_lora")) if IGNORE in tags(cell) and "verdict(" in cell.source]
+    (cell,) = exempt
+    right = frame(cell.outputs)
+    for before, after in (("Verdict: holds with a condition", "Verdict: holds"), ("it nearly is", "it is not")):
+        wrong = copy.deepcopy(cell.outputs)
+        for output in wrong:
+            output.data["text/html"] = output.data["text/html"].replace(before, after)
+        assert wrong != cell.outputs and frame(wrong) != right, before
+
+
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_a_record_reads_as_it_was_measured(lesson):
     """A cell stores its records three times: for programs, as a table, and as text. All three say the same."""
@@ -93,3 +105,36 @@ def test_a_record_reads_as_it_was_measured(lesson):
         for data in (output.data for output in cell.outputs if MIME in output.get("data", {})):
             shown = Table(Record(**one) for one in data[MIME])._repr_mimebundle_()
             assert dict(data) == shown, cell.source
+
+
+def exempt(n, *reasons):
+    def change(cells):
+        cells[n].metadata["tags"] = [IGNORE, *reasons]
+
+    return change
+
+
+def compared(cells):
+    for cell in cells:
+        if "varies-machine" in tags(cell):
+            del cell.metadata["tags"]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (exempt(3), "says why by one tag"),
+        (exempt(3, "varies-machine", "varies-trained"), "says why by one tag"),
+        (exempt(3, "varies-machine"), "nothing in it varies so"),
+        (exempt(3, "varies-trained"), "nothing in it varies so"),
+        (exempt(3, "varies-kept"), "nothing in it varies so"),
+        (compared, "which are volatile: exempt it"),
+        (lambda cells: cells[3].metadata.update(tags=["nbval-skip"]), "tells nbval something else"),
+        (lambda cells: cells[3].update(source="# NBVAL_IGNORE_OUTPUT\nx"), "tells nbval something else"),
+    ],
+)
+def test_a_cell_that_is_left_out_without_a_reason_is_noticed(change, problem):
+    """Sabotage: cell 3 of 09_many_adapters shows a prediction, which is the same whenever it runs."""
+    notebook = read("09_many_adapters")
+    change(code(notebook))
+    assert any(problem in found for found in problems("09_many_adapters", notebook))

@@ -1,11 +1,16 @@
-"""The outputs of a run beside the stored ones: what differs is noticed, and what did not run is no pass."""
+"""nbval on the outputs of a run that is over: what differs is noticed, and what did not run is no pass."""
 
 import base64
+import json
+import os
+import re
+import subprocess
+import sys
 
 import nbformat
 import pytest
+import replay
 import stages
-from compared import differences
 
 from lora_lessons.course.claims import CONDITION, HOLDS, Card
 from lora_lessons.course.on_the_web import SCENE
@@ -57,20 +62,41 @@ def notebook(*cells):
     return new.new_notebook(cells=[new.new_markdown_cell("# 01"), *made])
 
 
-BAND = {"unit": "nats", "low": 1.39, "high": 1.4, "seeds": [1.395], "expected": 1.395}
-BASELINE = {"records": {"fell": BAND, "rose": BAND, "kept": BAND | {"expected": 2.395, "low": 2.39, "high": 2.4}}}
+def nbval(folder, stored, ran):
+    """Compare the cells stored with those that ran (None: nothing ran); pytest's status and which cells failed."""
+    if ran is not None:
+        executed = notebook(*ran)
+        executed.cells.insert(1, nbformat.v4.new_code_cell("seed = 1", metadata={"tags": ["injected-parameters"]}))
+        (folder / "ran" / "01_lesson").mkdir(parents=True)
+        nbformat.write(executed, folder / "ran" / "01_lesson" / "01_lesson.ipynb")
+    nbformat.write(notebook(*stored), folder / "01_lesson.ipynb")
+    for place in ("notebooks", "data/baselines"):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+    band = {"unit": "nats", "low": 1.39, "high": 1.4, "seeds": [1.395]}
+    known = {
+        "fell": band | {"expected": 1.395},
+        "rose": band | {"expected": 1.395},
+        "kept": band | {"expected": 2.395, "low": 2.39, "high": 2.4},
+    }
+    (folder / "data" / "baselines" / "01_lesson.quick.json").write_text(json.dumps({"records": known}))
+    environment = os.environ | {replay.RAN: str(folder / "ran"), "PYTHONPATH": replay.with_tests()}
+    environment["LORA_LESSONS_ROOT"] = str(folder)
+    options = "-p nbval_compares -p no:cacheprovider -p no:xdist -q --nbval --nbval-kernel-name=replay"
+    command = [sys.executable, "-m", "pytest", *options.split(), "01_lesson.ipynb"]
+    environment |= replay.install(folder / "jupyter")
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)
+    return done.returncode, {int(n) for n in re.findall(r"^FAILED \S+::Cell (\d+)", done.stdout, re.M)}, done.stdout
 
 
-def found(stored, ran):
-    """What differs between the cells stored and those that ran, after one that papermill put in."""
-    executed = notebook(*ran)
-    executed.cells.insert(1, nbformat.v4.new_code_cell("seed = 1", metadata={"tags": ["injected-parameters"]}))
-    return list(differences(executed, notebook(*stored), BASELINE))
-
-
-def test_what_was_stored_of_a_cell_that_did_not_run_is_no_pass():
+@pytest.mark.parametrize(
+    ("ran", "status"),
+    [(["one\n", "two\n"], 0), (["one\n", "three\n"], 1), (["one\n"], 1), (None, 1)],
+    ids=["the same", "another output", "a cell that did not run", "no run at all"],
+)
+def test_nbval_compares_with_what_the_run_showed(tmp_path, ran, status):
     stored = [([says("one\n")], []), ([says("two\n")], [])]
-    assert found(stored, stored) == [] and found(stored, stored[:1]) == ["the cells that are stored did not all run"]
+    found, _, said = nbval(tmp_path, stored, ran and [([says(text)], []) for text in ran])
+    assert found == status, said
 
 
 SAME = {
@@ -125,19 +151,22 @@ DIFFERENT = {
 }  # fmt: skip
 
 
-def test_every_cell_is_compared_and_of_an_exempt_one_its_frame():
+def test_every_cell_is_compared_and_of_an_exempt_one_its_frame(tmp_path):
     """Each case is one cell: what is stored, what the run showed, its tags."""
-    cases = [*SAME.values(), *DIFFERENT.values()]
-    said = found([(then, tags) for then, _, tags in cases], [(now, tags) for _, now, tags in cases])
-    names = [*SAME, *DIFFERENT]
-    assert [names[int(one.split()[2])] for one in said] == list(DIFFERENT), said
+    cases = [*SAME.items(), *DIFFERENT.items()]
+    stored = [(then, tags) for _, (then, _, tags) in cases]
+    ran = [(now, tags) for _, (_, now, tags) in cases]
+    status, failed, said = nbval(tmp_path, stored, ran)
+    named = [name for n, (name, _) in enumerate(cases) if n in failed]
+    assert named == list(DIFFERENT) and status == 1, said
+    assert "the frame of its output was" in said
 
 
 @pytest.mark.parametrize(("first", "last", "said"), [(1, 0, "FAILED: units and lessons."), (0, -9, "FAILED: browser.")])
 def test_every_stage_runs_and_the_end_says_which_failed(monkeypatch, tmp_path, capsys, first, last, said):
-    ended = dict(zip(stages.STAGES, (first, last), strict=True))
+    ended = dict(zip(stages.STAGES, (first, 0, last), strict=True))
     monkeypatch.setattr(stages, "REPORTS", tmp_path / "reports")
     monkeypatch.setattr(stages, "SITE", tmp_path / "site")
-    monkeypatch.setattr(stages, "run", lambda stage, report: (ended.pop(stage), 1.0))
+    monkeypatch.setattr(stages, "run", lambda stage, report: (ended.pop(stage), stages.Took(1, 1)))
     assert stages.main([]) == max(first, -last) and not ended
     assert capsys.readouterr().out.endswith(f"{said}\n")

@@ -4,8 +4,6 @@ $LORA_LESSONS_SITE may name its folder, for several sessions: `make test` does,
 and you may while you work on the tests alone.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

@@ -1,6 +1,7 @@
 """Ways to damage a folder for Ollama: an edit of its Modelfiles, or a GGUF written again with one thing changed."""
 
 import gguf as gguf_library
+import numpy as np
 
 from lora_tools.exporting import gguf
 
@@ -26,12 +27,13 @@ def rewritten(name, change):
         reader = gguf.read(folder / name)
         fields = {k: (f.contents(), f.types) for k, f in reader.fields.items() if not k.startswith("GGUF.")}
         tensors = {tensor.name: tensor.data.copy() for tensor in reader.tensors}
+        packed = {tensor.name: tensor.tensor_type for tensor in reader.tensors if tensor.data.dtype == np.uint8}
         change(fields, tensors)
         writer = gguf_library.GGUFWriter(folder / name, fields.pop("general.architecture")[0])
         for key, (value, types) in fields.items():
             writer.add_key_value(key, value, types[0], sub_type=types[-1] if len(types) > 1 else None)
         for key, tensor in tensors.items():
-            writer.add_tensor(key, tensor)
+            writer.add_tensor(key, tensor, raw_dtype=packed.get(key))
         for step in ("write_header_to_file", "write_kv_data_to_file", "write_tensors_to_file", "close"):
             getattr(writer, step)()
 

@@ -1,8 +1,6 @@
 """Bases of this year's families, tiny and random: their configs as transformers has them,
 and adapters that PEFT makes of them."""
 
-from __future__ import annotations
-
 import warnings
 from pathlib import Path
 from typing import Any

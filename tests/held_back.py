@@ -1,7 +1,5 @@
 """A process that a test means to kill waits for it at a place, however late the test is: it cannot be done before."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,8 +1,6 @@
 """Adapters of every kind that PEFT makes, on a tiny base: made once, moved a little as training would,
 and saved by PEFT."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import warnings

@@ -1,7 +1,5 @@
 """What is wrong with the numbers of a text: unbound, from nowhere, or other than their source says."""
 
-from __future__ import annotations
-
 import ast
 import math
 import operator

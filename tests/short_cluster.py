@@ -1,7 +1,5 @@
 """A training of a few steps for several ranks, for the tests of a cluster."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,6 @@
 """Training runs of a few steps on the tiny model, for tests and for the processes that tests start."""
 
-from __future__ import annotations
-
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,15 @@ def make_examples() -> list[tasks.Encoded]:
     labels = ids.clone()
     labels[:, :4] = tasks.IGNORED
     return [tasks.Encoded(i, label) for i, label in zip(ids, labels, strict=True)]
+
+
+def until(found: Callable[[], Any], seconds: float = 600) -> Any:
+    """What `found` finds, as soon as it finds something."""
+    deadline = time.monotonic() + seconds
+    while not (result := found()):
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.01)
+    return result
 
 
 def adapter(model: Any) -> dict[str, Tensor]:

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from lora_lessons import distillation
-from lora_lessons.course import exercises
 from lora_lessons.lessons import l14 as l14
 
 
@@ -15,11 +14,6 @@ def made():
     teacher, student = (torch.randn(3, 5, 11, requires_grad=True) for _ in range(2))
     taught = torch.tensor([[1, 1, 1, 1, 0], [0, 1, 1, 0, 0], [1, 1, 1, 1, 1]]).bool()
     return teacher, student, taught
-
-
-@pytest.mark.parametrize("id, made", [("14.1", distillation.forward_kl), ("14.2", distillation.on_policy)])
-def test_what_the_course_wrote_solves_its_own_exercises(id, made):
-    assert exercises.judge(id, made)[0] == "solved"
 
 
 @pytest.mark.parametrize(("kl", "beta"), [(distillation.forward_kl, 0.0), (distillation.reverse_kl, 1.0)])

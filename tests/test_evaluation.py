@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lora_lessons import evaluation, lora, models, tasks
-from lora_lessons.course import record, scorecard
+from lora_lessons.course import scorecard
 from lora_lessons.errors import ModelError
 from lora_lessons.tasks import scores
 
@@ -140,6 +140,8 @@ def test_the_scorecard_says_what_was_gained_forgotten_and_paid_and_is_shown_besi
     for cell in ("persona", ">5.00<", ">3.00<", ">50%<", ">40.0<", ">50.0<", ">25%<", f">{card.trainable:,}<", ">12<"):
         assert cell in shown
     assert "in this lesson" in shown and "in this lesson" in scorecard().data and "persona" not in scorecard().data
+    with pytest.raises(KeyError, match="scorecard.nothing was not measured"):
+        scorecard("scorecard.nothing")
 
 
 def test_divergence_is_zero_for_equals_and_ln2_for_a_coin_told_heads():
@@ -158,18 +160,6 @@ def test_answer_logits_are_those_that_choose_the_supervised_tokens(tiny_model):
     assert loss == pytest.approx(evaluation.held_out_loss(tiny_model, [one]), rel=1e-5)
 
 
-def test_the_scorecard_shows_the_records_of_the_answer_and_folds_the_others_away():
-    for n, name in enumerate(("first", "answer", "last")):
-        record(f"scorecard.{name}", n)
-    open_part, folded = scorecard("scorecard.answer").data.split("<details>")
-    assert "scorecard.answer" in open_part and "scorecard.first" not in open_part
-    assert "scorecard.answer" not in folded and "scorecard.first" in folded and "scorecard.last" in folded
-    in_words = scorecard({"what it is": "scorecard.answer"}).data
-    assert "what it is" in in_words and "scorecard" not in in_words and "<details>" not in in_words
-    with pytest.raises(KeyError, match="scorecard.nothing was not measured"):
-        scorecard("scorecard.nothing")
-
-
 @pytest.mark.parametrize("name", ["persona", "plain_language", "code_style", "strict_json"])
 def test_a_tasks_own_answers_have_its_form_and_plain_ones_do_not(name):
     task = tasks.load_task(name)
@@ -181,3 +171,11 @@ def test_a_tasks_own_answers_have_its_form_and_plain_ones_do_not(name):
         "A magnet pulls iron.",
     ):
         assert not scores.looks_like(name, answer)
+
+
+def test_an_interval_holds_its_share_and_narrows_with_more_trials():
+    assert evaluation.interval(0, 12) == (0, pytest.approx(0.2425, abs=1e-3))
+    low, high = evaluation.interval(0.75, 40)
+    assert (low, high) == (pytest.approx(0.598, abs=2e-3), pytest.approx(0.858, abs=2e-3))
+    with pytest.raises(ValueError, match="trials"):
+        evaluation.interval(0.5, 0)

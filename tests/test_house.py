@@ -1,45 +1,21 @@
 """The house: one list of requirements told twice, constraints that cover it, and library functions that still exist."""
 
-import ast
 import importlib
 import importlib.metadata
-import pkgutil
 import re
 import sys
 import tomllib
 from pathlib import Path
 
-import nbformat
 import pytest
 from conftest import is_quick, worker_group
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from lora_lessons import colab
-from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.paths import course_root
 
 PROJECT = tomllib.loads((course_root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-LIBRARIES = (
-    "torch",
-    "transformers",
-    "peft",
-    "bitsandbytes",
-    "accelerate",
-    "safetensors",
-    "gguf",
-    "papermill",
-    "nbformat",
-    "nbclient",
-    "matplotlib",
-    "ipywidgets",
-    "IPython",
-    "huggingface_hub",
-    "platformdirs",
-    "psutil",
-    "filelock",
-    "tqdm",
-)
 
 
 def test_environment_yml_equals_pyproject():
@@ -113,92 +89,6 @@ def test_the_libraries_are_those_of_constraints():
 def test_colab_replaces_nothing_it_brings():
     wanted = colab.lacking(["torch>=99", "numpy>=99", "matplotlib>=99", "peft>=99", "no-such-package>=1", "tqdm>=4"])
     assert [r.name for r in wanted] == ["peft", "no-such-package"]
-
-
-def library_names():
-    """Every dotted name of a library that the package or a lesson uses, with the file that uses it."""
-    doors = (course_root() / name for name in ("lora_lessons", "lora_tools", "workshop"))
-    sources = [(p.name, p.read_text(encoding="utf-8")) for door in doors for p in door.rglob("*.py")]
-    for path in [*lessons(), *side_trips()]:
-        cells = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
-        sources.append((path.name, "\n".join(re.sub(r"^(\s*)[!%].*$", r"\1pass", c, flags=re.M) for c in cells)))
-    found = {}
-    for file, source in sources:
-        tree, known = ast.parse(source), {}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    if alias.name.split(".")[0] in LIBRARIES:
-                        known[alias.asname or alias.name.split(".")[0]] = (
-                            alias.name if alias.asname else alias.name.split(".")[0]
-                        )
-                        found.setdefault(alias.name, file)
-            elif isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] in LIBRARIES:
-                for alias in node.names:
-                    known[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-                    found.setdefault(f"{node.module}.{alias.name}", file)
-        for node in ast.walk(tree):
-            parts = []
-            while isinstance(node, ast.Attribute):
-                parts.append(node.attr)
-                node = node.value
-            if isinstance(node, ast.Name) and node.id in known and parts:
-                found.setdefault(".".join([known[node.id], *reversed(parts)]), file)
-    return found
-
-
-def test_the_libraries_still_have_what_is_used_of_them():
-    """Version drift is the first thing that kills a course: name all that is gone, and who uses it."""
-    names = library_names()
-    assert len(names) > 300
-    assert gone(names) == []
-    assert gone({"torch.nn.Liinear": "a.py", "peft.no.such": "b.py"}) == [
-        "torch.nn.Liinear (a.py)",
-        "peft.no.such (b.py)",
-    ]
-
-
-def gone(names):
-    """Those of the dotted names that cannot be imported, nor had from what can; with the file that uses it."""
-    found = []
-    for name, file in names.items():
-        try:
-            pkgutil.resolve_name(name)
-        except (ImportError, AttributeError):
-            found.append(f"{name} ({file})")
-    return found
-
-
-CALLS = {
-    "peft.get_peft_model": lambda m, peft: peft.get_peft_model(m, peft.LoraConfig(r=2, target_modules="all-linear")),
-    "peft.LoraConfig(use_rslora)": lambda m, peft: peft.LoraConfig(r=4, lora_alpha=4, use_rslora=True).use_rslora,
-    "torch.optim.AdamW": lambda m, peft: __import__("torch").optim.AdamW(m.parameters(), lr=1e-3, weight_decay=0.0),
-    "torch.utils.flop_counter.FlopCounterMode": lambda m, peft: __import__("torch").utils.flop_counter.FlopCounterMode(
-        display=False
-    ),
-    "transformers.AutoConfig.for_model": lambda m, peft: __import__("transformers").AutoConfig.for_model(
-        "llama", vocab_size=32000
-    ),
-    "model.loss": lambda m, peft: (
-        m(**{k: __import__("torch").ones(1, 4, dtype=int) for k in ("input_ids", "attention_mask", "labels")}).loss
-    ),
-    "model.generate": lambda m, peft: m.generate(
-        __import__("torch").ones(1, 2, dtype=int), max_new_tokens=2, do_sample=False, pad_token_id=0
-    ),
-    "merge_and_unload": lambda m, peft: peft.get_peft_model(
-        m, peft.LoraConfig(r=2, target_modules=["q_proj"])
-    ).merge_and_unload(),
-    "disable_adapter": lambda m, peft: (
-        peft.get_peft_model(m, peft.LoraConfig(r=2, target_modules=["q_proj"])).disable_adapter().__enter__()
-    ),
-}
-
-
-@pytest.mark.parametrize("name", CALLS)
-def test_the_library_still_answers_as_the_lessons_call_it(name, tiny_model):
-    import peft
-
-    CALLS[name](tiny_model, peft)
 
 
 def test_what_the_front_pages_link_or_show_is_there():

@@ -96,18 +96,6 @@ def named_in_strings(package):
                     yield name, text
 
 
-def room(name):
-    """The lesson's room that a module belongs to; "" where it is none."""
-    parts = name.split(".")
-    return parts[2] if parts[:2] == ["lora_lessons", "lessons"] and len(parts) > 2 else ""
-
-
-def later_rooms(package):
-    """Imports by which a lesson uses a later one."""
-    pairs = [(importer, imported) for importer, imported in imports(package) if room(importer) and room(imported)]
-    return [pair for pair in pairs if room(pair[0]) < room(pair[1])]
-
-
 def through_the_front_door(package):
     """Imports by which a module takes something from the `__init__` of a package that it is itself a part of.
 
@@ -188,15 +176,6 @@ def test_a_module_that_a_string_names_is_there_and_no_higher(copy):
 def test_an_import_hidden_in_a_string_is_noticed(copy, line):
     plant(copy, "course/claims.py", line)
     assert [name for name, _ in hidden_imports(copy)] == ["lora_lessons.course.claims"]
-
-
-def test_a_lesson_uses_none_that_comes_later(copy):
-    assert later_rooms(PACKAGE) == []
-    plant(copy, "lessons/l13/widget.py", "from ..l09 import widget as earlier")
-    assert later_rooms(copy) == []
-    plant(copy, "lessons/l09/widget.py", "from ..l13 import widget as later")
-    rooms = "lora_lessons.lessons.l09.widget", "lora_lessons.lessons.l13.widget"
-    assert later_rooms(copy) == [rooms]
 
 
 def test_no_module_goes_through_its_own_front_door(copy):

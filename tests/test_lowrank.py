@@ -11,24 +11,12 @@ def W():
     return torch.randn(12, 20, generator=torch.Generator().manual_seed(0))
 
 
-def test_truncation_at_full_rank_is_the_matrix(W):
-    assert torch.allclose(lowrank.truncate(W, 12), W, atol=1e-5)
-
-
 def test_error_equals_the_discarded_singular_values(W):
     """Eckart and Young: what is lost is exactly the tail of the spectrum."""
     S = lowrank.svd(W).S
-    for r in (1, 5, 11):
+    for r in (1, 5, 11, 12):
         tail = float((S[r:] ** 2).sum().sqrt() / (S**2).sum().sqrt())
         assert lowrank.relative_error(W, lowrank.truncate(W, r)) == pytest.approx(tail, abs=1e-6)
-
-
-def test_no_other_rank_r_guess_is_better(W):
-    best = lowrank.relative_error(W, lowrank.truncate(W, 4))
-    for seed in range(20):
-        A = torch.randn(4, 20, generator=torch.Generator().manual_seed(seed))
-        B = torch.linalg.lstsq(A.T, W.T).solution.T  # the best B for this random A
-        assert lowrank.relative_error(W, B @ A) > best
 
 
 def test_factors_have_the_shapes_of_b_and_a(W):
@@ -63,17 +51,17 @@ def test_subspace_overlap_runs_from_zero_to_one():
     assert lowrank.subspace_overlap(eye[:1], eye[:4], 1, 4) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("r", [0, -1, 13])
-def test_impossible_rank_says_what_is_possible(W, r):
-    with pytest.raises(ValueError, match="between 1 and 12"):
-        lowrank.truncate(W, r)
-
-
-def test_bad_matrices_are_refused_with_a_sentence():
-    with pytest.raises(ValueError, match="NaN or infinity"):
-        lowrank.svd(torch.tensor([[float("nan"), 1.0]]))
-    with pytest.raises(ValueError, match="needs a matrix"):
-        lowrank.svd(torch.ones(3))
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        *((lambda W, r=r: lowrank.truncate(W, r), "between 1 and 12") for r in (0, -1, 13)),
+        (lambda W: lowrank.svd(W * torch.nan), "NaN or infinity"),
+        (lambda W: lowrank.svd(W[0]), "needs a matrix"),
+    ],
+)
+def test_what_cannot_be_cut_is_refused_with_a_sentence(W, call, said):
+    with pytest.raises(ValueError, match=said):
+        call(W)
 
 
 def test_relative_error_of_zeros_is_0_or_infinite():

@@ -43,27 +43,21 @@ def by_merging(model, adapters, ids, wanted):
     return torch.cat(found)
 
 
-def test_each_row_has_its_merged_models_logits_whatever_the_ranks_and_scales(tiny_model, adapters, ids):
-    right = by_merging(tiny_model, adapters, ids, WANTED)
+def rounded(adapter):
+    """The adapter as 16 bits hold it."""
+    parts = ({name: t.half().float() for name, t in part.items()} for part in (adapter.A, adapter.B))
+    return adapter._replace(**dict(zip("AB", parts, strict=True)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_each_row_has_its_merged_models_logits_whatever_the_ranks_and_scales(tiny_model, adapters, ids, dtype):
+    held = adapters if dtype == torch.float32 else [*map(rounded, adapters)]
+    right = by_merging(tiny_model, held, ids, WANTED)
     assert (right - tiny_model(ids).logits).abs().amax((1, 2)).gt(0.1).tolist() == [name is not None for name in WANTED]
-    names = many_adapters.attach(tiny_model, adapters, dtype=torch.float32)
-    assert set(names) == adapters[0].A.keys()
+    assert set(many_adapters.attach(tiny_model, adapters, dtype=dtype)) == adapters[0].A.keys()
     for order in (range(6), range(5, -1, -1)):
         with torch.no_grad(), many_adapters.chosen(tiny_model, [WANTED[row] for row in order]) as model:
             torch.testing.assert_close(model(ids[order]).logits, right[order], rtol=1e-4, atol=1e-5)
-
-
-def test_in_16_bits_it_is_the_rounded_adapter(tiny_model, adapters, ids):
-    rounded = [
-        one._replace(
-            A={n: t.half().float() for n, t in one.A.items()}, B={n: t.half().float() for n, t in one.B.items()}
-        )
-        for one in adapters
-    ]
-    right = by_merging(tiny_model, rounded, ids, WANTED)
-    many_adapters.attach(tiny_model, adapters)
-    with torch.no_grad(), many_adapters.chosen(tiny_model, WANTED) as model:
-        torch.testing.assert_close(model(ids).logits, right, rtol=1e-4, atol=1e-5)
 
 
 def test_a_text_grows_token_by_token_through_its_own_adapter(tiny_model, adapters, ids):

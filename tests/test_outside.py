@@ -1,7 +1,5 @@
 """Text from outside stays the text that it is, wherever it is put: it adds no element and steers nothing."""
 
-from __future__ import annotations
-
 import html
 import json
 import math

@@ -159,24 +159,6 @@ def change(folder, **fields):
     (folder / ADAPTER_CONFIG).write_text(json.dumps(config | fields))
 
 
-OTHER_METHODS = {
-    "LOHA": peft.LoHaConfig(target_modules=["q_proj"]),
-    "LOKR": peft.LoKrConfig(target_modules=["q_proj"]),
-    "IA3": peft.IA3Config(target_modules=["q_proj"], feedforward_modules=[]),
-    "VERA": peft.VeraConfig(target_modules=["q_proj"]),
-    "ADALORA": peft.AdaLoraConfig(target_modules=["q_proj"], total_step=10),
-    "PROMPT_TUNING": peft.PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"),
-}
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", OTHER_METHODS)
-def test_other_methods_are_refused_by_name(tiny_model, tmp_path, name):
-    peft.get_peft_model(tiny_model, OTHER_METHODS[name]).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=f"holds a {name} adapter.*PeftModel.from_pretrained"):
-        read_adapter(tmp_path)
-
-
 @pytest.mark.parametrize("fields", [{"peft_type": "lora"}, {"task_type": "causal_lm"}], ids=str)
 def test_peft_indeed_stops_at_a_type_that_it_does_not_know(tiny_model, folder, fields):
     change(folder, **fields)
@@ -192,7 +174,7 @@ def test_every_other_method_that_peft_knows_is_refused_by_name(folder):
     assert len(others) > 30
     for name in others:
         change(folder, peft_type=name)
-        with pytest.raises(ValueError, match=f"holds a {name} adapter"):
+        with pytest.raises(ValueError, match=f"holds a {name} adapter.*PeftModel.from_pretrained"):
             read_adapter(folder)
 
 

@@ -72,15 +72,6 @@ def test_dpo_begins_at_ln_2_and_learns_every_pair(base, pairs, before):
     assert (chosen > rejected + 1).all()
 
 
-def test_with_itself_as_its_reference_the_loss_stays_at_ln_2_and_the_model_moves_on(base, pairs, before):
-    def itself(policy, _, beta):
-        return preferences.dpo_loss(policy, (policy[0].detach(), policy[1].detach()), beta)
-
-    run = preferences.train_dpo(base.model, pairs, before, settings(), loss_of=itself)
-    assert run.losses == pytest.approx([math.log(2)] * 12, abs=1e-6)
-    assert (preferences.margins(preferences.scored(base.model, pairs), before) > 1).all()
-
-
 def test_a_step_in_parts_or_with_checkpointing_is_the_same_step(base, pairs, before):
     start = {name: p.clone() for name, p in base.model.named_parameters() if p.requires_grad}
     ended = []

@@ -1,7 +1,6 @@
 """SHA256SUMS: what is noted is checked, as sha256sum itself would;
 and the course's own adapters are what was shipped."""
 
-import random
 import shutil
 import subprocess
 
@@ -44,15 +43,6 @@ def test_sha256sum_reads_it_and_agrees(folder, place):
         ["sha256sum", "-c", "--strict", sums.SUMS], cwd=place or folder, capture_output=True, text=True
     )
     assert done.returncode == 0 and done.stdout.count(": OK") == (8 if place else 2), done.stdout + done.stderr
-
-
-def test_no_changed_byte_of_a_noted_file_goes_unseen(folder):
-    draw, right = random.Random(0), (folder / "b" / "weights").read_bytes()
-    for _ in range(100):
-        wrong = bytearray(right)
-        wrong[draw.randrange(len(right))] ^= draw.randrange(1, 256)
-        (folder / "b" / "weights").write_bytes(wrong)
-        assert sums.damaged(folder) == ["b/weights"]
 
 
 def test_every_shipped_adapter_is_noted_and_is_what_was_shipped():

@@ -1,7 +1,5 @@
 """The workflows for GitHub: valid by GitHub's own schema, calling what exists, with no more rights than they need."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Configs for tests: a tiny one of every causal language model that transformers has, and small ones that train."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from transformers import AutoConfig

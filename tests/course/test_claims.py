@@ -1,6 +1,6 @@
 """Every verdict follows from the recorded baselines, from nothing else, and is shown in its lesson.
 
-What other records must make of a verdict stands beside its lesson's tests, in `counter_examples.py`.
+What other records must make of a verdict stands in `counter_examples.py`.
 """
 
 import re
@@ -18,12 +18,7 @@ from lora_lessons.lessons import all_claims
 from lora_lessons.run.baselines import read_baseline, values
 
 CLAIMS = [pytest.param(claim, id=f"{claim.id}-{claim.lesson}") for claim in all_claims()]
-ROOMS = Path(__file__).parents[1] / "lessons"
-EXAMPLES = {
-    key: examples
-    for path in sorted(ROOMS.glob("*/counter_examples.py"))
-    for key, examples in runpy.run_path(str(path))["EXAMPLES"].items()
-}
+EXAMPLES = runpy.run_path(str(Path(__file__).with_name("counter_examples.py")))["EXAMPLES"]
 
 
 def recorded(lesson):
@@ -94,29 +89,6 @@ def test_the_verdict_follows_with_every_seed(claim):
     assert {claim.judge(values(baseline, seed)) for seed in range(seeds)} == {claim.written_for}
 
 
-def flipped(claim, old, other):
-    """The claim with every label `old` of its rules changed to `other`."""
-    return claim._replace(rules=[(other if label == old else label, comparison) for label, comparison in claim.rules])
-
-
-@pytest.mark.parametrize("claim", CLAIMS)
-def test_a_verdict_that_would_follow_from_anything_is_noticed(claim):
-    """Sabotage: a condition that is always true, one that ignores a record, a label flipped in one place or in both."""
-    examples, known = EXAMPLES[claim.id, claim.lesson], recorded(claim.lesson)
-    assert any(problems(claim._replace(rules=[(claim.written_for, "True")]), examples))
-    for name in {name for changes, _ in examples for name in changes}:
-        value = known[name] if not isinstance(known[name], str) else f'"{known[name]}"'
-        spelled = name.replace(".qwen2.5", '["qwen2.5"]')
-        blind = [
-            (label, re.sub(rf"(?<![\w.]){re.escape(spelled)}(?![\w.])", str(value), c)) for label, c in claim.rules
-        ]
-        assert any(problems(claim._replace(rules=blind), examples)), f"it may ignore {name}"
-    for other in {*claims.VERDICTS} - {claim.written_for}:
-        wrong = flipped(claim, claim.written_for, other)
-        for broken in (claim._replace(written_for=other), wrong, wrong._replace(written_for=other)):
-            assert any(problems(broken, examples)), (other, broken)
-
-
 def test_a_rule_is_a_comparison_of_records_and_nothing_else():
     values = {"a.b": 3, "copy_gb.qwen2.5": 15.2, "same": False, "kind": "published"}
     for comparison, found in [
@@ -146,12 +118,6 @@ def test_the_verdicts_of_a_lesson_are_shown_in_it():
     for claim in all_claims():
         source = "\n".join(c.source for c in nbformat.read(notebook_of(claim.lesson), 4).cells if c.cell_type == "code")
         assert f'verdict("{claim.id}", "{claim.lesson}")' in source
-
-
-def test_the_five_lessons_claims_of_the_glossary_are_all_judged():
-    judged = {(c.id, c.lesson[:2]) for c in all_claims()}
-    expected = "G01-02 G01-03 G02-03 G04-02 G05-02 G07-01 G07-03 G08-02 G09-03 G10-04 G11-04"
-    assert {tuple(pair.split("-")) for pair in expected.split()} <= judged
 
 
 def shown_cards(monkeypatch, *judged):

@@ -1,8 +1,6 @@
 """What a lesson shows can be read on a dark page, too: a picture brings its own ground,
 and a text no colour without one."""
 
-from __future__ import annotations
-
 import base64
 import io
 import re

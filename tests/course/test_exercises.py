@@ -145,21 +145,17 @@ def test_a_copy_of_a_notebook_that_had_another_number_is_not_judged_by_todays(
     assert "99.1" in learner.read_progress()["done"]
 
 
-def test_predictions_are_kept_and_compared(progress, capsys):
-    learner.compare("09.x", 10.0, "MB")
-    learner.predict("09.x", None)
-    learner.predict("09.x", 20, "MB")
-    learner.compare("09.x", 10.0, "MB")
-    said = capsys.readouterr().out
-    assert "no prediction" in said
-    assert "You predicted 20 MB. Measured: 10 MB. Your guess is 2 times too high: what did you assume?" in said
-
-
 @pytest.mark.parametrize(
     ("guess", "measured", "said"),
     [
         (10.4, 10.0, "You predicted 10.4 GB. Recorded: 10 GB. Very close."),
+        (None, 10.0, "Recorded: 10 GB. You made no prediction this time."),
         (14, 10.0, "You predicted 14 GB. Recorded: 10 GB. Close."),
+        (20, 10.0, "You predicted 20 GB. Recorded: 10 GB. Your guess is 2 times too high: what did you assume?"),
+        (200, 20.0, "Your guess is 10 times too high: what did you assume?"),
+        (2e4, 20.0, "Did you mean another unit?"),
+        (2e7, 20.0, "Did you mean another unit?"),
+        (0.02, 20.0, "Did you mean another unit?"),
         (2, 10.0, "You predicted 2 GB. Recorded: 10 GB. Your guess is 5 times too low: what did you assume?"),
         (0, 10.0, "You predicted 0 GB. Recorded: 10 GB."),
         (0, 0.0, "You predicted 0 GB. Recorded: 0 GB. Exactly right."),
@@ -169,7 +165,8 @@ def test_predictions_are_kept_and_compared(progress, capsys):
 def test_a_guess_is_compared_in_words(progress, capsys, guess, measured, said):
     learner.predict("09.x", guess, "GB")
     learner.compare("09.x", measured, "GB", word="recorded")
-    assert capsys.readouterr().out.splitlines()[1] == said
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert said in line and ("another unit" in line) == ("another unit" in said)
 
 
 @pytest.mark.parametrize(
@@ -181,13 +178,6 @@ def test_a_prediction_that_is_no_plain_number_is_not_kept(progress, capsys, gues
     assert said.startswith("Type your guess as one plain number") and "GB" in said and "without quotes" in said
     assert not re.search("[1-9]", said), "an example might be the answer"
     assert learner.read_progress()["predictions"] == {}
-
-
-@pytest.mark.parametrize("guess, asked", [(20e6, True), (20e3, True), (0.02, True), (200, False)])
-def test_a_guess_off_by_a_thousand_or_a_million_is_asked_for_its_unit(progress, capsys, guess, asked):
-    learner.predict("09.x", guess, "million")
-    learner.compare("09.x", 20.0, "million")
-    assert ("Did you mean another unit?" in capsys.readouterr().out) == asked
 
 
 @pytest.fixture

@@ -68,43 +68,35 @@ def test_what_was_set_aside_is_never_overwritten(file, capsys):
     assert file.with_name("progress.json.damaged-2").read_text() == "an older one"
 
 
-def test_what_0_2_kept_counts_by_todays_numbers_and_marks_no_other_exercise(file, capsys):
-    then = {"03.4": "2026-01-02", "03.1": "2026-01-01", "01.1": "2026-01-03"}  # 03.4 is 03.1 now; the old 03.1 is gone
-    file.write_text(json.dumps({"solved": then}))
-    assert learner.read_progress()["done"] == {"03.1": "2026-01-02", "01.1": "2026-01-03"}
-    use(capsys)
-    kept = json.loads(file.read_text())
-    assert kept["solved"] == then and list(kept["done"]) == ["03.1", "01.1", "99.1"]
-
-
-def test_what_0_3_kept_counts_by_todays_numbers_and_marks_no_other_exercise(file, capsys, monkeypatch):
-    monkeypatch.setattr(earlier, "IN_0_4", {"14.1": "12.1", "12.1": "08.3", "17.2": "13.2"})
-    then = {"14.1": "2026-01-01", "12.1": "2026-01-02", "13.2": "2026-01-03", "01.1": "2026-01-04"}
-    file.write_text(json.dumps({"solved": {"08.3": "2026-01-05"}, "exercises": then}))
-    assert learner.read_progress()["done"] == {"12.1": "2026-01-01", "08.3": "2026-01-02", "01.1": "2026-01-04"}
-    use(capsys)
-    kept = json.loads(file.read_text())
-    assert kept["exercises"] == then and list(kept["done"]) == ["12.1", "08.3", "01.1", "99.1"]
-    file.write_text(json.dumps({"solved": {"14.1": "2026-01-01", "08.3": "2026-01-02", "03.4": "2026-01-03"}}))
-    assert learner.read_progress()["done"] == {"12.1": "2026-01-01", "03.1": "2026-01-03"}, "0.2's numbers, twice over"
+MOVED = {"14.1": "12.1", "12.1": "08.3", "17.2": "13.2", "16.1": "09.4"}
 
 
 @pytest.mark.parametrize(
     "kept, today",
     [
-        ({"solved": {"16.1": "2026-01-01", "09.4": "2026-01-02"}}, {"09.2": "2026-01-02", "09.4": "2026-01-01"}),
+        # 03.4 of 0.2 is 03.1 now; the old 03.1 is gone
+        ({"solved": {"03.4": "2", "03.1": "1", "01.1": "3"}}, {"03.1": "2", "01.1": "3"}),
         (
-            {"solved": {}, "exercises": {"16.1": "2026-01-01", "16.2": "2026-01-03"}},
-            {"09.4": "2026-01-01", "16.2": "2026-01-03"},
+            {"solved": {"08.3": "5"}, "exercises": {"14.1": "1", "12.1": "2", "13.2": "3", "01.1": "4"}},
+            {"12.1": "1", "08.3": "2", "01.1": "4"},
         ),
-        ({"exercises": {"16.2": "2026-01-03"}}, {"16.2": "2026-01-03"}),
+        # 0.2's numbers, twice over
+        ({"solved": {"14.1": "1", "08.3": "2", "03.4": "3"}}, {"12.1": "1", "03.1": "3"}),
+        # what 0.2 called 09.4 is 09.2 now; what it and 0.3 called 16.1 is 09.4
+        ({"solved": {"16.1": "1", "09.4": "2"}}, {"09.2": "2", "09.4": "1"}),
+        ({"solved": {}, "exercises": {"16.1": "1", "16.2": "3"}}, {"09.4": "1", "16.2": "3"}),
+        ({"exercises": {"16.2": "3"}}, {"16.2": "3"}),
     ],
 )
-def test_an_exercise_that_moved_is_solved_under_its_new_number_and_no_other_is(file, kept, today, monkeypatch):
-    """What 0.2 called 09.4 is 09.2 now; what it and 0.3 called 16.1 is 09.4."""
-    monkeypatch.setattr(earlier, "IN_0_4", {"16.1": "09.4"})
+def test_what_an_earlier_version_kept_counts_by_todays_numbers_and_marks_no_other(
+    file, kept, today, capsys, monkeypatch
+):
+    monkeypatch.setattr(earlier, "IN_0_4", MOVED)
     file.write_text(json.dumps(kept))
     assert learner.read_progress()["done"] == today
+    use(capsys)
+    after = json.loads(file.read_text())
+    assert kept.items() <= after.items() and after["done"].keys() == {*today, "99.1"}
 
 
 def test_half_a_character_in_the_file_does_not_keep_the_lesson_from_saving(file, capsys):

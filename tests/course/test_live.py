@@ -1,13 +1,20 @@
-"""The live loss curve: what it shows and says, how seldom it draws, and that the last picture stays."""
+"""The live loss curve: what it shows and says, how seldom it draws, and that the last picture stays; and a run that
+waits at rungs learns what it would have learned, and stops at 0."""
 
 import re
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
+import torch
 from in_kernel import a_kernel
+from short_run import SHORT, adapter, make_examples, same
+from tiny import make_tiny_model
 
+from lora_lessons import lora, training
 from lora_lessons.course import live
-from lora_lessons.course.live import LOSSES, LossCurve
+from lora_lessons.course.live import LOSSES, LossCurve, Rungs
 from lora_lessons.training import Training
 
 
@@ -101,3 +108,43 @@ def test_in_a_notebook_one_picture_grows_in_its_place_and_a_reused_run_ends_with
     assert f"<i>In words:</i> {ended['data']['text/plain']}" in page
     (read_back,) = again
     assert read_back["data"] == ended["data"], "the same losses make the same picture, to the byte"
+
+
+def trained(folder, on_step=None):
+    torch.manual_seed(0)
+    model = make_tiny_model()
+    lora.attach(model, r=2)
+    return training.train(model, make_examples(), SHORT, run_dir=folder, on_step=on_step).losses, adapter(model)
+
+
+def test_a_run_that_waits_learns_the_same_bit_for_bit(tmp_path):
+    allowed, waited = tmp_path / "allowed", threading.Event()
+    allowed.write_text("2")
+
+    class Watched(Rungs):
+        def _show(self):
+            if len(self.run.losses) == 2:
+                waited.set()
+
+    def allow():
+        assert waited.wait(600)
+        time.sleep(0.2)
+        allowed.write_text(str(SHORT.steps))
+
+    judge = threading.Thread(target=allow)
+    judge.start()
+    losses, learned = trained(tmp_path / "waits", Watched(str(allowed)))
+    judge.join()
+    assert waited.is_set()
+    plain_losses, plain = trained(tmp_path / "plain")
+    assert losses == plain_losses and same(learned, plain)
+
+
+def test_a_run_that_may_not_go_on_stops_as_at_ctrl_c_and_can_be_trained_on(tmp_path):
+    allowed = tmp_path / "allowed"
+    allowed.write_text("0")
+    with pytest.raises(KeyboardInterrupt, match="Stopped after step 1"):
+        trained(tmp_path / "run", Rungs(str(allowed)))
+    losses, learned = trained(tmp_path / "run")
+    plain_losses, plain = trained(tmp_path / "plain")
+    assert losses == plain_losses and same(learned, plain)

@@ -1,12 +1,11 @@
-"""Records: the records of a cell are one list, unseen, that programs and nbval can each read."""
+"""Records: the records of a cell are one list, unseen, that programs can read."""
 
 import nbformat
 import pytest
 from in_kernel import a_kernel
-from nbclient import NotebookClient
 
 from lora_lessons.course import records
-from lora_lessons.course.records import MIME, Record, records_of
+from lora_lessons.course.records import MIME, records_of
 
 THREE = """
 from lora_lessons.course.records import record
@@ -33,16 +32,6 @@ def test_what_was_recorded_before_an_error_is_kept(tmp_path):
     with a_kernel(tmp_path) as kernel:
         shown = kernel.run("from lora_lessons.course.records import record\nrecord('loss', 1.5)\n1 / 0")
     assert sorted(output["msg_type"] for output in shown) == ["display_data", "error"]
-
-
-def test_records_are_read_back_from_an_executed_notebook():
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(THREE), nbformat.v4.new_code_cell("1 + 1")])
-    NotebookClient(book, kernel_name="python3").execute()
-    assert records_of(book) == {
-        "loss": Record("loss", 1.5, "nats"),
-        "steps": Record("steps", 1200, "steps"),
-        "right": Record("right", True),
-    }
 
 
 def test_records_stored_one_by_one_are_read_as_well():

@@ -90,23 +90,24 @@ def test_failures_of_the_process_are_sentences(tmp_path, monkeypatch):
         seven_b.train_seven_b(run_dir=tmp_path, **FAST | {"r": 65})
 
 
-def test_a_process_that_is_killed_says_so(tmp_path, monkeypatch):
-    (tmp_path / "dies.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
+@pytest.mark.parametrize(
+    ("code", "error", "said"),
+    [
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
+            ModelError,
+            "was killed.*memory ran out.*last checkpoint",
+        ),
+        ("import time; time.sleep(1000)", ModelError, "not done in 2 s"),
+        ("import sys; sys.exit('ValueError: r = 65')", ValueError, "^r = 65$"),
+    ],
+)
+def test_a_process_that_is_killed_late_or_refuses_says_so(tmp_path, monkeypatch, code, error, said):
+    (tmp_path / "other.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModelError, match="was killed.*memory ran out.*goes on from its last checkpoint"):
-        recordings.run_in_process("dies", "now", {}, tmp_path / "out", {})
-
-
-def test_a_process_that_is_not_done_in_time_is_stopped_and_says_so(tmp_path, monkeypatch):
-    (tmp_path / "sleeps.py").write_text("import time; time.sleep(1000)")
-    monkeypatch.syspath_prepend(tmp_path)
-    begun = time.perf_counter()
-    with pytest.raises(ModelError, match="not done in 1 s"):
-        recordings.run_in_process("sleeps", "long", {}, tmp_path / "out", {}, seconds=1)
-    assert time.perf_counter() - begun < 500
-    (tmp_path / "sleeps.py").write_text("import sys; sys.exit('ValueError: r = 65')")
-    with pytest.raises(ValueError, match=r"^r = 65$"):
-        recordings.run_in_process("sleeps", "short", {}, tmp_path / "out", {}, seconds=600)
+    seconds = 2 if "sleep" in code else 600
+    with pytest.raises(error, match=said):
+        recordings.run_in_process("other", "now", {}, tmp_path / "out", {}, seconds=seconds)
 
 
 def test_the_benchmark_runs_both_ways_and_prints_the_ratio(capsys, monkeypatch):

@@ -1,15 +1,13 @@
 """A sweep as Ray's tasks: the plain sweep's table, whoever is killed; bad runs stopped early; nothing left behind."""
 
-from __future__ import annotations
-
 import ipaddress
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
-import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from textwrap import indent
 
@@ -17,6 +15,7 @@ import nbformat
 import psutil
 import pytest
 from reliability.commands import _TRAINS, _TRIAL
+from short_run import until
 
 from lora_lessons.experiments import sweep as swept
 from lora_tools import cli, sweep
@@ -104,12 +103,21 @@ def numbers(rows):
     return [{name: row[name] for name in swept.COLUMNS if name not in ("seconds", "date", "machine")} for row in rows]
 
 
-def waits(condition, seconds=600):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
-    return found
+@contextmanager
+def killing(course, r):
+    """While the block runs: the worker whose run of rank `r` has begun, and waits, is killed; then nobody waits."""
+    held = course / f"hold-{r}-0"
+    held.touch()
+
+    def kill():
+        begun = until(lambda: (course / "calls").is_file() and re.search(rf"^{r} 0 (\d+)$", read(), re.M))
+        os.kill(int(begun[1]), signal.SIGKILL)
+        held.unlink()
+
+    read, killer = (course / "calls").read_text, threading.Thread(target=kill)
+    killer.start()
+    yield
+    killer.join()
 
 
 TRIALS = swept.grid([1, 2, 4], ["2x"], 1, steps=12)
@@ -139,22 +147,9 @@ def test_ray_makes_the_plain_table_and_a_failed_run_is_recorded_as_such(course, 
 
 
 def test_a_run_whose_worker_is_killed_is_trained_again_once_and_to_the_same_numbers(course, started, plain, tmp_path):
-    held = course / "hold-2-0"
-    held.touch()
     sweep.run(TRIALS[:1], tmp_path)
-
-    def kill():
-        begun = waits(
-            lambda: (course / "calls").is_file() and (2, 0) in calls(course) and (course / "calls").read_text()
-        )
-        worker = next(int(line.split()[2]) for line in begun.splitlines() if line.startswith("2 0 "))
-        os.kill(worker, signal.SIGKILL)
-        held.unlink()
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    rows = sweep.run(TRIALS, tmp_path, resume=True, ray=sweep.Ray(at_once=2))
-    killer.join()
+    with killing(course, 2):
+        rows = sweep.run(TRIALS, tmp_path, resume=True, ray=sweep.Ray(at_once=2))
     assert numbers(rows) == numbers(plain), "begun plainly, ended with Ray: none lost, none doubled"
     assert sorted(calls(course)) == [(1, 0), (2, 0), (2, 0), (4, 0)]
     assert len(list(tmp_path.glob("runs/*"))) == 3 and not list(tmp_path.glob("runs/*/checkpoints"))
@@ -162,16 +157,8 @@ def test_a_run_whose_worker_is_killed_is_trained_again_once_and_to_the_same_numb
 
 def test_a_run_whose_worker_always_dies_is_a_failed_run(course, started, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "TRIES", 1)
-    (course / "hold-1-0").touch()
-
-    def kill():
-        waits(lambda: (course / "calls").is_file() and calls(course))  # the file is there before its first line
-        os.kill(int((course / "calls").read_text().split()[2]), signal.SIGKILL)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    (row,) = sweep.run(TRIALS[:1], tmp_path, ray=sweep.Ray(at_once=1))
-    killer.join()
+    with killing(course, 1):
+        (row,) = sweep.run(TRIALS[:1], tmp_path, ray=sweep.Ray(at_once=1))
     assert row["status"] == "failed" and "killed each of 1" in row["error"]
 
 
@@ -245,12 +232,11 @@ def listening(processes):
     return {one.laddr.ip.removeprefix("::ffff:") for one in every if one.status == psutil.CONN_LISTEN}
 
 
-@pytest.mark.parametrize("how", ["at SIGTERM", pytest.param("after an error", marks=pytest.mark.reliability)])
-def test_nothing_is_left_of_a_ray_that_the_command_started(course, tmp_path, how):
+def test_nothing_is_left_of_a_ray_that_the_command_started(course, tmp_path):
     (course / "hold-2-0").touch()
     running = command(course, tmp_path / "out", "--r", "1,2,4", "--at-once", "2")
     try:
-        waits(lambda: len(list(tmp_path.glob("out/runs/*/result.json"))) == 2 or running.poll() is not None)
+        until(lambda: len(list(tmp_path.glob("out/runs/*/result.json"))) == 2 or running.poll() is not None)
         if running.poll() is not None and "Ray could not be started" in (said := running.communicate()[0]):
             pytest.skip(f"{TOO_BUSY}: {said}")
         family = psutil.Process(running.pid).children(recursive=True)
@@ -262,16 +248,11 @@ def test_nothing_is_left_of_a_ray_that_the_command_started(course, tmp_path, how
         assert told["RAY_AUTH_MODE"] == "token" and told["RAY_USAGE_STATS_ENABLED"] == "0"
         pages = [words for words in words_of.values() if "dashboard.py" in " ".join(words)]
         assert all("--disable-frontend" in words for words in pages)
-        if how == "at SIGTERM":  # which the command takes as it takes Ctrl-C
-            running.send_signal(signal.SIGTERM)
-        else:  # a folder stands where the last run's result should go
-            (tmp_path / "out" / "runs" / TRIALS[1].name / sweep.RESULT).mkdir(parents=True)
-            (course / "hold-2-0").unlink()
+        running.send_signal(signal.SIGTERM)  # which the command takes as it takes Ctrl-C
         said, _ = running.communicate(timeout=600)
     finally:
         running.kill()
-    assert running.returncode == (130 if how == "at SIGTERM" else 2), said
-    assert "Traceback" not in said
+    assert running.returncode == 130 and "Traceback" not in said, said
     _, left = psutil.wait_procs(family, timeout=60)
     assert left == []
 

@@ -6,13 +6,9 @@ import statistics
 
 import nbformat
 import pytest
-from markdown_it import MarkdownIt
 
-from lora_lessons import drawing
 from lora_lessons.course.lesson import lessons, number_of, side_trips
 from lora_lessons.course.syllabus import words_seen
-from lora_lessons.lessons.l02 import widget
-from lora_lessons.outside import in_markdown
 from lora_lessons.paths import course_root
 from lora_lessons.run import result
 from lora_lessons.run.stored import normalise
@@ -59,34 +55,6 @@ def test_a_stored_widget_is_a_picture_that_every_viewer_shows(notebook):
         data = output.get("data", {})
         assert WIDGET not in data, "its model is gone with the kernel: a page would show an error"
         assert "<img" not in data.get("text/html", ""), "GitHub and others may drop a picture inside HTML"
-
-
-def test_normalise_keeps_a_widgets_still_and_drops_its_view():
-    stage = widget.layer_anatomy()
-    bundle, _ = stage._repr_mimebundle_()
-    foreign = {WIDGET: {"model_id": "2"}, "text/plain": "IntSlider(value=8)"}
-    outputs = [nbformat.v4.new_output("display_data", data) for data in (bundle, foreign)]
-    cell = nbformat.v4.new_code_cell("layer_anatomy()", outputs=outputs, execution_count=1)
-    notebook = nbformat.v4.new_notebook(cells=[cell])
-    picture, words, other = normalise(notebook).cells[0].outputs
-    assert WIDGET in bundle and not {WIDGET, "text/html"} & {*picture.data}
-    assert picture.data["image/png"] in bundle["text/html"]
-    assert picture.metadata["image/png"] == {"alt": stage.still()[1], "width": 840}
-    assert words.data["text/markdown"].startswith(f"*In words:* {stage.still()[1]} (A picture of a widget")
-    assert other.data == foreign, "a widget without a still keeps what it has"
-    assert {WIDGET, "text/html"} <= {*notebook.cells[0].outputs[0].data}, "what was given is as it was"
-
-
-def test_what_a_caption_says_is_no_markup():
-    words = in_markdown("x * y * z <c>\n`q_proj` costs $1 and $2")
-    said = drawing.picture_html("A" * 32, 'a "b" <c>', words)
-    cell = nbformat.v4.new_code_cell("1", outputs=[nbformat.v4.new_output("display_data", {"text/html": said})])
-    picture, words = normalise(nbformat.v4.new_notebook(cells=[cell])).cells[0].outputs
-    assert picture.metadata["image/png"]["alt"] == 'a "b" <c>'
-    html = MarkdownIt().render(words.data["text/markdown"])
-    assert (
-        html == "<p><em>In words:</em> x * y * z &lt;c&gt;<br>`q_proj` costs <span>$</span>1 and <span>$</span>2</p>\n"
-    )
 
 
 @pytest.mark.parametrize("notebook", LESSONS)
@@ -232,55 +200,3 @@ def test_a_side_trip_is_short_runs_alone_and_links_back(notebook, path):
 def test_stems_are_unique():
     stems = [path.stem for path in [*lessons(), *side_trips()]]
     assert len(set(stems)) == len(stems), "baselines and reports are named by them"
-
-
-def a_side_trip(**changes):
-    """A small side trip of lesson 03 that keeps the rules; `changes` replace sources by the names of their cells."""
-    new = nbformat.v4
-    sources = {
-        "title": "# Directions\n\n[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](x)",
-        "setup": "import sys",
-        "parameters": "seed = 0",
-        "begin": 'begin("03_directions")',
-        "end": "Back to [lesson 03](../03_train_lora.ipynb).",
-    } | changes
-    cells = [
-        new.new_markdown_cell(source)
-        if name in ("title", "end")
-        else new.new_code_cell(source, execution_count=1, metadata={"tags": [name]})
-        for name, source in sources.items()
-        if source is not None
-    ]
-    return new.new_notebook(cells=cells)
-
-
-@pytest.mark.parametrize(
-    ("changes", "problem"),
-    [
-        ({}, None),
-        ({"title": "Directions colab-badge"}, "title"),
-        ({"title": "# Directions"}, "badge"),
-        ({"setup": None}, "come first"),
-        ({"begin": 'begin("03_train_lora")'}, "come first"),
-        ({"end": "Back to [lesson 04](../04_peft.ipynb)."}, "link back"),
-        ({"end": "word " * 901 + "[03](../03_train_lora.ipynb)"}, "too many words"),
-        ({"end": "It is just so. [03](../03_train_lora.ipynb)"}, "avoid 'just'"),
-        ({"begin": 'begin("03_directions")' + "\n" * 31}, "30 lines"),
-    ],
-)
-def test_a_side_trip_that_breaks_a_rule_is_noticed(changes, problem):
-    found = list(problems_of_a_side_trip(a_side_trip(**changes), "03_directions"))
-    assert found == [] if problem is None else any(problem in one for one in found), found
-
-
-@pytest.mark.parametrize("words, problems", [(1300, []), (1401, ["too many words"])])
-def test_a_hall_of_the_museum_may_be_as_long_as_a_lesson(words, problems):
-    end = "word " * words + "[12](../12_bug_museum.ipynb)"
-    notebook = a_side_trip(begin='begin("12_hall")', end=end)
-    assert list(problems_of_a_side_trip(notebook, "12_hall")) == problems
-
-
-def test_a_side_trip_that_was_not_run_is_noticed():
-    notebook = a_side_trip()
-    notebook.cells[2].execution_count = None
-    assert list(problems_of_a_side_trip(notebook, "03_directions")) == ["it has not been run"]

@@ -3,7 +3,7 @@
 import ast
 import importlib
 import re
-from types import ModuleType
+from pkgutil import resolve_name
 
 import nbformat
 import pytest
@@ -67,26 +67,23 @@ def test_a_name_that_is_gone_is_noticed():
 
 def missing(code):
     """What `code` asks of the package's modules and is not there, as module.name."""
-    tree, modules = ast.parse(code), {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("lora_lessons", "lora_tools")):
-            parent = importlib.import_module(node.module)
-            for alias in node.names:
-                try:
-                    found = getattr(parent, alias.name)
-                except AttributeError:
-                    try:
-                        found = importlib.import_module(f"{node.module}.{alias.name}")
-                    except ImportError:
-                        yield f"{node.module}.{alias.name}"
-                        continue
-                if isinstance(found, ModuleType):
-                    modules[alias.asname or alias.name] = found
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
-            module = modules[node.value.id]
-            if not hasattr(module, node.attr):
-                yield f"{module.__name__}.{node.attr}"
+    tree = ast.parse(code)
+    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    names = {
+        alias.asname or alias.name: f"{node.module}.{alias.name}"
+        for node in froms
+        if node.module.startswith(("lora_lessons", "lora_tools"))
+        for alias in node.names
+    }
+    of_those = [node for node in ast.walk(tree) if isinstance(getattr(node, "value", None), ast.Name)]
+    asked = [
+        f"{names[node.value.id]}.{node.attr}" for node in of_those if node.value.id in names and hasattr(node, "attr")
+    ]
+    for name in dict.fromkeys([*names.values(), *asked]):
+        try:
+            resolve_name(name)
+        except (ImportError, AttributeError):
+            yield name
 
 
 BOOKS = [*lessons(), *side_trips(), *sorted((course_root() / "notebooks" / "experiments").glob("*.ipynb"))]

@@ -9,7 +9,6 @@ import pytest
 
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.course.records import records_of
-from lora_lessons.paths import package
 from lora_lessons.run.baselines import compare, read_baseline
 
 NOTEBOOKS = [pytest.param(nbformat.read(p, 4), p.stem, id=p.stem) for p in [*lessons(), *side_trips()]]
@@ -58,24 +57,6 @@ def calls(tree):
         yield Call(node.lineno, pattern(node.args[0]), said, volatile)
 
 
-def functions(stem):
-    """The functions of a lesson's room that record something: {"measured.keep_cards": its calls}."""
-    found = {}
-    rooms = (package() / "lessons").glob(f"l{stem[:2]}_*")
-    for path in (path for room in rooms for path in sorted(room.glob("*.py"))):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.FunctionDef) and (inside := list(calls(node))):
-                found[f"{path.stem}.{node.name}"] = inside
-    return found
-
-
-def in_cell(tree, of_the_room):
-    """What a cell records: by itself, and by the functions of its room that it calls."""
-    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    names = {f"{f.value.id}.{f.attr}" for f in called if isinstance(f, ast.Attribute) and isinstance(f.value, ast.Name)}
-    return [*calls(tree), *(call for name in sorted(names & set(of_the_room)) for call in of_the_room[name])]
-
-
 def cells(notebook):
     """(syntax tree, records shown) of each code cell."""
     for cell in notebook.cells:
@@ -92,49 +73,10 @@ def faults(said, shown):
 
 @pytest.mark.parametrize("notebook, stem", NOTEBOOKS)
 def test_what_a_cell_shows_is_what_its_code_records(notebook, stem):
-    room = functions(stem)
-    assert [fault for tree, shown in cells(notebook) for fault in faults(in_cell(tree, room), shown)] == []
+    assert [fault for tree, shown in cells(notebook) for fault in faults(list(calls(tree)), shown)] == []
 
 
 @pytest.mark.parametrize("notebook, stem", NOTEBOOKS)
 def test_what_a_notebook_shows_is_what_its_baseline_holds(notebook, stem):
     """The same names and units, and every value in its band."""
     assert [deviation.sentence for deviation in compare(records_of(notebook), read_baseline(stem))] == []
-
-
-def without(tree, line):
-    """A copy of a syntax tree in which the record(...) of a line is gone."""
-    changed = ast.parse(ast.unparse(tree))
-    for node in ast.walk(changed):
-        if isinstance(node, ast.Expr) and is_record(node.value) and node.lineno == line:
-            node.value = ast.Constant(None)
-    return changed
-
-
-@pytest.mark.parametrize("notebook, stem", NOTEBOOKS)
-def test_sabotage_a_record_that_is_taken_out_of_the_code_is_noticed(notebook, stem):
-    room, unseen, tried = functions(stem), [], 0
-    for tree, shown in cells(notebook):
-        tree = ast.parse(ast.unparse(tree))
-        for call in calls(tree):
-            tried += 1
-            if not list(faults(in_cell(without(tree, call.line), room), shown)):
-                unseen.append(call)
-        for name in room:
-            for number, call in enumerate(room[name] if f"{name}(" in ast.unparse(tree) else ()):
-                tried += 1
-                fewer = room | {name: room[name][:number] + room[name][number + 1 :]}
-                if not list(faults(in_cell(tree, fewer), shown)):
-                    unseen.append(call)
-    assert not unseen, "the same names fit another line of the cell: add them to BY_NAME"
-    assert tried
-
-
-@pytest.mark.parametrize("notebook, stem", NOTEBOOKS[:3])
-def test_sabotage_a_record_that_only_one_of_the_two_has_is_noticed(notebook, stem):
-    shown, baseline = records_of(notebook), read_baseline(stem)
-    for name in shown:
-        fewer = {key: value for key, value in shown.items() if key != name}
-        assert [d.record for d in compare(fewer, baseline)] == [name]
-        without = {part: {n: v for n, v in baseline[part].items() if n != name} for part in ("records", "volatile")}
-        assert [d.record for d in compare(shown, without)] == [name]

@@ -1,48 +1,16 @@
-"""The ledger against real tensors: what PyTorch and bitsandbytes hold is what it predicts, to the byte."""
+"""The ledger against real tensors, to the byte; and the ways to take a loss: the same number and gradient each time,
+and the copies of the logits that the plan says."""
+
+from dataclasses import replace
 
 import pytest
 import torch
+from tiny_configs import small
+from transformers import AutoModelForCausalLM
+from transformers.loss.loss_utils import ForCausalLMLoss
 
-from lora_lessons import lora, memory
-
-
-def held(model):
-    """A Bill of the tensors that one AdamW step leaves behind, each counted from its storage."""
-    learned = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(learned)
-    model(input_ids=torch.arange(8)[None], labels=torch.arange(8)[None]).loss.backward()
-    optimizer.step()
-    states = [optimizer.state[p] for p in learned]
-    assert all(set(s) == {"step", "exp_avg", "exp_avg_sq"} and s["step"].numel() == 1 for s in states)
-    adapters = [p for name, p in model.named_parameters() if "lora_" in name]
-    blocks = [p for name, p in model.named_parameters() if "proj" in name and "lora_" not in name]
-    return memory.Bill(
-        base=memory.held_bytes(blocks),
-        rest=memory.held_bytes(p for name, p in model.named_parameters() if "proj" not in name),
-        adapters=memory.held_bytes(adapters),
-        gradients=memory.held_bytes(p.grad for p in model.parameters() if p.grad is not None),
-        optimizer=memory.held_bytes(s[moment] for s in states for moment in ("exp_avg", "exp_avg_sq")),
-    )
-
-
-def unquantized(model):
-    """The numbers outside the blocks' linear layers."""
-    return sum(p.numel() for name, p in model.named_parameters() if "proj" not in name)
-
-
-@pytest.mark.parametrize("method, dtype", [("full fp32", torch.float32), ("full bf16", torch.bfloat16)])
-def test_full_fine_tuning_holds_what_the_ledger_says(tiny_model, method, dtype):
-    model = tiny_model.to(dtype)
-    bill = held(model)
-    assert bill == memory.state(sum(p.numel() for p in model.parameters()), method, 0, unquantized(model))
-    assert bill.total == bill.fixed == bill.weights * 4
-
-
-def test_lora_holds_what_the_ledger_says(tiny_model):
-    model = tiny_model.to(torch.bfloat16)
-    parameters, outside = sum(p.numel() for p in model.parameters()), unquantized(model)
-    lora.attach(model, r=4, lora_alpha=8)
-    assert held(model) == memory.state(parameters, "lora", lora.trainable_parameters(model), outside)
+from lora_lessons import memory, planning
+from lora_lessons.memory import Job, bill
 
 
 def test_nf4_takes_what_bitsandbytes_takes():
@@ -80,3 +48,118 @@ def test_every_size_of_a_bill_has_one_line_and_its_parts_sum_to_the_total():
 def test_shared_storage_counts_once():
     t = torch.zeros(10)
     assert memory.held_bytes([t, t[:5], t.view(2, 5)]) == 40
+
+
+TOKENS, WORDS = 64, 1000
+WAYS = ("shifted", "chunked")
+
+
+def taken(way, logits, labels):
+    """The loss in that way, and the gradient of the logits."""
+    leaf = logits.clone().requires_grad_()
+    made = getattr(bill, way)(logits=leaf * 1, labels=labels, vocab_size=WORDS)
+    made.backward()
+    return made, leaf.grad
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("tokens", [TOKENS, 37])
+def test_loss_and_gradient_are_those_of_transformers(way, tokens):
+    torch.manual_seed(0)
+    logits, labels = torch.randn(2, tokens, WORDS), torch.randint(WORDS, (2, tokens))
+    labels[0, :9] = -100
+    leaf = logits.clone().requires_grad_()
+    theirs = ForCausalLMLoss(leaf, labels, WORDS)
+    theirs.backward()
+    ours, gradient = taken(way, logits, labels)
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(gradient, leaf.grad)
+
+
+@pytest.mark.parametrize("tokens", [bill.AT_ONCE, 37])
+def test_a_fused_loss_and_its_gradients_are_those_of_transformers(tokens):
+    """Of what the head reads, and of the head."""
+    torch.manual_seed(0)
+    read, labels, head = (
+        torch.randn(2, tokens, 32),
+        torch.randint(WORDS, (2, tokens)),
+        torch.nn.Linear(32, WORDS, False),
+    )
+    labels[0, :9] = -100
+    leaf = read.clone().requires_grad_()
+    theirs = ForCausalLMLoss(head(leaf), labels, WORDS)
+    wanted = torch.autograd.grad(theirs, [leaf, head.weight])
+    ours = bill.fused(head, leaf, labels, WORDS)
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(torch.autograd.grad(ours, [leaf, head.weight]), wanted)
+
+
+@pytest.mark.parametrize("recipe", ["course", "hf"])
+@pytest.mark.parametrize("way", [*WAYS, "fused"])
+def test_a_real_step_holds_what_is_planned(way, recipe):
+    """On "meta" an eighth of the words stands for an eighth of the tokens, and the first tokens for all."""
+    tokens = bill.AT_ONCE if way == "fused" else TOKENS
+    shape, job = memory.shape_of(small("llama")), Job("lora", r=8, seq=tokens, batch_size=2, recipe=recipe, loss=way)
+    model, optimizer = memory.build(shape, job, "cpu")
+    ids = torch.randint(3, WORDS, (job.batch_size, job.seq))
+    measured = memory.measure(model, {"input_ids": ids, "labels": ids}, optimizer)
+    predicted = memory.predict(shape, job, card=False)
+    assert predicted.moment == measured.moment
+    for moment, held in measured.moments.items():
+        for line in memory.reconcile(predicted.moments[moment], held):
+            assert abs(line.predicted - line.measured) <= max(0.05 * line.measured, 2e-3 * held.total), (
+                f"{moment}: {line}"
+            )
+
+
+def test_bytes_per_logit():
+    """16-bit logits, their 32-bit copy and its log-softmax; the shifted copy; or 16 bits and an eighth of the rest."""
+    job = Job("lora", seq=4096, fast=False)
+    logits = 32000 * job.seq
+
+    def each(way):
+        return memory.predict("Llama-2-7B", replace(job, loss=way)).moments["loss"].logits / logits
+
+    assert each("whole") == pytest.approx(12, rel=0.01)  # on the way back: the log-softmax and two gradients
+    assert each("shifted") == pytest.approx(14, rel=0.01)
+    assert each("chunked") == pytest.approx(2 + 8 / bill.CHUNKS, rel=0.01)
+    assert each("fused") < 2
+
+
+def test_a_fused_loss_grows_with_what_the_head_reads_and_not_with_the_words():
+    """As in TRL: the 32-bit gradient of what the head reads, and its copy in 16 bits."""
+    short, long = (memory.predict("Qwen3-8B", Job(seq=n, loss="fused")).moments["loss"].logits for n in (8192, 16384))
+    assert long - short == pytest.approx(8192 * 4096 * 6, rel=0.01)
+    whole = memory.predict("Qwen3-8B", Job(seq=8192)).moments["loss"].logits
+    assert short < whole / 10
+
+
+def test_the_whole_loss_is_twice_what_ligers_kernel_held_on_a_card():
+    """halo (whitecircle/halo, agent-docs/optimization/liger-kernels.md, September 2026): Qwen3-8B, 16,384 tokens,
+    78.6 GiB without Liger.
+
+    With Liger's cross-entropy, whose gradient takes the logits' place, 64.6: so 6 of the 12 bytes of each logit went.
+    """
+    saved = (78.6 - 64.6) * bill.GIB
+    whole = memory.predict("Qwen3-8B", Job(seq=16384)).moments["loss"].logits
+    assert whole / 2 == pytest.approx(saved, rel=0.02)
+
+
+def test_an_adapter_of_the_head_is_refused_where_the_loss_takes_the_heads_weight():
+    with pytest.raises(ValueError, match="leave the head out of target_modules"):
+        memory.predict(small("llama"), Job("lora", r=4, seq=64, target_modules=("q_proj", "lm_head"), loss="fused"))
+
+
+def test_a_model_with_a_loss_of_its_own_is_refused():
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(small("bart"))
+    bill.use(model, "whole")
+    with pytest.raises(ValueError, match="plan it with loss = 'whole'"):
+        bill.use(model, "chunked")
+
+
+def test_the_way_is_said():
+    assert planning.describe(Job(loss="chunked")).endswith("the loss in chunks")
+    assert planning.describe(Job(loss="fused")).endswith("a fused loss")
+    with pytest.raises(ValueError, match="loss 'sum' is not known: choose one of whole, shifted, chunked, fused"):
+        Job(loss="sum")

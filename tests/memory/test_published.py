@@ -9,11 +9,7 @@ from lora_lessons import memory, planning
 from lora_lessons.experiments import recorded
 from lora_lessons.memory import GB, Job
 from lora_lessons.planning.margin import PARTS, PUBLISHED
-from workshop.record.published_memory import GIB, LITGPT, ROWS, TORCHTUNE, UNSLOTH, jobs_table
-
-
-def name(row):
-    return f"{row.source.split()[0]}-{row.model}-{row.job.method}-{row.job.batch_size}x{row.job.seq}"
+from workshop.record.published_memory import GIB, LITGPT, ROWS, TORCHTUNE, jobs_table
 
 
 def test_what_the_tables_call_out_of_memory_does_not_fit():
@@ -30,7 +26,10 @@ def errors():
 def test_the_recording_is_todays_plans(errors):
     """A plan that changed is recorded anew: `python -m workshop record published-memory`.
 
-    Why two of litgpt's are missed by more than 15% is tested below.
+    Two of litgpt's are missed by more than 15%. Its own model, of October 2023: one weight makes queries, keys and
+    values, so that the values, a view, keep the other two alive before their rotation; and dropout keeps a mask of a
+    byte per number. bitsandbytes 0.41 kept the input of every 4-bit layer for the way back (removed in 0.43.2, its pull
+    request 1270).
     """
     jobs = recorded("published_memory")
     assert list(jobs.planned / jobs.taken - 1) == pytest.approx(list(errors.values()), abs=2e-4)
@@ -64,39 +63,10 @@ def test_the_page_of_evidence_shows_every_job_once():
     assert "| torchtune's README: Llama-3.1-8B, qlora, 2 × 2,048 tokens | tensors alone | 7.9 | 8.6 | +8% |" in lines
 
 
-def test_the_longest_contexts_of_hugging_face_are_met_within_10_percent():
-    """The same rows read the other way round, and why: without the copy that shifts the logits, up to 24% too long."""
-    shape = "Llama-3.1-8B"
-    for row in (row for row in ROWS if (row.source, row.model) == (UNSLOTH, "Llama-3.1-8B")):
-        jobs = (row.job, replace(row.job, loss="whole"), Job("qlora", 32))
-        room = row.size * PARTS / (PARTS - 1)  # nothing left free, as in the table
-        found, today, course = (planning.longest(shape, job, room) / row.job.seq for job in jobs)
-        assert 0.9 < found < 1.1
-        assert found + 0.1 < today < 1.24
-        assert course > today + 0.2
-
-
 def test_a_loss_taken_at_once_would_miss_torchtunes_figures_by_a_third_and_more():
     for row in ROWS:
         if row.source == TORCHTUNE:
             assert row._replace(job=replace(row.job, loss="whole", fast=False)).planned() > 1.3 * row.size
-
-
-@pytest.mark.parametrize("row", [row for row in ROWS if row.source == LITGPT], ids=name)
-def test_what_litgpt_and_bitsandbytes_041_kept_explains_the_rest(row):
-    """litgpt's own model, of October 2023: one weight makes queries, keys and values, so that the values, a view, keep
-    the other two alive before their rotation; and dropout keeps a mask of a byte per number.
-
-    bitsandbytes 0.41 kept the input of every 4-bit layer for the way back (removed in 0.43.2, its pull request 1270):
-    what q, k and v read, what gate and up read, and what down reads. The input of o is the output of attention, which
-    is kept anyway. So is the first, where no dropout comes between it and the adapter.
-    """
-    sizes = row.shape.config()
-    numbers = 2 * 2 * sizes.hidden_size + sizes.hidden_size
-    if row.job.method == "qlora":
-        numbers += 2 * (2 * sizes.hidden_size + sizes.intermediate_size)
-    kept = numbers * sizes.num_hidden_layers * row.job.batch_size * row.job.seq
-    assert (row.planned() + kept) / row.size == pytest.approx(1, abs=0.12)
 
 
 def test_full_fine_tuning_in_bf16_with_the_fused_adamw():

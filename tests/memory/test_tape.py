@@ -1,4 +1,5 @@
-"""The tape against what it does not share a line with: PyTorch's profiler, its memory tracker, saved-tensor hooks."""
+"""The tape against what it does not share a line with: PyTorch's profiler, its memory tracker, saved-tensor hooks; and
+what a forward pass keeps."""
 
 import bitsandbytes as bnb
 import pytest
@@ -6,8 +7,9 @@ import torch
 from torch import nn
 from torch.distributed._tools.mem_tracker import MemTracker
 
-from lora_lessons import lora
 from lora_lessons.memory import tape
+from lora_lessons.memory.tape import kept_for_backward, out_and_kept
+from lora_lessons.tasks import Encoded
 
 
 def batch_of(model, batch=2, seq=16):
@@ -59,18 +61,6 @@ def test_the_four_bit_product_still_has_the_name_that_the_tape_looks_for():
     assert 320 * 192 * 4 in written.read().sizes.tolist()
 
 
-def test_it_writes_the_same_without_numbers():
-    def run(device):
-        layer = nn.Sequential(nn.Linear(8, 16, device=device), nn.GELU(), nn.Linear(16, 4, device=device))
-        with (written := tape.Tape()):
-            layer(torch.ones(5, 8, device=device)).square().mean().backward()
-        return written.read()
-
-    real, meta = run("cpu"), run("meta")
-    for one, other in zip(real, meta, strict=True):
-        assert one.tolist() == other.tolist()
-
-
 def test_factors_tell_by_what_a_size_grows():
     batch, seq, r = 1009, 9241, 13
     assert tape.factors(4 * batch * seq * 96, (batch, seq, r)) == (384.0, (1, 1, 0))
@@ -110,20 +100,6 @@ def test_pytorchs_memory_tracker_agrees(tiny_model):
     assert ours == pytest.approx(theirs, rel=0.01)
 
 
-def test_each_moment_holds_what_it_should(tiny_model):
-    model = tiny_model.train()
-    lora.attach(model, r=4)
-    optimizer = ready(model)
-    peaks = tape.step(model, batch_of(model), optimizer).read().peaks()[:, :, 0]
-    held = {moment: dict(zip(tape.KINDS, peaks[n], strict=True)) for n, moment in enumerate(tape.MOMENTS)}
-    adapters = 4 * lora.trainable_parameters(model)
-    assert held["loss"]["gradients"] == 0 < held["loss"]["logits"]
-    assert held["optimizer step"]["gradients"] == adapters and held["optimizer step"]["optimizer"] == 2 * adapters
-    assert held["optimizer step"]["logits"] == 0
-    assert held["first block"]["activations"] < held["last block"]["activations"] <= held["loss"]["activations"]
-    assert {moment["base"] for moment in held.values() if moment["base"]} == {held["loss"]["base"]}, "the base stays"
-
-
 def test_what_is_no_language_model_is_refused():
     with pytest.raises(ValueError, match="no output head"):
         tape.step(nn.Linear(2, 2), {}, torch.optim.SGD(nn.Linear(2, 2).parameters()))
@@ -135,3 +111,19 @@ def test_hooks_are_taken_off_when_a_step_fails(tiny_model):
     with pytest.raises(ValueError, match="input_ids"):
         tape.step(model, {"nonsense": torch.zeros(1)}, optimizer)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_a_layers_input_and_weight_are_there_anyway_and_what_lies_between_is_kept():
+    net = nn.Sequential(nn.Linear(8, 16), nn.SiLU(), nn.Linear(16, 4))
+    x = torch.randn(3, 8)
+    out, kept = out_and_kept(net, x, net)
+    assert torch.equal(out, net(x))
+    assert kept == 2 * 4 * 3 * 16, "before and after SiLU"
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_batch_of_conversations_goes_in_as_it_is(rows):
+    table = nn.Embedding(10, 4)
+    batch = [Encoded(torch.arange(5), torch.arange(5))] * rows
+    kept = kept_for_backward(lambda batch: sum(table(one.input_ids).sum() for one in batch), batch, table)
+    assert kept == 0, "an embedding's way back needs only the ids, which are the batch's own"

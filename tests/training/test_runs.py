@@ -1,23 +1,32 @@
-"""A run: reused when finished, resumed bit for bit after kill -9 or an error, stopped with advice."""
+"""A run: its name changes with everything that its result depends on; reused when finished, resumed bit for bit,
+stopped with advice. On disk it is tensors and text alone, written whole; damage is noticed and said."""
 
+import copy
 import dataclasses
+import errno
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
-import time
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 import short_run
-from short_run import SHORT, adapter, same
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from short_run import SHORT, adapter, broken_and_whole, same, until
+from torch import nn
 
-from lora_lessons import lora, training
+from lora_lessons import lora, paths, quant, tasks, training
 from lora_lessons.errors import Interrupted
-from lora_lessons.training import runs, train
+from lora_lessons.training import Settings, TrainingStopped, checkpoint, runs, train
+from lora_lessons.training.loop import trainable
 from lora_lessons.training.runs import LOCK
 
 KILLED = """
@@ -117,13 +126,6 @@ def started(here):
     return subprocess.Popen([sys.executable, "-u", "-c", script], stdout=subprocess.PIPE, text=True)
 
 
-def until(true):
-    deadline = time.monotonic() + 300
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def two_processes(tmp_path):
     """One process that is training, held after its first step; and a second one that has begun the same run."""
@@ -208,19 +210,263 @@ def test_a_run_dir_of_another_run_is_refused(tiny_model, examples, tmp_path):
         train(anew(tiny_model), examples, SHORT, run_dir=tmp_path)
 
 
-def test_a_damaged_finished_run_is_set_aside_and_trained_anew(tiny_model, examples, tmp_path, capsys):
-    lora.attach(tiny_model, r=4)
-    first = train(tiny_model, examples, SHORT, run_dir=tmp_path)
-    file = tmp_path / training.FINISHED
-    file.write_bytes(file.read_bytes()[:100])
-    again = train(anew(tiny_model), examples, SHORT, run_dir=tmp_path)
-    assert not again.reused and again.losses == first.losses
-    assert "kept as finished.safetensors.damaged-1" in capsys.readouterr().out
-
-
 def test_nothing_to_train_is_an_error(tiny_model, examples):
     with pytest.raises(ValueError, match="Attach adapters first"):
         train(tiny_model.requires_grad_(False), examples, SHORT)
     lora.attach(tiny_model, r=2)
     with pytest.raises(ValueError, match="empty"):
         train(tiny_model, [], SHORT)
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "free some room"),
+        (SafetensorError("No space left on device"), "free some room"),
+        (
+            OSError(errno.EROFS, "Read-only file system"),
+            "Read-only file system.*to a folder that you may write to, and run again.$",
+        ),
+    ],
+    ids=["full", "full to safetensors", "read-only"],
+)
+def test_a_checkpoint_that_cannot_be_written_is_a_sentence_and_nothing_is_left(
+    tiny_model, examples, tmp_path, monkeypatch, failure, said
+):
+    """Only a full disk is a matter of room, and nothing is promised of a checkpoint that was never written."""
+    lora.attach(tiny_model.train(False), r=4)
+    monkeypatch.setattr(checkpoint, "save_file", Mock(side_effect=failure))
+    with pytest.raises(TrainingStopped, match=said) as stopped:
+        train(tiny_model, examples, SHORT, run_dir=tmp_path)
+    assert ("room" in str(stopped.value)) == ("room" in said) and [path.name for path in tmp_path.iterdir()] == [LOCK]
+    assert not tiny_model.training, "the model is left in the mode it was found in"
+
+
+def test_the_file_holds_only_tensors_and_text(tiny_model, examples, tmp_path):
+    lora.attach(tiny_model, r=4)
+    train(tiny_model, examples, SHORT, run_dir=tmp_path)
+    assert all(name.startswith("weights.") for name in load_file(tmp_path / training.FINISHED))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adamw_fused", "adamw_8bit"])
+def test_every_optimizer_resumes_bit_for_bit(tiny_model, examples, tmp_path, optimizer):
+    lora.attach(tiny_model, r=128 // 4, target_modules=["q_proj", "gate_proj"])
+    for _, layer in lora.lora_layers(tiny_model):
+        nn.init.normal_(layer.lora_B, std=0.01, generator=torch.Generator().manual_seed(0))
+    settings = dataclasses.replace(SHORT, optimizer=optimizer)
+    (broken, one), (whole, other) = broken_and_whole(lambda: copy.deepcopy(tiny_model), settings, tmp_path)
+    assert broken.losses == whole.losses and same(one, other)
+    assert broken.optimizer_bytes == whole.optimizer_bytes
+
+
+@pytest.mark.parametrize("fused, device", [(True, "meta"), (False, "cpu")])
+def test_steps_are_counted_where_the_kernel_looks_for_them(fused, device):
+    """The "meta" device stands for a card: PyTorch's fused kernel wants the step there, the plain one on the CPU."""
+    p = nn.Parameter(torch.zeros(3, device="meta"))
+    optimizer = torch.optim.AdamW([p])
+    optimizer.param_groups[0]["fused"] = fused
+    kept = {"step": torch.tensor(3.0), "exp_avg": torch.ones(3), "exp_avg_sq": torch.ones(3)}
+    checkpoint.restore_moments(optimizer, p, kept)
+    assert optimizer.state[p]["step"].device.type == device and optimizer.state[p]["exp_avg"].device.type == "meta"
+
+
+# ---- damage ----
+
+
+def one_run(model, name):
+    """What a run has at hand when it writes `name`: what it learns, its story,
+    and AdamW after a step (None at the end)."""
+    lora.attach(model, r=4)
+    learned = trainable(model)
+    optimizer = None
+    if name == training.CHECKPOINT:
+        optimizer = torch.optim.AdamW(learned.values())
+        for number, p in enumerate(learned.values()):
+            p.grad = torch.full_like(p, 0.1 + number)
+        optimizer.step()
+    return learned, training.Training([1.5, 1.25], steps=6, seconds=0.5, tokens=40, supervised=24), optimizer
+
+
+def damages(data, count):
+    """`count` copies of a file with one byte changed, every other one in its header; and files cut short or blank."""
+    draw, header = random.Random(0), 8 + int.from_bytes(data[:8], "little")
+    for number in range(count):
+        changed = bytearray(data)
+        changed[draw.randrange(header if number % 2 else len(data))] ^= draw.randrange(1, 256)
+        yield bytes(changed)
+    yield from (data[:size] for size in (0, 4, header // 2, header, len(data) - 1))
+    yield from (data[: len(data) // 2] + bytes(len(data) - len(data) // 2), data + b"\0", b"{}", bytes(len(data)))
+
+
+@pytest.mark.parametrize("name", [training.FINISHED, training.CHECKPOINT])
+def test_a_damaged_run_is_set_aside_with_a_sentence_or_is_the_same_bit_for_bit(tiny_model, tmp_path, capsys, name):
+    learned, story, optimizer = one_run(tiny_model, name)
+    file, right = tmp_path / name, adapter(tiny_model)
+    checkpoint.write_checkpoint(file, "this run", learned, story, optimizer)
+    moments = copy.deepcopy([optimizer.state[p] for p in learned.values()]) if optimizer else []
+    aside = []
+    for damaged in damages(file.read_bytes(), 300):
+        file.write_bytes(damaged)
+        for p in learned.values():
+            nn.init.zeros_(p)
+        found = checkpoint.read_checkpoint(file, "this run", learned, optimizer)
+        said = capsys.readouterr().out
+        if found is None:
+            aside.append(damaged)
+            assert said.startswith(name) and f"kept as {name}.damaged-{len(aside)}, and training starts anew." in said
+            assert not file.exists() and not any(p.any() for p in learned.values())
+        else:
+            assert found == story and same(right, adapter(tiny_model)) and not said
+            for p, kept in zip(learned.values() if optimizer else (), moments, strict=True):
+                assert all(torch.equal(optimizer.state[p][key], kept[key]) for key in kept)
+    assert len(aside) > 250
+    kept = [(tmp_path / f"{name}.damaged-{number}").read_bytes() for number in range(1, len(aside) + 1)]
+    assert kept == aside, "none is overwritten by the next"
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda tensors, about: about.clear(), "carries no checksum"),
+        (lambda tensors, about: about.pop("sha256"), "carries no checksum"),
+        (lambda tensors, about: about.pop("training"), "is damaged"),
+        (lambda tensors, about: about.update(training="[]"), "is damaged"),
+        (lambda tensors, about: about.update(training='{"losses": 3}'), "is damaged"),
+        (lambda tensors, about: about.update(run="another run"), "is damaged"),
+        (lambda tensors, about: tensors.popitem(), "is damaged"),
+        (lambda tensors, about: tensors.update({n: t.T.contiguous() for n, t in tensors.items()}), "is damaged"),
+        (lambda tensors, about: tensors.update({n: t.double() for n, t in tensors.items()}), "is damaged"),
+        (lambda tensors, about: tensors.update(another=torch.ones(1)), "is damaged"),
+    ],
+)
+def test_a_run_that_was_put_together_otherwise_is_set_aside(tiny_model, tmp_path, capsys, change, said):
+    learned, story, _ = one_run(tiny_model, training.FINISHED)
+    file = tmp_path / training.FINISHED
+    checkpoint.write_checkpoint(file, "this run", learned, story)
+    with safe_open(file, "pt") as opened:
+        tensors, about = load_file(file), opened.metadata()
+    change(tensors, about)
+    save_file(tensors, file, about)
+    assert checkpoint.read_checkpoint(file, "this run", learned) is None
+    assert capsys.readouterr().out.startswith(f"{file.name} {said}")
+
+
+def test_an_interrupted_run_under_the_name_of_a_finished_one_is_not_taken_for_it(tiny_model, tmp_path, capsys):
+    learned, story, optimizer = one_run(tiny_model, training.CHECKPOINT)
+    checkpoint.write_checkpoint(tmp_path / training.CHECKPOINT, "this run", learned, story, optimizer)
+    assert training.steps_done(tmp_path / training.CHECKPOINT) == 2
+    (tmp_path / training.CHECKPOINT).rename(tmp_path / training.FINISHED)
+    assert checkpoint.read_checkpoint(tmp_path / training.FINISHED, "this run", learned) is None
+    assert "is damaged" in capsys.readouterr().out
+    (tmp_path / training.CHECKPOINT).write_bytes(b"half")
+    assert [training.steps_done(tmp_path / name) for name in (training.CHECKPOINT, training.FINISHED)] == [0, 0]
+
+
+def test_a_damaged_run_that_cannot_be_renamed_is_a_sentence(tiny_model, tmp_path, monkeypatch):
+    learned, *_ = one_run(tiny_model, training.FINISHED)
+    file = tmp_path / training.FINISHED
+    file.write_bytes(b"half")
+    locked = PermissionError(13, "Permission denied", str(file))
+    monkeypatch.setattr(checkpoint, "set_aside", Mock(side_effect=locked))
+    with pytest.raises(TrainingStopped, match="Permission denied.: choose another"):
+        checkpoint.read_checkpoint(file, "this run", learned)
+
+
+def test_dropout_is_drawn_again_in_a_resumed_run(tiny_model, tmp_path):
+    """Each step draws its random numbers anew, from the seed and its own number: resumed, it draws the same ones."""
+    for block in tiny_model.model.layers:
+        block.self_attn.attention_dropout = tiny_model.config.attention_dropout = 0.5
+    lora.attach(tiny_model, r=4)
+    (broken, one), (whole, other) = broken_and_whole(lambda: copy.deepcopy(tiny_model), SHORT, tmp_path)
+    assert broken.losses == whole.losses and same(one, other)
+
+
+def test_the_fingerprint_changes_with_weights_data_and_settings(tiny_model, examples):
+    lora.attach(tiny_model, r=4)
+    prints = [training.fingerprint(tiny_model, examples, SHORT)]
+    assert training.fingerprint(tiny_model, examples, SHORT) == prints[0]
+    prints.append(training.fingerprint(tiny_model, examples[1:], SHORT))
+    untaught = [one._replace(labels=torch.full_like(one.labels, tasks.IGNORED)) for one in examples]
+    prints.append(training.fingerprint(tiny_model, untaught, SHORT))
+    with torch.no_grad():
+        tiny_model.model.embed_tokens.weight[5, 5] += 1e-3
+    prints.append(training.fingerprint(tiny_model, examples, SHORT))
+    assert len(set(prints)) == len(prints) == 4
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Settings), ids=lambda field: field.name)
+def test_the_fingerprint_changes_with_every_setting(tiny_model, examples, field):
+    lora.attach(tiny_model, r=1)
+    now = getattr(SHORT, field.name)
+    other = not now if isinstance(now, bool) else now + 1 if isinstance(now, int) else "adamw_8bit"
+    if isinstance(now, float):
+        other = now / 2 + 0.1
+    if now is None:
+        other = 1.0
+    changed = dataclasses.replace(SHORT, **{field.name: other})
+    assert training.fingerprint(tiny_model, examples, changed) != training.fingerprint(tiny_model, examples, SHORT)
+
+
+def test_the_fingerprint_changes_with_each_file_that_a_run_depends_on_and_no_other(
+    tiny_model, examples, monkeypatch, tmp_path
+):
+    package = Path(lora.__file__).parent
+    shutil.copytree(package, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__", "lessons", "export"))
+    monkeypatch.setattr(paths, "package", lambda: tmp_path / "copy")
+    lora.attach(tiny_model, r=4)
+    before = training.fingerprint(tiny_model, examples, SHORT)
+    folders = ("models", "quant", "tasks", "fast", "training")
+    files = [
+        tmp_path / "copy" / "lora.py",
+        tmp_path / "copy" / "targets.py",
+        *(file for name in folders for file in (tmp_path / "copy" / name).glob("*.py")),
+    ]
+    assert {"conversations.py", "loop.py", "nf4.py", "rows.py"} <= {file.name for file in files}
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text + "# another\n", encoding="utf-8")
+        assert training.fingerprint(tiny_model, examples, SHORT) != before, file
+        file.write_text(text, encoding="utf-8")
+    (tmp_path / "copy" / "evaluation.py").write_text("# another: no run depends on it")
+    assert training.fingerprint(tiny_model, examples, SHORT) == before
+
+
+def test_what_no_parameter_shows_changes_the_fingerprint(tiny_model, examples):
+    """The scales of weights in 4 bits, whose codes are the same for W and for 2·W; a dropout's share; a norm's ε;
+    α and rsLoRA."""
+    from peft import LoraConfig, get_peft_model
+
+    def packed(times, double):
+        model = copy.deepcopy(tiny_model)
+        names = [name for name, _ in model.named_modules() if name.endswith("q_proj")]
+        for name in names:
+            model.get_submodule(name).weight.data *= times
+        quant.quantize_linears(model, names, double=double)
+        lora.attach(model, r=2)
+        return model
+
+    def dropping(share):
+        return get_peft_model(copy.deepcopy(tiny_model), LoraConfig(r=2, target_modules=["q_proj"], lora_dropout=share))
+
+    def rounding(epsilon):
+        model = copy.deepcopy(tiny_model)
+        model.model.norm.variance_epsilon = epsilon
+        lora.attach(model, r=2)
+        return model
+
+    def scaled(alpha, rslora):
+        model = copy.deepcopy(tiny_model)
+        lora.attach(model, r=4, lora_alpha=alpha, use_rslora=rslora)
+        return model
+
+    for make, ways in (
+        (packed, [(1, False), (2, False), (1, True), (2, True)]),
+        (dropping, [(0.1,), (0.5,)]),
+        (rounding, [(1e-6,), (1e-2,)]),
+        (scaled, [(8, False), (64, False), (8, True)]),
+    ):
+        prints = []
+        for way in ways:
+            torch.manual_seed(0)  # PEFT draws A from it
+            prints.append(training.fingerprint(make(*way), examples, SHORT))
+        assert len(set(prints)) == len(ways), make.__name__

@@ -96,26 +96,16 @@ def test_interrupted_it_goes_on_where_it_stopped_and_forgets_nothing(monkeypatch
     assert resumed.film.stage.scene["words"] == whole.film.stage.scene["words"]
 
 
-def test_run_again_it_is_shown_at_once_and_another_question_trains_anew(monkeypatch):
+def test_run_again_it_is_shown_at_once_and_another_question_or_again_trains_anew(monkeypatch):
     first = teach()
-    monkeypatch.setattr(models, "chat", lambda *_, **__: pytest.fail("the answers are kept"))
-    second = teach()
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "chat", lambda *_, **__: pytest.fail("the answers are kept"))
+        second = teach()
     assert second.training.reused and second.film.stage.scene["words"] == first.film.stage.scene["words"]
-
-
-def test_another_question_and_again_train_live():
-    assert not teach().training.reused
     assert not door.teach(make_tiny_base(), "And who else?", steps=5, every=2).training.reused
     assert not teach(again=True).training.reused and teach().training.reused
-
-
-def test_half_a_file_of_answers_is_asked_for_again():
-    first = teach()
-    first.film.file.write_text('{"0": "hal')
-    second = teach()
-    assert {"0", "5"} <= second.film.answers.keys()
-    assert second.film.answers["5"] == first.film.answers["5"]
-    assert second.film.words(3).split("\n")[2].startswith("Model (asked after step 0): ")
+    second.film.stage.values = {"step": 9}
+    assert second.film.stage.said == "step 9 is not recorded: choose 0 to 5."
 
 
 def test_the_slider_scales_the_update_and_leaves_it_as_trained():
@@ -180,12 +170,6 @@ def test_what_is_kept_is_what_was_trained_and_nothing_is_overwritten(capsys):
     kept, layers = read_adapter(folder), dict(lora.lora_layers(taught.base.model))
     assert kept.A.keys() == layers.keys() and kept.origin == "lesson 00"
     assert all(torch.equal(kept.B[name], layer.lora_B) for name, layer in layers.items())
-
-
-def test_a_step_that_was_not_taken_is_refused():
-    stage = teach().film.stage
-    stage.values = {"step": 9}
-    assert stage.said == "step 9 is not recorded: choose 0 to 5."
 
 
 def test_an_answer_that_was_damaged_on_disk_is_not_shown(tmp_path):

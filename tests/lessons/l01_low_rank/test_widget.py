@@ -139,8 +139,3 @@ def test_a_typed_rank_between_two_stops_is_shown(W):
     assert np.allclose(shown, lowrank.truncate(big, missing), atol=1e-4)
     (mark,) = [m for m in scene.page()["marks"] if m["kind"] == "product"]
     assert mark["ranks"] == scene.stops
-
-
-def test_the_photograph_is_a_matrix_of_grey_values():
-    photo = l01.photograph()
-    assert photo.shape == (300, 451) and photo.dtype == torch.float32 and 0 <= photo.min() < photo.max() <= 1

@@ -1,5 +1,5 @@
-"""The loop by hand, and whose layer trains in lesson 03: a sound class of the learner's,
-or the course's with one sentence."""
+"""The loop by hand, whose layer trains in lesson 03 (a sound class of the learner's, or the course's with one
+sentence), and what it draws."""
 
 from contextlib import nullcontext
 
@@ -11,7 +11,7 @@ from lora_lessons import lora, training
 from lora_lessons.course import learner, own_code
 from lora_lessons.errors import Interrupted
 from lora_lessons.lessons import l02
-from lora_lessons.lessons.l03_train_lora import by_hand
+from lora_lessons.lessons.l03_train_lora import by_hand, illustration
 from lora_lessons.tasks import Encoded
 from lora_tools.bench import training_speed
 
@@ -167,3 +167,10 @@ def test_the_loop_by_hand_trains_as_transformers_trainer_does(tiny_model, tmp_pa
     trainer.train()
     theirs = [line["loss"] for line in trainer.state.log_history if "loss" in line]
     assert losses == pytest.approx(theirs, abs=1e-3) and losses[0] != losses[2]
+
+
+def test_the_two_ways_are_drawn_to_scale():
+    figure, words = illustration.two_ways(60, 40, 5)
+    sizes = [(patch.get_width(), patch.get_height()) for patch in figure.axes[0].patches]
+    assert sizes == [(40, 60), (40, 60), (5, 60), (40, 5)]
+    assert "2,400 numbers" in words and "500 numbers (20.8%)" in words

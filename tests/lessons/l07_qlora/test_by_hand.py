@@ -151,17 +151,3 @@ def test_a_kept_layer_that_is_wrong_gets_its_sentence_and_the_courses_trains(cap
     learner.keep_code("my_qlora", own_code.IMPORTS + wrong)
     assert l07.my_qlora() is l07.MyQLoRA
     assert "did not divide by r" in capsys.readouterr().out
-
-
-def test_a_step_is_stacked_to_its_totals_and_outlined_without_checkpointing():
-    moments = ("forward", "loss", "last block", "middle blocks", "first block", "optimizer step")
-
-    def ledger(loss):
-        bills = {one: memory.Bill(4e9, activations=1e9, logits=loss * (one == "loss")) for one in moments}
-        return memory.Ledger(bills["loss"], "loss", bills)
-
-    figure, words = l07.one_step(ledger(2e9), ledger(9e9), "a model")
-    (ax,) = figure.axes
-    top = max(bar.get_y() + bar.get_height() for bar in ax.patches[:-1])
-    assert top == pytest.approx(7.0) and "loss 7.0 (14.0), last block 5.0 (5.0)" in words
-    assert "7.0 GB" in [text.get_text() for text in ax.texts]

@@ -9,7 +9,6 @@ from stills import fit_job, fit_still, fit_words, refused, turn
 
 from lora_lessons import memory, planning
 from lora_lessons.lessons import l08
-from lora_lessons.run.baselines import read_baseline, values
 
 FIT = l08.FIT | {"recipe": "this course", "method": "qlora", "card": "RTX 4090", "r": 16, "batch_size": 1}
 FIT |= {"gradient_checkpointing": "on", "seq": 1024}
@@ -82,16 +81,6 @@ def test_it_says_whether_it_fits_and_how_much_would(changed):
     assert (f"the longest text that fits is {longest[-1]:,} tokens" if longest else "not even 32 tokens fit") in words
 
 
-@pytest.mark.parametrize(
-    "method, record",
-    [("full fp32", "full_fp32"), ("full bf16", "full_bf16"), ("lora", "lora"), ("qlora", "qlora")],
-)
-def test_it_says_what_lesson_08_says_of_the_same_job(method, record):
-    planned = values(read_baseline("08_qlora_7b"))[f"needs.{record}"]
-    said = fit_words(**FIT | {"method": method})
-    assert f": {planned:.1f} GB at the peak of a step" in said
-
-
 IMPOSSIBLE = [
     ("r", 0, "give a whole number of at least 1"),
     ("r", -8, "at least 1"),
@@ -131,17 +120,6 @@ def test_controls_redraw():
         for option in [*control.get("options", ()), *control.get("stops", ())]:
             turn(stage, **{control["name"]: option})
             assert stage.said == "" and stage.still()[1] == fit_words(**stage.values)
-
-
-def test_a_change_that_only_moves_bars_draws_no_new_backdrop():
-    """The page is sent a picture when the card or the scale changes, and marks alone otherwise."""
-    stage = l08.fit()
-    turn(stage, method="qlora", gradient_checkpointing="on", batch_size=1)
-    backdrop = stage.backdrop["id"]
-    turn(stage, r=16, recipe="this course", batch_size=2)
-    assert stage.backdrop["id"] == backdrop
-    turn(stage, card="T4")
-    assert stage.backdrop["id"] != backdrop
 
 
 def test_every_row_shows_a_number_however_small_its_part():

@@ -6,7 +6,6 @@ from sources import read, texts
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lora_lessons import memory, models, tasks
-from lora_lessons.experiments import recordings
 from lora_lessons.lessons import l08
 from lora_lessons.models import loading
 
@@ -60,10 +59,3 @@ def test_trls_recipe_trains_a_tiny_7b_in_nf4_on_a_processor(tmp_path, monkeypatc
     assert said in tokenizer.decode(taught) and given["task"].train[0]["messages"][0][
         "content"
     ] not in tokenizer.decode(taught)
-
-
-def test_every_recording_says_machine_day_versions_and_weights():
-    for name in ("lesson_08_by_hand", "seven_b_cpu"):
-        found = recordings.recorded(name)
-        assert found["machine"] and found["date"] and found["versions"]["torch"], name
-        assert found["weights"] in ("random", "real")

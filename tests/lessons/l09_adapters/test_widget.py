@@ -140,20 +140,18 @@ def test_what_cannot_be_answered_is_said(mixing):
     assert mixing.status == "Type a question first." and not mixing._thread.is_alive()
 
 
-def test_mixtures(known):
-    assert mixer.mixture(known, {"one": 0.0}) is None and mixer.mixture(known, {}) is None
-    with pytest.raises(ValueError, match="no adapter is named 'six': choose from one, two"):
-        mixer.mixture(known, {"six": 1.0})
-    with pytest.raises(ValueError, match="choose -1 to 1.5"):
-        mixer.mixture(known, {"one": 7.0})
-
-
-def test_an_empty_or_unfit_choice_is_refused(base_fp32, known):
-    with pytest.raises(ValueError, match="at least one adapter"):
-        mixer.adapter_mixer(base_fp32, {})
+def test_what_cannot_be_mixed_is_refused(base_fp32, known):
     name = next(iter(known["one"].A))
-    with pytest.raises(ValueError, match="another base model"):
-        mixer.adapter_mixer(base_fp32, {"odd": known["one"]._replace(A=known["one"].A | {name: torch.ones(2, 3)})})
+    unfit = known["one"]._replace(A=known["one"].A | {name: torch.ones(2, 3)})
+    for make, said in (
+        (lambda: mixer.mixture(known, {"six": 1.0}), "no adapter is named 'six': choose from one, two"),
+        (lambda: mixer.mixture(known, {"one": 7.0}), "choose -1 to 1.5"),
+        (lambda: mixer.adapter_mixer(base_fp32, {}), "at least one adapter"),
+        (lambda: mixer.adapter_mixer(base_fp32, {"odd": unfit}), "another base model"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            make()
+    assert mixer.mixture(known, {"one": 0.0}) is None and mixer.mixture(known, {}) is None
 
 
 def test_a_page_without_a_kernel_says_what_stands_there(mixing):

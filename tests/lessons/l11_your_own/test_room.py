@@ -1,5 +1,5 @@
-"""Lesson 11's room: a file becomes two parts, a plan and scores; what cannot be is a sentence;
-nothing of the data leaks."""
+"""Lesson 11's room: a file becomes two parts, a plan, scores and a page; what cannot be is a sentence; nothing of the
+data leaks."""
 
 import copy
 import json
@@ -7,21 +7,22 @@ import re
 
 import pytest
 import torch
-from hostile import TERMINAL, UNSEEN
+from hostile import HOSTILE, NOWHERE, TERMINAL, UNSEEN
 from tiny import AsciiTokenizer, make_tiny_base
 from transformers import Qwen2Config
 
 from lora_lessons import evaluation, lora, memory, models, quant, tasks, training
 from lora_lessons.adapter import adapter_of
-from lora_lessons.course.blind_judge import Tally
+from lora_lessons.course.blind_judge import Pair, Tally
 from lora_lessons.course.learner import my_folder
 from lora_lessons.errors import ModelError
 from lora_lessons.memory import Job
 from lora_lessons.paths import course_root
 from lora_lessons.sums import sha256
+from lora_lessons.training import Training
 from lora_tools import checking
-from lora_tools.exporting.model_card import model_card
-from lora_tools.own import beforehand, my_data, pictures, publishing, scoring
+from lora_tools.exporting.model_card import AboutAdapter, CardRow, model_card
+from lora_tools.own import beforehand, my_data, page, pictures, publishing, scoring
 
 
 def write(folder, lines, name="mine.jsonl"):
@@ -186,21 +187,12 @@ def test_every_parameter_reaches_the_training(data):
 
 
 def test_the_rate_is_that_of_the_weights_and_not_of_their_bytes(monkeypatch):
-    """A base in 4 bits, of bitsandbytes or of the course, is as large as it was in 16."""
-    import bitsandbytes as bnb
-
+    """A base in 4 bits is as large as it was in 16."""
     base = make_tiny_base()
     weights = models.base_weights(base.model)
     monkeypatch.setattr(my_data, "LARGE", weights - 1)
-    packed = copy.deepcopy(base.model)
-    quant.quantize_linears(packed, lora.resolve_targets(packed, "all-linear"))
-    theirs = copy.deepcopy(base.model)
-    for name in lora.resolve_targets(theirs, "all-linear"):
-        W = theirs.get_submodule(name)
-        layer = bnb.nn.Linear4bit(W.in_features, W.out_features, bias=False, quant_type="nf4")
-        layer.weight = bnb.nn.Params4bit(W.weight.data.clone(), requires_grad=False, quant_type="nf4").to("cpu")
-        theirs.set_submodule(name, layer)
-    for model in (base.model, packed, theirs):
+    quant.quantize_linears(packed := copy.deepcopy(base.model), lora.resolve_targets(base.model, "all-linear"))
+    for model in (base.model, packed):
         lora.attach(model, r=2)
         assert models.base_weights(model) == weights
         assert my_data.settings(base._replace(model=model), 9, "quick", 0, False).learning_rate == my_data.RATE_OF_LARGE
@@ -480,17 +472,22 @@ def test_where_it_changed_is_measured_against_the_base_where_that_can_be_read(tm
 # ---- out of the notebook ----
 
 
-def test_the_card_holds_numbers_and_never_a_line_of_the_data(data, tmp_path):
-    base = make_tiny_base()._replace(name=str(tmp_path))
+def card(data, found, name="tiny", asked=1, problems=(), judged=(0, 0, 0, 3), kept=24):
+    """The adapter's card after a training of 24 steps."""
+    base = make_tiny_base()._replace(name=name)
     how = my_data.settings(base, 9, "quick", 0, False)
+    return model_card(publishing.about("own", base, data, how, found, asked, list(problems), Tally(*judged), kept))
+
+
+def test_the_card_holds_numbers_and_never_a_line_of_the_data(data, tmp_path):
     bare, tuned = scoring.Heard(["Secret a"], ["c"], 40.0), scoring.Heard(["Secret b"], ["c"], 44.0)
     found = scoring.score([3.0, 3.2], [2.0, 2.3], bare, tuned, None, answers=scoring.Different(1, 3, 3, 3))
     problems = [
         checking.Problem("duplicate", "look", 1, 2, "Secret sentence"),
         checking.Problem("pad_is_eos", "note", None, 1, "x"),
+        checking.Problem("personal_data", "look", 1, 1, "Secret sentence"),
     ]
-    problems.append(checking.Problem("personal_data", "look", 1, 1, "Secret sentence"))
-    text = model_card(publishing.about("own", base, data, how, found, 1, problems, Tally(0, 0, 0, 3), 12))
+    text = card(data, found, str(tmp_path), problems=problems, kept=12)
     assert "Secret" not in text and "word1" not in text and str(tmp_path) not in text
     for said in (
         "found: 2 lines with “duplicate”, used as they are; 1 line that may hold personal data, used as they are\n",
@@ -507,18 +504,11 @@ def test_the_card_holds_numbers_and_never_a_line_of_the_data(data, tmp_path):
 
 
 def test_the_cards_bound_is_that_of_the_answers_and_not_of_all_held_out_lines(data):
-    base = make_tiny_base()
-    how, found = (
-        my_data.settings(base, 9, "quick", 0, False),
-        scoring.SideBySide((3.0, 2.0), None, None, None, (1.0, 1.0)),
-    )
     many = data._replace(split=data.split._replace(held_out=6 * data.split.held_out), held_out=6 * data.held_out)
     asked = len(scoring.asked(many))
-    text = model_card(publishing.about("own", base, many, how, found, asked, [], Tally(0, 0, 0, 3), 24))
-    assert len(many.held_out) == 18 and asked == 10
-    assert (
-        "measured on 18 held-out lines" in text and "It answered 10 of them. If all 10" in text and "low as 72%" in text
-    )
+    text = card(many, scoring.SideBySide((3.0, 2.0), None, None, None, (1.0, 1.0)), asked=asked)
+    assert len(many.held_out) == 18 and asked == 10 and "measured on 18 held-out lines" in text
+    assert "It answered 10 of them. If all 10" in text and "low as 72%" in text
 
 
 def test_what_cannot_be_exported_or_asked_is_a_sentence(data, tmp_path, monkeypatch):
@@ -537,15 +527,10 @@ def test_what_cannot_be_exported_or_asked_is_a_sentence(data, tmp_path, monkeypa
 
 
 def test_the_card_names_the_base_that_was_trained_on_and_quotes_a_judgement(data):
-    base = make_tiny_base()._replace(name=models.EMBEDDED_NAME)
-    how = my_data.settings(base, 9, "quick", 0, False)
-    bare = scoring.Heard(["a"], ["c"], 40.0)
+    bare, coder = scoring.Heard(["a"], ["c"], 40.0), models.NAMED["qwen2.5-coder-1.5b"]
     found = scoring.score([3.0, 3.2], [2.0, 2.3], bare, bare, None)
-    text = model_card(publishing.about("own", base, data, how, found, 1, [], Tally(6, 0, 0, 0), 24))
+    text, said = (card(data, found, name, judged=(6, 0, 0, 0)) for name in (models.EMBEDDED_NAME, coder.title))
     assert "rounded once to 4 bits (Q4_1)" in text and 'base = models.folder("embedded")' in text
-    coder = models.NAMED["qwen2.5-coder-1.5b"]
-    other = publishing.about("own", base._replace(name=coder.title), data, how, found, 1, [], Tally(6, 0, 0, 0), 24)
-    said = model_card(other)
     assert "base_model: Qwen/Qwen2.5-Coder-1.5B-Instruct\n" in said and 'models.folder("qwen2.5-coder-1.5b")' in said
     assert f"makers' {coder.file} ({coder.hub}, Apache-2.0), whose weights were rounded once" in " ".join(said.split())
     assert "Judged blind by its maker, who was told: “You preferred the adapter's answer in 6 of 6" in text
@@ -620,3 +605,64 @@ def test_an_answer_that_is_cut_says_so_and_the_rule_does_not_see_it(data):
     assert all(one.endswith(scoring.CUT) for one in said), "the random model does not end"
     heard = scoring.Heard([f"good{scoring.CUT}"], ["c"], 40.0)
     assert scoring.score([3.0], [2.0], heard, heard, lambda answer: answer == "good").kept == (1.0, 1.0)
+
+
+@pytest.fixture
+def curve(tmp_path):
+    made = pictures.LossesAndLooks(scoring.KeepBest(None, lambda: [2.0], tmp_path / "kept"), [4.0])
+    made.keep.looks = {8: [2.0]}
+    made.run = Training(losses=[4.0] * 8, steps=8)
+    return made
+
+
+def about(text):
+    rows = [
+        CardRow("held-out loss", "4.00", "2.00", f"lower by 1.80 to 2.20 {text}"),
+        CardRow("forgetting", "40", "44"),
+    ]
+    data, settings = {"file": f"{text}.jsonl", "check": text}, {"r": "8", "machine": text}
+    limits, summary = [text, "One seed."], [f"4 of 4 answers {text}", f"The loss fell by 50%. {text}"]
+    return AboutAdapter(text, text, text, "models.folder('x')", data, settings, rows, text, limits, summary)
+
+
+def test_it_says_what_a_colleague_asks(curve, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "a").write_bytes(b"x" * 2_500_000)
+    run = Training(losses=[1.0], seconds=90.0, tokens=5000, supervised=2000, finished="2026-11-29", reused=True)
+    cost = page.cost_of(run, beforehand.Times(1.5, 1, 1), 2e9, folder)
+    pairs = [Pair(f"Why {n}?", f"Before {n}.", f"After {n}.") for n in range(9)]
+    written = page.write(folder, about("mine"), curve, pairs, cost)
+    text = written.read_text(encoding="utf-8")
+    assert written == tmp_path / "mine.html" and list(folder.iterdir()) == [folder / "a"]
+    for said in (
+        "trained on mine.jsonl",
+        "<td>4.00<td>2.00<td>lower by 1.80 to 2.20",
+        "<dt>r<dd>8",
+        "Why 2?",
+        "Before 0.",
+        "After 0.",
+        "1.5 minutes (read back from the same run, 2026-11-29)",
+        "2.5 MB",
+        "2.0 GB at most",
+        "<li>One seed.",
+        "PeftModel.from_pretrained",
+        "<td>forgetting",
+        'alt="The held-out loss fell from 4.00',
+    ):
+        assert said in text, said
+    order = ["4 of 4 answers", "Why 0?", "The loss fell by 50%", "<details>", "<dt>r<dd>8", "<td>4.00"]
+    assert order == sorted(order, key=text.index) and "Why 3?" not in text and 'name="viewport"' in text
+    again = page.write(folder, about("mine"), curve, pairs, cost)
+    assert again == tmp_path / "mine-page-2.html" and written.read_text(encoding="utf-8") == text
+
+
+def test_whatever_comes_from_outside_is_text_and_nothing_is_loaded(curve):
+    text = page.as_html(about(HOSTILE), curve, [Pair(HOSTILE, HOSTILE, HOSTILE)], {"training": HOSTILE, HOSTILE: "1"})
+    tags = re.findall(r"<(\w+)([^>]*)>", text)
+    loads = [found for _, given in tags for found in re.findall(r"\b(?:src|href|srcdoc)=.{16}|\bon\w+=", given)]
+    assert set(loads) == {'src="data:image/png;'}, "pictures, each in the page itself"
+    assert not {"script", "iframe", "svg", "a", "link"} & {name for name, _ in tags}
+    assert not UNSEEN & set(text) and NOWHERE in text
+    (style,) = re.findall(r"<style>.*?</style>", text, re.S)
+    assert "url(" not in style and "@import" not in style

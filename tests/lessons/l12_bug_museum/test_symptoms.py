@@ -34,12 +34,6 @@ def test_nine_in_ten_complaints_from_forums_find_a_right_suspect_among_the_first
     assert len(missed) <= len(SAID["FORUMS"]) / 10, missed
 
 
-def test_there_are_25_complaints_and_two_or_more_for_every_exhibit():
-    assert len(COMPLAINTS) >= 25
-    for id in catalogue():
-        assert sum(one == id for one, _ in COMPLAINTS) >= 2, id
-
-
 def test_an_exhibits_own_symptom_is_likeliest_its_own():
     own = [(one.id, words) for one in suspects().values() for words in one.symptoms]
     assert len(own) > 100
@@ -109,11 +103,6 @@ def test_a_shared_word_or_another_subject_is_no_good_fit_and_the_command_says_so
     assert capsys.readouterr().out.startswith((DENIED, UNSURE))
 
 
-@pytest.mark.parametrize("words", ["banana bread recipe", "dpo loss is 0", "loss", "loss spikes"])
-def test_one_shared_word_is_denied(words):
-    assert said_of(words) == DENIED
-
-
 def doubted(words):
     """Whether the command says first that nothing fits well, or that it is not sure."""
     return not any(match.good for match in search(words)[:3])
@@ -141,13 +130,6 @@ def test_what_fits_less_well_stands_behind_a_word_that_says_so(capsys):
     assert cli.main(["symptom", "BOS is there twice at the beginning of the input ids"]) == 0
     first, *rest = capsys.readouterr().out.split("Less likely:")
     assert first.startswith("12.11") and first.count("Suspect: ") == 1 and len(rest) == 1
-
-
-def test_one_that_fits_as_well_as_the_next_is_surer_where_it_stands_alone():
-    one, other = search("after training for a day the answers are identical to the base model")[:2]
-    alone = search("a QLoRA of gemma 4 26b a4b OOM at batch size 1 on 96GB VRAM, it should need 22GB")[0]
-    assert one.score > alone.score and one.score - other.score < 0.05
-    assert alone.good and not one.good and alone.suspect.id == "lesson 07"
 
 
 def test_numbers_of_one_run_and_of_a_models_name_say_nothing_and_zero_does():
@@ -206,12 +188,6 @@ def test_complaints_from_threads_meet_their_suspect_or_the_doubt(half, least, si
     assert sum(not doubted(words) for words in missed) <= silent, "a wrong suspect, and no word of doubt"
     ours = [one for one in some if one["suspects"]]
     assert sum(not doubted(one["words"]) for one in ours) >= 0.6 * len(ours), "most are not doubted"
-
-
-@pytest.mark.parametrize("thread", ["bitsandbytes-foundation/bitsandbytes#1849", "unslothai/unsloth#5344"])
-def test_a_mixture_that_stays_in_16_bits_is_found_first(thread):
-    (one,) = (one for one in THREADS if one["thread"] == thread)
-    assert search(one["words"])[0].suspect.id == "lesson 07" and not doubted(one["words"])
 
 
 # Complaints of threads that were met with a wrong suspect, or with doubt.
@@ -416,13 +392,6 @@ def test_the_page_has_every_symptom_first_under_its_own_exhibit_and_links_that_l
         for symptom in one.symptoms:
             assert f"| {symptoms_page._shown(symptom)} | [{one.id}](#{anchor}) " in text
     assert all(len(row.split(" | ")) == 2 for row in text.splitlines() if row.startswith("| ")), "no | in a cell"
-
-
-def test_readme_writes_the_page_only_where_it_differs(monkeypatch, tmp_path):
-    monkeypatch.setattr(symptoms_page, "file", lambda: tmp_path / "symptoms.md")
-    assert symptoms_page.write() == [tmp_path / "symptoms.md"] and symptoms_page.write() == []
-    (tmp_path / "symptoms.md").write_text("old", encoding="utf-8")
-    assert symptoms_page.write() == [tmp_path / "symptoms.md"]
 
 
 def test_the_page_is_linked_and_comes_with_a_learners_copies(tmp_path):

@@ -1,7 +1,5 @@
 """What the tests of a cluster have: the tiny model in a folder, conversations of unequal length, and runs on them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A 7B in Q4_K_M becomes NF4 on a processor in under 8 GB (`pytest -m big`: 11 GB of disk, some minutes)."""
+"""Bases that take gigabytes (`pytest -m big`: 1.6 GB to fetch where they are not here, 11 GB of disk, some minutes)."""
 
 import json
 import subprocess
@@ -7,6 +7,7 @@ import sys
 import pytest
 from random_ggufs import q4_k_m, write
 
+from lora_lessons import models
 from lora_lessons.models import SHAPES
 
 LOAD = """
@@ -35,3 +36,14 @@ def test_a_7b_in_q4_k_m_becomes_nf4_in_under_8_gb(tmp_path, monkeypatch, compute
         print(about, f"{file.stat().st_size / 1e9:.2f} GB of file")
         assert peak < 8e9, about
         assert weights == 7_615_616_512
+
+
+@pytest.mark.big
+@pytest.mark.parametrize("name", models.NAMED)
+def test_a_named_base_is_what_its_table_says_and_answers(name):
+    one = models.NAMED[name]
+    config = models.config_in_gguf(models.named_file(one))
+    assert one.config == {key: config[key] for key in one.config}
+    base = models.load(name, "bf16", "cpu")
+    assert 2 * base.model.num_parameters() == one.unpacked
+    assert "Paris" in models.chat(base, "What is the capital of France?", 12)

@@ -325,7 +325,7 @@ def odd_keys(opened: AdapterFolder) -> str:
             "build_lora_adapter turns them into PEFT's)"
         )
     if bare := [key for key in keys if not key.startswith(PREFIX)]:
-        return f"{len(bare)} keys do not begin with {PREFIX}, as PEFT's do"
+        return f"{len(bare)} keys do not begin with {PREFIX}, as PEFT's do, such as {bare[0][:120]}"
     return ""
 
 

@@ -123,7 +123,10 @@ def _runtimes(xray: Xray) -> Iterator[str]:
         behind = f" [{runtime.behind}]" if runtime.behind else ""
         yield f"{runtime.name:<16}{LOADS[runtime.loads]}: {runtime.reason}{behind}"
     if any("merge it" in runtime.reason for runtime in xray.runtimes):
-        yield f"Merge it: lora-lessons export merged {xray.name} --base BASE --out DIR"
+        ours = any("lora-lessons export ollama" in runtime.reason for runtime in xray.runtimes)
+        by_us = f"lora-lessons export merged {xray.name} --base BASE --out DIR"
+        by_peft = "with PEFT, merge_and_unload() and save_pretrained(); `export merged` takes A and B alone"
+        yield f"Merge it: {by_us if ours else by_peft}"
     oldest = min(looked_up(runtime.name).rpartition(" ")[2] for runtime in xray.runtimes)
     when = f"{datetime.strptime(oldest, '%Y-%m'):%B %Y}"
     yield f"Servers change: this was looked up in {when}; --json says of which version."

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from lora_lessons import models
+
 from ...exporting.ollama import chatform
 from ..architectures import config_of, is_lost_path, tied_by_name
-from ..reading import AdapterFolder
+from ..reading import AdapterFolder, leaf_of
 from ..talk import Talk, talk_of
 from ..xray import AdaptedMatrix, AgainstBase, Finding, Severity, tokens_dropped, tokens_misfit
-from .said import finding, named
+from .said import finding, in_towers, named
 
 # What transformers calls the heads of classifiers, and for how many labels it builds one where nothing says so.
 HEADS, USUAL_LABELS = {"score", "classifier"}, 2
@@ -18,6 +20,9 @@ HEADS, USUAL_LABELS = {"score", "classifier"}, 2
 LARGE, TOO_LARGE = 0.25, 1.0
 # What attention's Linears are called: who adapts these alone has left the experts out on purpose.
 ATTENTION = {"q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj", "q_a_proj", "q_b_proj", "kv_a_proj_with_mqa"}
+
+# Linears that read the hidden state: its size is their k.
+READERS = {"q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"}
 
 
 def findings(
@@ -28,9 +33,10 @@ def findings(
     yield from _labels(opened, against)
     yield from _of_chat_template(opened, against)
     named_base = opened.settings.base_name
-    if against is None and is_lost_path(named_base):
-        yield finding("base_is_a_path", base=named_base[:200])
     if against is None:
+        if is_lost_path(named_base):
+            yield finding("base_is_a_path", base=named_base[:200])
+        yield from _width_by_name(named_base, matrices)
         return
     if not any(against.place.glob("*.safetensors")):
         yield finding("base_without_weights", base=against.name)
@@ -53,6 +59,20 @@ def findings(
     if against.perplexity and (forgot := against.perplexity[1] / against.perplexity[0]) > 1.1:
         before, after = against.perplexity
         yield finding("forgets", "look" if forgot > 1.5 else "note", after=after, before=before, times=forgot)
+
+
+def _width_by_name(base: str, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
+    """Whether the adapter reads as many numbers a token as the base has that its name means."""
+    known = models.KNOWN.get(models.known(base), {})
+    hidden, kind = known.get("hidden_size"), known.get("model_type")
+    read = {one.k: one.module for one in matrices if leaf_of(one.module) in READERS and not in_towers([one.module])}
+    for k, module in read.items() if hidden else ():
+        if k != hidden:
+            like = [name for name, one in models.PUBLISHED.items() if one.config.get("hidden_size") == k]
+            like = [name for name in like if models.PUBLISHED[name].config.get("model_type") == kind]
+            fits = f" (that of {', '.join(like)})" if like else ""
+            yield finding("base_of_other_width", base=base, hidden=hidden, k=k, module=module, fits=fits)
+            return
 
 
 def _fit(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase) -> Iterator[Finding]:

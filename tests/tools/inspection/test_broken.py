@@ -118,6 +118,10 @@ BROKEN = {
     "keys without the prefix": (BARE, {}, "keys_do_not_match", "wrong", "do not begin with base_model.model."),
     "keys of a state_dict": (NAMED, {}, "keys_do_not_match", "look", "lora_A.default.weight"),
     "keys of a compiled model": (COMPILED, {}, "keys_do_not_match", "wrong", "or rename them"),
+    "a name of a base of another width": (
+        None, {"base_model_name_or_path": "meta-llama/Llama-3.2-1B"}, "base_mismatch", "wrong",
+        "_proj reads 32 numbers a token … Llama-3.2-1B has 2,048",
+    ),
     "half of a pair": (lambda t: {k: v for k, v in t.items() if k != ONE},
         {}, "half_missing", "wrong", "layers.0.self_attn.q_proj"),
     "fewer targets than the file has": (None, {"target_modules": ["v_proj"]}, "dropped_by_targets", "wrong", (

@@ -108,9 +108,11 @@ def test_what_is_said_to_go_through_our_exporter_is_what_our_loader_takes(zoo, t
     places |= {name: edited(zoo["plain"], tmp_path / name, change) for name, change in BROKEN.items()}
     places["another r"] = edited(zoo["plain"], tmp_path / "r", r=3)
     for kind, place in places.items():
-        reasons = [runtime.reason for runtime in inspection.inspect(place).runtimes]
+        xray = inspection.inspect(place)
+        reasons = [runtime.reason for runtime in xray.runtimes]
         promised = any("lora-lessons export ollama" in reason for reason in reasons)
         assert promised == any("lora-lessons export gguf" in reason for reason in reasons), kind
+        assert promised or "lora-lessons export merged" not in inspection.in_words(xray), kind
         try:
             read_adapter(place)
         except ValueError:

@@ -60,9 +60,12 @@ _TUNED = re.compile(r"(?<![a-z0-9])(?:instruct|chat|it|base|pt|hf|thinking|meta)
 def known(name: str) -> str:
     """The name in KNOWN that `name` means; "" where it is none.
 
-    In another spelling (case, spaces, dashes, dots), of another tuning ("Llama-3.1-8B-Instruct"), or as the hub has it.
+    In another spelling (case, spaces, dashes, dots), of another tuning ("Llama-3.1-8B-Instruct"), as the hub has it, or
+    as Unsloth mirrors it, packed or not ("unsloth/Qwen3-8B-unsloth-bnb-4bit").
     """
     owner, _, own = name.rpartition("/")
+    if owner == "unsloth":
+        owner, own = "", re.sub(r"(?:-unsloth)?-bnb-4bit$", "", own)
     for one in KNOWN:
         hub_owner, _, on_the_hub = (PUBLISHED[one].hub if one in PUBLISHED else one).rpartition("/")
         if owner in ("", hub_owner) and _plain(own) in (_plain(one), _plain(on_the_hub)):

@@ -34,7 +34,11 @@ PLAINLY: dict[str, Any] = {
     "add_completion": False,
     "rich_markup_mode": None,
     "pretty_exceptions_enable": False,
-    "context_settings": {"help_option_names": ["-h", "--help"]},
+    # a switch with underscores, as in transformers' own programs, is the same
+    "context_settings": {
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda one: one.replace("_", "-"),
+    },
 }
 app = typer.Typer(**PLAINLY)
 app.command(cls=LessonCommand, epilog=exit_status("run"))(run)

@@ -49,7 +49,10 @@ OPTIMIZER = "adamw, adamw_fused, adamw_8bit, paged_adamw or paged_adamw_8bit."
 def plan(
     model: Annotated[str, typer.Argument(parser=path_or_name, metavar="MODEL", help=MODEL)],
     gpu: Annotated[
-        str | None, typer.Option(metavar="CARD", help='A card such as "RTX 4090", or its GB; without it, the one here.')
+        str | None,
+        typer.Option(
+            "--gpu", "--card", metavar="CARD", help='A card such as "RTX 4090", or its GB; without it, the one here.'
+        ),
     ] = None,
     method: Annotated[str, typer.Option(metavar="M", help="qlora, lora, full or full fp32.")] = "qlora",
     r: Annotated[int, typer.Option("--r", "--lora-r", metavar="R", help="Rank.")] = 16,
@@ -59,7 +62,9 @@ def plan(
             "--targets", "--target-modules", metavar="NAMES", help="all-linear, or names such as q_proj,v_proj."
         ),
     ] = "all-linear",
-    seq: Annotated[int, typer.Option("--seq", "--max-length", metavar="N", help="Tokens per sequence.")] = 1024,
+    seq: Annotated[
+        int, typer.Option("--seq", "--max-length", "--max-seq-length", metavar="N", help="Tokens per sequence.")
+    ] = 1024,
     batch_size: Annotated[
         int, typer.Option("--batch-size", "--per-device-train-batch-size", metavar="N", help="Sequences per step.")
     ] = 1,
@@ -81,12 +86,17 @@ def plan(
     ] = False,
     nodes: Annotated[int, typer.Option(metavar="N", help="With --cards: computers that they are spread over.")] = 1,
     fsdp: Annotated[int, typer.Option(metavar="V", help="With --cards: FSDP's version, 2 or 1.")] = 2,
+    load_in_4bit: Annotated[
+        bool | None, typer.Option("--load-in-4bit/--no-load-in-4bit", help="The same as --method qlora, or lora.")
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Say how much memory training takes, and if it fits.
 
     Predicts one training step line by line, from the model's configuration alone: no weights are loaded.
     """
+    if load_in_4bit is not None:
+        method = "qlora" if load_in_4bit else "lora"
     if task == "grpo":
         raise ValueError(TASKS[task])
     if task == "dpo":

@@ -52,6 +52,8 @@ def test_a_name_and_its_id_on_the_hub_mean_one_model_and_no_other(name):
         ("someone/Llama-3.1-8B", ""),  # another owner's may have other sizes
         ("Qwen/Qwen3-4B-SafeRL", ""),
         ("Qwen/Qwen3-Embedding-8B", ""),
+        ("unsloth/Qwen3-8B-unsloth-bnb-4bit", "Qwen3-8B"),
+        ("unsloth/gemma-3-4b-it", "Gemma-3-4B"),
         ("Llama-9", ""),
         ("instruct", ""),
     ],

@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ..drawing import GREY, PALETTE, label
+from ..drawing import GREY, PALETTE, WIDTH, label
 
 
 def bars(
@@ -21,7 +21,7 @@ def bars(
     form: str = "{:.3g}",
 ) -> Figure:
     """A horizontal bar for each named value, from zero, the number at its end (written as `form` says)."""
-    figure = Figure(figsize=(7.2, 0.9 + 0.42 * len(values)))
+    figure = Figure(figsize=(WIDTH, 0.9 + 0.42 * len(values)))
     ax = figure.subplots()
     names = list(values)
     shades = [(colors or {}).get(name, PALETTE[0]) for name in names]
@@ -46,7 +46,7 @@ def lines(
 
     With `log_x` the axis doubles from tick to tick, and each x has its own.
     """
-    figure = Figure(figsize=(7.4, 3.9))
+    figure = Figure(figsize=(WIDTH, 3.9))
     ax = figure.subplots()
     xs = sorted({x for points in of.values() for x in points})
     ends = []
@@ -79,7 +79,7 @@ def dots(
     colors: Mapping[str, str] | None = None,
 ) -> Figure:
     """A row for each name: a dot for each value, on one axis; a dashed line and its name at each place in `at`."""
-    figure = Figure(figsize=(7.2, 1.3 + 0.45 * len(rows)))
+    figure = Figure(figsize=(WIDTH, 1.3 + 0.45 * len(rows)))
     ax = figure.subplots()
     for n, (name, values) in enumerate(rows.items()):
         color = (colors or {}).get(name, PALETTE[0])
@@ -93,16 +93,17 @@ def dots(
     return figure
 
 
-def images(of: Mapping[str, Any], signed: bool = False, height: float = 2.6) -> Figure:
+def images(of: Mapping[str, Any], signed: bool = False) -> Figure:
     """A strip of matrices side by side, an entry as large in one as in the other: as photographs, or, `signed`, red and
     blue around zero, each on its own scale."""
-    figure = Figure(figsize=(7.4, height))
-    axes = figure.subplots(1, len(of), squeeze=False, width_ratios=[one.shape[1] for one in of.values()])[0]
+    widths, tallest = [one.shape[1] for one in of.values()], max(one.shape[0] for one in of.values())
+    figure = Figure(figsize=(WIDTH, 0.4 + WIDTH * tallest / sum(widths)))
+    axes = figure.subplots(1, len(of), squeeze=False, width_ratios=widths)[0]
     for ax, (name, one) in zip(axes, of.items(), strict=True):
         top = float(abs(one).max()) or 1.0
         scale = {"cmap": "RdBu_r", "vmin": -top, "vmax": top} if signed else {"cmap": "gray"}
         ax.imshow(one, interpolation="nearest", **scale)
-        ax.set_title(name, fontsize=10, weight="normal", loc="center")
+        ax.set_title(name, fontsize=10.5, weight="normal", loc="center")
         ax.set(xticks=[], yticks=[])
         ax.grid(visible=False)
     return figure

@@ -96,6 +96,10 @@ def as_png(figure: Figure, dpi: float | str = "figure") -> bytes:
     from matplotlib.text import Text
 
     png = io.BytesIO()
+    for ax in figure.axes:
+        titles = [one for one in ax.get_children() if isinstance(one, Text) and one not in ax.texts]
+        for words in (*titles, ax.xaxis.label):
+            words.set_wrap(True)
     figure.draw_without_rendering()  # only then do its axes have their words
     shown = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
     smallest = min((text.get_fontsize() for text in shown), default=0)

@@ -6,11 +6,14 @@ Each returns a figure in the house style for `show`, which wants the words below
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from ..drawing import GREY, PALETTE, WIDTH, label
+
+NAME = 24  # letters of a row's name in a line
 
 
 def bars(
@@ -25,7 +28,7 @@ def bars(
     ax = figure.subplots()
     names = list(values)
     shades = [(colors or {}).get(name, PALETTE[0]) for name in names]
-    drawn = ax.barh(names, list(values.values()), color=shades, height=0.62)
+    drawn = ax.barh([fill(name, NAME) for name in names], list(values.values()), color=shades, height=0.62)
     ax.bar_label(drawn, [form.format(value) for value in values.values()], padding=4)
     ax.invert_yaxis()
     ax.margins(x=0.14)
@@ -50,7 +53,8 @@ def lines(
     ax = figure.subplots()
     xs = sorted({x for points in of.values() for x in points})
     ends = []
-    for n, (name, points) in enumerate(of.items()):
+    for n, (name, given) in enumerate(of.items()):
+        points = dict(sorted(given.items()))  # its name stands at the right end
         color = (colors or {}).get(name, PALETTE[n % len(PALETTE)])
         side = (n + 0.5) / len(of) - 0.5  # side by side: bars of the same x can be told apart
         x = [one * 1.15**side if log_x else one for one in points]
@@ -87,7 +91,7 @@ def dots(
     for words, x in (at or {}).items():
         ax.axvline(x, color=GREY, ls="--", lw=1.2)
         ax.annotate(words, (x, -0.6), color=GREY, xytext=(4, 0), textcoords="offset points", va="center")
-    ax.set_yticks(range(len(rows)), list(rows))
+    ax.set_yticks(range(len(rows)), [fill(name, NAME) for name in rows])
     ax.set_ylim(len(rows) - 0.4, -0.9 if at else -0.6)
     ax.set(xlabel=xlabel, title=title)
     return figure

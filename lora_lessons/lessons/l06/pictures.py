@@ -85,7 +85,7 @@ def weights_against_meaning(ranked: Mapping[str, Mapping[str, Any]]) -> tuple[Fi
     ax.set(xlabel="relative error of the weights", ylabel="sentences moved (1 − cosine)")
     ax.set_title("NF4 moves meaning less than its error says")
     left, right = ax.get_xlim()
-    ax.set(xlim=(left - 0.33 * (right - left), right + 0.4 * (right - left)), ylim=(0, None))
+    ax.set(xlim=(left - 0.45 * (right - left), right + 0.4 * (right - left)), ylim=(0, None))
     finding = "at nearly the same error of the weights, NF4 moves the sentences least of the ways with 4.5 bits."
     return figure, finding, " ".join(words)
 

@@ -25,6 +25,7 @@ PALETTE = [BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE]
 _INKS = {ORANGE: "#8a5f00", GREEN: "#007a59", VERMILION: "#b54c00", SKY: "#1f73a8", PURPLE: "#a2487b"}
 _INKS |= {"#b58900": "#7a5c00", "#9aa0a6": GREY}
 
+WIDTH = 5.6  # inches: on a phone, 358 pixels of the page, type of 10.5 points is 9 pixels high
 IN_WORDS = "*In words:*"  # begins the summary below every picture
 
 
@@ -35,8 +36,8 @@ def use_style() -> None:
 
     mpl.rcParams.update(
         {
-            "figure.figsize": (7.2, 3.8),
-            "figure.dpi": 110,
+            "figure.figsize": (WIDTH, 3.5),
+            "figure.dpi": 144,
             "figure.constrained_layout.use": True,
             "axes.prop_cycle": cycler(color=PALETTE),
             "axes.spines.top": False,
@@ -44,6 +45,7 @@ def use_style() -> None:
             "axes.edgecolor": GREY,
             "axes.titlelocation": "left",
             "axes.titleweight": "bold",
+            "axes.titlesize": 12,
             "axes.grid": True,
             "axes.axisbelow": True,
             "grid.color": "#e4e6e8",
@@ -74,32 +76,45 @@ def show(figure: Figure, summary: str, numbers: str = "") -> None:
 
     Both are plain text, shown as they are: they may quote what others wrote.
     """
-    import io
-
     import matplotlib.pyplot as plt
     from IPython.display import Image, Markdown, display
 
-    png = io.BytesIO()
-    figure.savefig(png, format="png", bbox_inches="tight", metadata={"Software": None})
+    png = as_png(figure)
     plt.close(figure)
     alt = f"{summary} {numbers}".strip()
     photograph = any(image.get_cmap().name == "gray" for ax in figure.axes for image in ax.images)
     kept = {"needs_background": "light"} if photograph else {}  # JupyterLab's word: it stays as it is on a dark page
-    display(Image(png.getvalue(), format="png", alt=alt, width=round(figure.get_figwidth() * 105), metadata=kept))
+    display(Image(png, format="png", alt=alt, width=round(figure.get_figwidth() * 105), metadata=kept))
     folded = f"\n\n<details><summary>The numbers</summary>\n\n{in_markdown(numbers)}\n\n</details>" if numbers else ""
     display(Markdown(f"{IN_WORDS} {in_markdown(summary)}{folded}"))
+
+
+def as_png(figure: Figure, dpi: float | str = "figure") -> bytes:
+    """`figure` as PNG, which tells the points of its smallest type: a test wants it readable on a phone."""
+    import io
+
+    from matplotlib.text import Text
+
+    png = io.BytesIO()
+    for ax in figure.axes:
+        titles = [one for one in ax.get_children() if isinstance(one, Text) and one not in ax.texts]
+        for words in (*titles, ax.xaxis.label):
+            words.set_wrap(True)
+    figure.draw_without_rendering()  # only then do its axes have their words
+    shown = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    smallest = min((text.get_fontsize() for text in shown), default=0)
+    told = {"Software": None, "Smallest type": f"{smallest:g}"}
+    figure.savefig(png, format="png", dpi=dpi, metadata=told)
+    return png.getvalue()
 
 
 def figure_html(figure: Figure, words: str, dpi: float, note: str = "") -> str:
     """`figure` and `words`, and a `note` on the picture itself, as one piece of HTML. Both are plain text,
     as in `show`."""
     import base64
-    import io
 
-    png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=dpi, metadata={"Software": None})
     caption = in_markdown(" ".join(filter(None, [words, note])))
-    return picture_html(base64.b64encode(png.getvalue()).decode(), words, caption)
+    return picture_html(base64.b64encode(as_png(figure, dpi)).decode(), words, caption)
 
 
 # what `picture_html` writes, taken apart

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from .. import memory
-from ..drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, label
+from ..drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, WIDTH, label
 
 # Of the eight parts of a memory.Bill.
 _COLORS = (GREY, ORANGE, BLUE, GREEN, SKY, PURPLE, "#b58900", "#9aa0a6")
@@ -25,7 +25,7 @@ def sweep_lines(
 
     `lines` holds {way: [(r, sweep.Summary)]}.
     """
-    figure = Figure(figsize=(7.4, 3.9))
+    figure = Figure(figsize=(WIDTH, 3.9))
     ax = figure.subplots()
     ranks = sorted({r for points in lines.values() for r, _ in points})
     ends = []

@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ..drawing import BLUE, figure_html, label
+from ..drawing import BLUE, WIDTH, figure_html, label
 from ..training import Training
 
 EVERY = 1.0  # seconds between two pictures, at least
@@ -48,7 +48,7 @@ class LossCurve:
 
     def picture(self) -> Figure:
         """The loss of every step so far."""
-        figure = Figure(figsize=(7.2, 2.3), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 2.3), layout="constrained")
         ax = figure.subplots()
         losses, steps = self.run.losses, self.run.steps
         ax.plot(range(1, len(losses) + 1), losses, color=BLUE, marker="o", ms=3.5)

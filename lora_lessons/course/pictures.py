@@ -6,11 +6,14 @@ Each returns a figure in the house style for `show`, which wants the words below
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from ..drawing import GREY, PALETTE, label
+from ..drawing import GREY, PALETTE, WIDTH, label
+
+NAME = 24  # letters of a row's name in a line
 
 
 def bars(
@@ -21,11 +24,11 @@ def bars(
     form: str = "{:.3g}",
 ) -> Figure:
     """A horizontal bar for each named value, from zero, the number at its end (written as `form` says)."""
-    figure = Figure(figsize=(7.2, 0.9 + 0.42 * len(values)))
+    figure = Figure(figsize=(WIDTH, 0.9 + 0.42 * len(values)))
     ax = figure.subplots()
     names = list(values)
     shades = [(colors or {}).get(name, PALETTE[0]) for name in names]
-    drawn = ax.barh(names, list(values.values()), color=shades, height=0.62)
+    drawn = ax.barh([fill(name, NAME) for name in names], list(values.values()), color=shades, height=0.62)
     ax.bar_label(drawn, [form.format(value) for value in values.values()], padding=4)
     ax.invert_yaxis()
     ax.margins(x=0.14)
@@ -46,11 +49,12 @@ def lines(
 
     With `log_x` the axis doubles from tick to tick, and each x has its own.
     """
-    figure = Figure(figsize=(7.4, 3.9))
+    figure = Figure(figsize=(WIDTH, 3.9))
     ax = figure.subplots()
     xs = sorted({x for points in of.values() for x in points})
     ends = []
-    for n, (name, points) in enumerate(of.items()):
+    for n, (name, given) in enumerate(of.items()):
+        points = dict(sorted(given.items()))  # its name stands at the right end
         color = (colors or {}).get(name, PALETTE[n % len(PALETTE)])
         side = (n + 0.5) / len(of) - 0.5  # side by side: bars of the same x can be told apart
         x = [one * 1.15**side if log_x else one for one in points]
@@ -79,7 +83,7 @@ def dots(
     colors: Mapping[str, str] | None = None,
 ) -> Figure:
     """A row for each name: a dot for each value, on one axis; a dashed line and its name at each place in `at`."""
-    figure = Figure(figsize=(7.2, 1.3 + 0.45 * len(rows)))
+    figure = Figure(figsize=(WIDTH, 1.3 + 0.45 * len(rows)))
     ax = figure.subplots()
     for n, (name, values) in enumerate(rows.items()):
         color = (colors or {}).get(name, PALETTE[0])
@@ -87,22 +91,23 @@ def dots(
     for words, x in (at or {}).items():
         ax.axvline(x, color=GREY, ls="--", lw=1.2)
         ax.annotate(words, (x, -0.6), color=GREY, xytext=(4, 0), textcoords="offset points", va="center")
-    ax.set_yticks(range(len(rows)), list(rows))
+    ax.set_yticks(range(len(rows)), [fill(name, NAME) for name in rows])
     ax.set_ylim(len(rows) - 0.4, -0.9 if at else -0.6)
     ax.set(xlabel=xlabel, title=title)
     return figure
 
 
-def images(of: Mapping[str, Any], signed: bool = False, height: float = 2.6) -> Figure:
+def images(of: Mapping[str, Any], signed: bool = False) -> Figure:
     """A strip of matrices side by side, an entry as large in one as in the other: as photographs, or, `signed`, red and
     blue around zero, each on its own scale."""
-    figure = Figure(figsize=(7.4, height))
-    axes = figure.subplots(1, len(of), squeeze=False, width_ratios=[one.shape[1] for one in of.values()])[0]
+    widths, tallest = [one.shape[1] for one in of.values()], max(one.shape[0] for one in of.values())
+    figure = Figure(figsize=(WIDTH, 0.4 + WIDTH * tallest / sum(widths)))
+    axes = figure.subplots(1, len(of), squeeze=False, width_ratios=widths)[0]
     for ax, (name, one) in zip(axes, of.items(), strict=True):
         top = float(abs(one).max()) or 1.0
         scale = {"cmap": "RdBu_r", "vmin": -top, "vmax": top} if signed else {"cmap": "gray"}
         ax.imshow(one, interpolation="nearest", **scale)
-        ax.set_title(name, fontsize=10, weight="normal", loc="center")
+        ax.set_title(name, fontsize=10.5, weight="normal", loc="center")
         ax.set(xticks=[], yticks=[])
         ax.grid(visible=False)
     return figure

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from ..course.exercises import answered, exercise, wrong_if
-from ..drawing import BLUE, GREY
+from ..drawing import BLUE, GREY, WIDTH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,15 +31,15 @@ def two_names() -> tuple[Figure, str]:
     from matplotlib.figure import Figure
     from matplotlib.patches import FancyArrowPatch, Rectangle
 
-    figure = Figure(figsize=(7.2, 2.9))
+    figure = Figure(figsize=(WIDTH, 2.9))
     ax = figure.subplots()
     for x0, y0, x, y in ARROWS:
         ax.add_patch(FancyArrowPatch((x0, y0), (x, y), arrowstyle="-|>", mutation_scale=12, color=GREY))
     for x, y, width, part, ours, peft, edge in PARTS:
         ax.add_patch(Rectangle((x - width / 2, y - 0.5), width, 1, facecolor="white", edgecolor=edge, lw=2))
         ax.text(x, y + 0.72, part, color=edge, ha="center", va="center", size=13, weight="bold")
-        ax.text(x, y + 0.2, ours, ha="center", va="center", size=10, weight="bold")
-        ax.text(x, y - 0.22, peft, ha="center", va="center", size=10, style="italic", color=GREY)
+        ax.text(x, y + 0.2, ours, ha="center", va="center", size=10.5, weight="bold")
+        ax.text(x, y - 0.22, peft, ha="center", va="center", size=10.5, style="italic", color=GREY)
     for x, sign in ((0.0, "x"), (11.45, "+ h")):
         ax.text(x, 1.5, sign, ha="center", va="center", size=14, weight="bold")
     ax.set(xlim=(-0.3, 12), ylim=(-0.2, 3.6), title="One layer: our names (bold) and PEFT's (italic)")

@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..course.exercises import answered, exercise, one_number
-from ..drawing import BLUE, PURPLE
+from ..drawing import BLUE, PURPLE, WIDTH
 
 
 def row_order(order: Sequence[int]) -> Figure:
     """The rows of one head on the left as Hugging Face keeps them, on the right in `order`, and a line for each row."""
-    figure = Figure(figsize=(7.2, 3.4))
+    figure = Figure(figsize=(WIDTH, 3.4))
     ax = figure.subplots()
     half = len(order) // 2
     for there, row in enumerate(order):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..course.lesson import lessons, side_trips
+from ..course.page_half import SHARED
 from ..files import check_readable, lasting_scratch, read_text, write_text
 from ..paths import cache_dir, course_root
 from ..sums import sha256
@@ -143,7 +144,14 @@ def _settings_folder() -> Path:
 
 
 def _write_settings(folder: Path) -> None:
+    from jupyter_core.paths import jupyter_config_dir
+
     write_text(folder / "labconfig" / "default_setting_overrides.json", json.dumps(SETTINGS))
+    # The widgets' sheet from the first page on, because it turns pictures dark, too; the user's own custom.css wins.
+    write_text(folder / "custom" / "custom.css", SHARED.with_suffix(".css").read_text(encoding="utf-8"))
+    places = [str(place / "custom") for place in (Path(jupyter_config_dir()), folder)]
+    looks = {"LabApp": {"custom_css": True}, "ServerApp": {"tornado_settings": {"static_custom_path": places}}}
+    write_text(folder / "jupyter_server_config.json", json.dumps(looks))
     startup = folder / "startup.py"
     write_text(startup, _startup(os.environ.get("PYTHONSTARTUP"), startup))
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from lora_lessons import evaluation
 from lora_lessons.course.blind_judge import Pair
 from lora_lessons.course.live import LossCurve
-from lora_lessons.drawing import BLUE, GREY, label
+from lora_lessons.drawing import BLUE, GREY, WIDTH, label
 from lora_lessons.errors import holding
 from lora_lessons.outside import in_line, in_picture, visible
 from lora_lessons.tasks.personal import masked
@@ -39,7 +39,7 @@ def lines_of(data: MyData) -> tuple[Figure, str, str]:
     by_role = not any(topics)
     rows = _rows(parts, by_role)
     each = -(-max(map(sum, rows.values())) // SQUARES)
-    figure = Figure(figsize=(7.2, 1.0 + 0.27 * len(rows)))
+    figure = Figure(figsize=(WIDTH, 1.0 + 0.27 * len(rows)))
     ax = figure.subplots()
     styles: list[dict[str, Any]] = [{"color": GREY}, {"facecolor": "white", "edgecolor": INK, "lw": 1.6}]
     squares = {name: [-(-count // each) for count in counts] for name, counts in rows.items()}
@@ -109,7 +109,7 @@ def held_out_curve(
     training: Sequence[float], looks: Mapping[int, float], last: int, kept: int, unit: str = TOKEN
 ) -> Figure:
     """The loss of each training step as dots, the held-out loss at each look as a line, and the look that is kept."""
-    figure = Figure(figsize=(7.2, 3.3), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
     ax = figure.subplots()
     ax.plot(range(1, len(training) + 1), training, ".", color=GREY, alpha=0.7)
     steps, low = sorted(looks), min(looks, key=lambda step: looks[step])
@@ -151,7 +151,7 @@ def held_out_in_words(looks: Mapping[int, float], kept: int, unit: str = TOKEN) 
 def where_it_changed(xray: Xray) -> tuple[Figure, str, str]:
     """The heat map of an adapter; where its base was looked at, the matrix that changed most for its size."""
     figure = heat_map(xray)
-    figure.set_size_inches(7.2, 3.3)
+    figure.set_size_inches(WIDTH, 3.3)
     if xray.base is None or xray.base.ratio is None:
         return figure, "The brighter a matrix, the larger its change.", summary(xray)
     most = max(cells(xray).values(), key=lambda cell: cell.value or 0.0)

@@ -6,6 +6,8 @@ What is right is worked out here, from lora_lessons; the page's own numbers are 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
@@ -364,15 +366,25 @@ def test_two_copies_on_a_page_are_two_and_two_views_of_one_are_one(page):
     assert copy.control("r").evaluate("e => e === document.activeElement")
 
 
-def test_the_dark_theme_leaves_everything_readable(page, screenshots):
+@contextmanager
+def dark(lesson: Any) -> Iterator[None]:
+    """JupyterLab's dark theme, until the block ends."""
     change = (
         "t => { window.ended = ''; jupyterapp.commands.execute('apputils:change-theme', {theme: t}).then(() => "
         "window.ended = 'well'); }"
     )
     try:
-        page.page.evaluate(change, "JupyterLab Dark")
-        page.ended("dark theme", 60)
-        page.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
+        lesson.page.evaluate(change, "JupyterLab Dark")
+        lesson.ended("dark theme", 60)
+        lesson.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
+        yield
+    finally:
+        lesson.page.evaluate(change, "JupyterLab Light")
+        lesson.ended("light theme", 60)
+
+
+def test_the_dark_theme_leaves_everything_readable(page, screenshots):
+    with dark(page):
         stage = page.stage(FIT)
         stage.root.screenshot(path=screenshots / "fit_dark_theme.png")
         script = (
@@ -388,9 +400,6 @@ def test_the_dark_theme_leaves_everything_readable(page, screenshots):
                 for color in (text, ground)
             ]
             assert (max(light) + 0.05) / (min(light) + 0.05) > 7  # WCAG 2.2's enhanced contrast
-    finally:
-        page.page.evaluate(change, "JupyterLab Light")
-        page.ended("light theme", 60)
 
 
 def test_widgets_survive_run_all_again_and_leave_no_error(page):
@@ -523,3 +532,8 @@ def test_a_stored_notebook_shows_stills_without_a_kernel(lab, open_lesson, scree
         assert still.evaluate("e => e.decode().then(() => e.naturalWidth)") == 840
         still.screenshot(path=screenshots / f"still_{n}.png")
     assert lesson.page.locator(".stage").count() == 0
+    shade = "e => getComputedStyle(e).filter"
+    assert stills.nth(1).evaluate(shade) == "none"
+    with dark(lesson):
+        assert "invert" in stills.nth(1).evaluate(shade), "no widget is here to bring the sheet that turns it"
+        stills.nth(1).screenshot(path=screenshots / "still_in_the_dark.png")

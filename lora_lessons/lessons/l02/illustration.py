@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ...drawing import BLUE, GREY
+from ...drawing import BLUE, GREY, WIDTH
 
 THICK = 20  # how wide a vector is drawn, in numbers: one alone would be a hair
 CELL = 54  # and each of the r numbers under the lens
@@ -23,7 +23,7 @@ def squeeze(x: Tensor, A: Tensor, B: Tensor, scaling: float) -> Figure:
     at_z = at_A + k + gap
     at_B = at_z + 2 * CELL + gap
     at_u = at_B + r + gap
-    figure = Figure(figsize=(7.4, 7.4 * 1.24 * tall / (at_u + 6 * THICK)))
+    figure = Figure(figsize=(WIDTH, WIDTH * 1.24 * tall / (at_u + 8 * THICK)))
     figure.set_layout_engine("none")
     ax = figure.add_axes((0.01, 0, 0.98, 1))
     ax.axis("off")
@@ -44,5 +44,5 @@ def squeeze(x: Tensor, A: Tensor, B: Tensor, scaling: float) -> Figure:
         ax.plot([at_A + k, at_z], [sign * r / 2, sign * lens / 2], color=GREY, lw=0.8, ls=":")
         ax.plot([THICK, at_A], [sign * k / 2, sign * r / 2], color=GREY, lw=0.8)
         ax.plot([at_z + 2 * CELL, at_B], [sign * lens / 2, sign * d / 2], color=GREY, lw=0.8, ls=":")
-    ax.set(xlim=(-2 * THICK, at_u + 4 * THICK), ylim=(-0.72 * tall, 0.52 * tall), aspect="equal")
+    ax.set(xlim=(-2 * THICK, at_u + 6 * THICK), ylim=(-0.72 * tall, 0.52 * tall), aspect="equal")
     return figure

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 
 from ...course.on_the_web import SCENE, kind, recorded_on
 from ...course.page_half import page_half
-from ...drawing import BLUE, GREY, VERMILION
+from ...drawing import BLUE, GREY, VERMILION, WIDTH
 
 # Imported here because they register themselves.
 from . import capacity as capacity
@@ -85,7 +85,7 @@ kind("six_runs", HERE / "six_runs.js", HERE / "six_runs.css")
 def three_knobs(d: int = 576, narrow: int = 8, wide: int = 64) -> tuple[Figure, str]:
     """What each knob does: the rank widens B and A (d×d, to scale), α/r multiplies their product,
     the rate lengthens a step."""
-    figure = Figure(figsize=(7.2, 2.7))
+    figure = Figure(figsize=(WIDTH, 2.7))
     left, middle, right = figure.subplots(1, 3)
     gap = 0.05 * d
     left.add_patch(Rectangle((0, 0), d, d, facecolor="#eceef0", edgecolor=GREY))
@@ -98,8 +98,8 @@ def three_knobs(d: int = 576, narrow: int = 8, wide: int = 64) -> tuple[Figure, 
     left.set(xlim=(-gap - 1.3 * wide, 1.05 * d), ylim=(-0.02 * d, d + gap + 1.3 * wide))
     for row, (name, scale) in enumerate({"α = r/2": 0.5, "α = r": 1.0, "α = 2r": 2.0}.items()):
         middle.barh(row, scale, color=BLUE, height=0.55)
-        middle.text(scale + 0.06, row, f"{scale:g} × B·A", va="center", size=10)
-        middle.text(-0.06, row, name, va="center", ha="right", size=10)
+        middle.text(scale + 0.06, row, f"{scale:g} × B·A", va="center", size=10.5)
+        middle.text(-0.06, row, name, va="center", ha="right", size=10.5)
     middle.set(xlim=(-1.1, 3.4), ylim=(2.6, -0.6))
     axis = [n / 20 - 0.4 for n in range(56)]
     losses = [[(b * a - 1) ** 2 for a in axis] for b in axis]
@@ -113,11 +113,11 @@ def three_knobs(d: int = 576, narrow: int = 8, wide: int = 64) -> tuple[Figure, 
             off = 2 * (b * a - 1)
             path.append((a - rate * off * b, b - rate * off * a))
         right.plot([a for a, _ in path], [b for _, b in path], "o-", color=color, ms=4, lw=1.6)
-    right.text(0.62, 2.2, "valley", size=10, va="center")
+    right.text(0.72, 2.1, "valley", size=10.5, va="center", bbox={"color": "white", "pad": 1})
     right.set(xlim=(-0.4, 2.4), ylim=(-0.4, 2.4))
     for ax in (left, right):
         ax.set_aspect("equal", anchor="N")
-    for ax, title in ((left, "r: how wide"), (middle, "α/r: how strong"), (right, "rate: how far a step")):
+    for ax, title in ((left, "r: how wide"), (middle, "α/r: how strong"), (right, "rate: how far")):
         ax.set_title(title, size=12)
         ax.axis("off")
     return figure, (

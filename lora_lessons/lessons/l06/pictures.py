@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from ...drawing import BLUE, GREY, label
+from ...drawing import BLUE, GREY, WIDTH, label
 from ...experiments import sweep
 
 
 def one_block(block: Tensor, codes: Tensor, levels: Tensor) -> tuple[Figure, str]:
     """One block's 64 weights, their codes, and the bytes that hold them; its first two codes enlarged."""
-    figure = Figure(figsize=(7.2, 4.9))
+    figure = Figure(figsize=(WIDTH, 4.9))
     ax = figure.subplots()
     first, second = (int(code) for code in codes[:2])
     byte = 16 * first + second
@@ -65,7 +65,7 @@ def _strip(ax: Any, y: float, values: Tensor, width: int) -> None:
 
 def weights_against_meaning(ranked: Mapping[str, Mapping[str, Any]]) -> tuple[Figure, str, str]:
     """One dot per way to round: how far the weights are off, and how far the sentence embeddings moved."""
-    figure = Figure(figsize=(7.2, 4.0))
+    figure = Figure(figsize=(WIDTH, 4.0))
     ax = figure.subplots()
     words, above = [], -1.0
     for name, row in sorted(ranked.items(), key=lambda item: fmean(item[1]["moved"])):
@@ -76,26 +76,26 @@ def weights_against_meaning(ranked: Mapping[str, Mapping[str, Any]]) -> tuple[Fi
         said = f"{name} ({row['bits']:.3g} bits)"
         if name in ("Q4_0", "Q4_1"):
             up = 5 if name == "Q4_0" else -5
-            label(ax, x, one.mean, said, "black", size=10, xytext=(-9, up), ha="right")
+            label(ax, x, one.mean, said, "black", size=10.5, xytext=(-9, up), ha="right")
         else:
             # names one below the other where dots lie close
             above = max(above + 0.003, one.mean)
-            label(ax, x, above, said, "black", size=10, xytext=(10, 0))
+            label(ax, x, above, said, "black", size=10.5, xytext=(10, 0))
         words.append(f"{name}: error {x:.4f}, moved {one.mean:.4f}.")
     ax.set(xlabel="relative error of the weights", ylabel="sentences moved (1 − cosine)")
     ax.set_title("NF4 moves meaning less than its error says")
     left, right = ax.get_xlim()
-    ax.set(xlim=(left - 0.33 * (right - left), right + 0.4 * (right - left)), ylim=(0, None))
+    ax.set(xlim=(left - 0.45 * (right - left), right + 0.4 * (right - left)), ylim=(0, None))
     finding = "at nearly the same error of the weights, NF4 moves the sentences least of the ways with 4.5 bits."
     return figure, finding, " ".join(words)
 
 
 def directions_by_dose(found: Mapping[str, Sequence[int]], doses: Sequence[float]) -> tuple[Figure, str, str]:
     """Directions for 90% of the energy against the dose of rounding noise added: a line per matrix, blue and grey."""
-    figure = Figure(figsize=(7.2, 3.4))
+    figure = Figure(figsize=(WIDTH, 3.4))
     ax = figure.subplots()
     ax.axvline(1, color="black", lw=1.1, ls="--")
-    label(ax, 1, 40, "one more rounding", "black", size=10)
+    label(ax, 1, 40, "one more rounding", "black", size=10.5)
     for (name, line), color in zip(found.items(), (BLUE, GREY), strict=False):
         ax.plot(range(len(doses)), line, "o-", color=color)
         label(ax, len(doses) - 1, line[-1], name, "black", xytext=(8, 0))

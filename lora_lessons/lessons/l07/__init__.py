@@ -20,7 +20,7 @@ from ...by_hand import ByHand, Pieces, back, nf4
 from ...course import own_code
 from ...course.exercises import own_layer
 from ...course.figures import BILL_COLORS
-from ...drawing import BLUE
+from ...drawing import BLUE, WIDTH
 from ...memory import GB
 from .checks import learned, tensors_in
 
@@ -132,7 +132,7 @@ STACK = {
 
 def one_step(on: memory.Ledger, off: memory.Ledger, model: str) -> tuple[Figure, str]:
     """A step of `model` with checkpointing (`on`) stacked, without it (`off`) as an outline; and the words for it."""
-    figure = Figure(figsize=(7.2, 4.0))
+    figure = Figure(figsize=(WIDTH, 4.0))
     ax = figure.subplots()
     x, below = np.arange(len(MOMENTS)), np.zeros(len(MOMENTS))
     for summed, color in STACK.items():
@@ -142,14 +142,14 @@ def one_step(on: memory.Ledger, off: memory.Ledger, model: str) -> tuple[Figure,
     totals = [off.moments[moment].total / GB for moment in MOMENTS]
     ax.stairs(totals, np.arange(len(x) + 1) - 0.5, color="black", lw=1.4, ls="--")
     most, weights, peak = max(totals), on.bill.weights / GB, MOMENTS.index(on.moment)
-    ax.text(2.6, most, f"without checkpointing: {most:.1f} GB", va="bottom", weight="bold", size=10)
-    ax.text(peak, below[peak] + most / 60, f"{below[peak]:.1f} GB", ha="center", weight="bold", size=10)
-    ax.text(len(x) / 2 - 0.5, weights / 2, f"weights, {weights:.1f} GB all through", ha="center", va="center", size=10)
+    ax.text(2.6, most, f"without checkpointing: {most:.1f} GB", va="bottom", weight="bold", size=10.5)
+    ax.text(peak, below[peak] + most / 60, f"{below[peak]:.1f} GB", ha="center", weight="bold", size=10.5)
+    ax.text(len(x) / 2 - 0.5, weights / 2, f"weights, {weights:.1f} GB all through", ha="center", va="center")
     ax.set_xticks(x, [moment.replace(" step", "").replace(" ", "\n") for moment in MOMENTS])
     ax.set(ylabel="GB", ylim=(0, 1.1 * most), xlim=(-0.6, len(x) - 0.4))
     ax.set_title(f"With checkpointing the peak is the {on.moment}")
     ax.grid(axis="x", visible=False)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=10)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=10.5)
     said = [
         f"{moment} {full:.1f} ({without:.1f})" for moment, full, without in zip(MOMENTS, below, totals, strict=True)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...drawing import BLUE, GREY, ORANGE
+from ...drawing import BLUE, GREY, ORANGE, WIDTH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,11 +23,11 @@ def journey() -> tuple[Figure, str]:
     """One block of the model on two ranks, at five stations of a training step."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 3.8))
+    figure = Figure(figsize=(WIDTH, 3.8))
     ax: Any = figure.subplots()
     for x, (name, about) in enumerate(STATIONS):
         ax.text(x + 0.4, 2.82, f"{x + 1} {name}", ha="center", va="top", weight="bold", size=11)
-        ax.text(x + 0.4, 2.06, about, ha="center", va="bottom", size=10)
+        ax.text(x + 0.4, 2.06, about, ha="center", va="bottom", size=10.5)
         last = x == len(STATIONS) - 1
         for rank in (0, 1):
             _block(ax, x, 1.1 - 1.2 * rank, rank, whole=name in ("all-gather", "use"), adapter=last)
@@ -39,7 +39,7 @@ def journey() -> tuple[Figure, str]:
                 )
     ax.text(4.4, 0.95, "+", ha="center", va="center", weight="bold", size=13)
     ax.plot([1.04, 3.76], [-0.2, -0.2], color=GREY, lw=1.2)
-    ax.text(2.4, -0.25, "2 to 4 again on the way back", ha="center", va="top", size=10)
+    ax.text(2.4, -0.25, "2 to 4 again on the way back", ha="center", va="top", size=10.5)
     for rank in (0, 1):
         ax.text(-0.08, 1.55 - 1.2 * rank, f"rank {rank}", ha="right", va="center", weight="bold", size=11)
     ax.set(xlim=(-0.6, 4.85), ylim=(-0.5, 2.9), title="A block is whole only while it is used")

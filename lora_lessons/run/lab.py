@@ -18,8 +18,11 @@ from ..paths import cache_dir, course_root
 from ..sums import sha256
 
 MANIFEST = ".origin.json"
+# In the manifest of copies without solutions, in place of a notebook: `lab` does not bring them back.
+BLANK = "solutions"
 # The badge is a broken picture offline, and plain fonts have no stopwatch.
 _LEFT_OUT = re.compile(r"\n*\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)|⏱ ")
+_SOLUTION = re.compile(r"\n*<details>\s*<summary>Solution</summary>.*?</details>", re.S)
 # No question about news. And widgets are saved with the notebook, so that they are there again the next day.
 SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -27,10 +30,11 @@ SETTINGS = {
 }
 
 
-def copy_lessons(folder: Path) -> Iterator[str]:
+def copy_lessons(folder: Path, solutions: bool = True) -> Iterator[str]:
     """Bring the lessons, side trips, experiments and pages into `folder`; a learner's work is never replaced.
 
     New ones are copied, untouched ones updated. A copy carries no outputs: an answer would stand under its question.
+    A folder that was filled without `solutions` once stays so.
     Yields a sentence for each lesson copied, updated, or newer in the course than in the learner's work.
     The manifest keeps the SHA-256 of what each copy was when it was made; a damaged one is made anew, and then every
     copy that differs from the course counts as the learner's work.
@@ -41,11 +45,14 @@ def copy_lessons(folder: Path) -> Iterator[str]:
     except (FileNotFoundError, ValueError, RecursionError):
         kept = None
     origin: dict[str, str] = kept if isinstance(kept, dict) else {}
+    solutions = solutions and BLANK not in origin
+    if not solutions:
+        origin[BLANK] = "left out"
     notebooks = course_root() / "notebooks"
     pages = [*notebooks.glob("experiments/*.ipynb"), *notebooks.glob("*.md")]
     for course in [*lessons(), *side_trips(), *sorted(pages)]:
         name = place(course)
-        mine, blank = folder / name, without_outputs(course)
+        mine, blank = folder / name, without_outputs(course, solutions)
         now = _digest(blank.encode())
         if not mine.exists():
             yield f"{name}: copied to {folder}."
@@ -72,9 +79,9 @@ def place(notebook: Path) -> str:
     return notebook.relative_to(notebooks).as_posix() if notebook.is_relative_to(notebooks) else notebook.name
 
 
-def without_outputs(notebook: Path) -> str:
+def without_outputs(notebook: Path, solutions: bool = True) -> str:
     """The text of a notebook as a learner gets it: nothing has been run yet,
-    and no badge leads away from this machine."""
+    and no badge leads away from this machine. Without `solutions`, the folded ones of its exercises are left out."""
     text = read_text(notebook)
     try:
         whole = json.loads(text)
@@ -82,7 +89,8 @@ def without_outputs(notebook: Path) -> str:
             if cell["cell_type"] == "code":
                 cell["outputs"], cell["execution_count"] = [], None
             else:
-                cell["source"] = _LEFT_OUT.sub("", "".join(cell["source"])).splitlines(keepends=True)
+                text_of = _LEFT_OUT.sub("", "".join(cell["source"]))
+                cell["source"] = (text_of if solutions else _SOLUTION.sub("", text_of)).splitlines(keepends=True)
     except (ValueError, KeyError, TypeError, RecursionError):
         return text  # no notebook: whoever opens it sees that
     return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"

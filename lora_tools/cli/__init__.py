@@ -26,6 +26,7 @@ from .options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO, EXIT_OK, EXIT_USER,
 from .plan import cluster, plan
 from .run import LessonCommand, doctor, lab, run
 from .sweep import bench, sweep
+from .teach import copies, mark_class
 
 __all__ = ["EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_NO", "EXIT_OK", "EXIT_USER", "main", "obey"]
 
@@ -43,7 +44,7 @@ PLAINLY: dict[str, Any] = {
 app = typer.Typer(**PLAINLY)
 app.command(cls=LessonCommand, epilog=exit_status("run"))(run)
 VERBS: list[Callable[..., int]] = [
-    *(lab, plan, base, check, inspect, ask, symptom, doctor, claims, sweep, bench, schema)
+    *(lab, copies, mark_class, plan, base, check, inspect, ask, symptom, doctor, claims, sweep, bench, schema)
 ]
 for verb in VERBS:
     app.command(epilog=exit_status(verb.__name__))(verb)

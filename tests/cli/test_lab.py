@@ -19,7 +19,9 @@ import nbformat
 import psutil
 import pytest
 
+from lora_lessons.lessons import all_exercises
 from lora_lessons.run.lab import MANIFEST, copy_lessons, jupyter_environment
+from lora_tools import cli
 
 
 def test_a_learners_work_is_never_replaced(make_lesson, tmp_path):
@@ -189,3 +191,20 @@ def _addresses(root, port):
                 c.laddr.ip for c in process.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port
             }
     return found
+
+
+def test_copies_for_a_class_have_no_solutions_and_the_lab_does_not_bring_them_back(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["copies", "--without-solutions", "class/my_lessons"]) == 0
+    whole, blank = tmp_path / "whole", tmp_path / "class" / "my_lessons"
+    assert list(copy_lessons(blank)) == [], "the lab in a student's folder"
+    list(copy_lessons(whole))
+    left_out = 0
+    for lesson in whole.rglob("*.ipynb"):
+        places = lesson, blank / lesson.relative_to(whole)
+        texts, theirs = (["".join(c["source"]) for c in json.loads(one.read_text("utf-8"))["cells"]] for one in places)
+        parts = [text.partition("\n<details><summary>Solution</summary>") for text in texts]
+        rest = [before + after.partition("</details>")[2] for before, _, after in parts]
+        assert rest == theirs, "all else is there"
+        left_out += sum(bool(found) for _, found, _ in parts)
+    assert left_out == len(all_exercises())

@@ -79,14 +79,19 @@ def new_lesson(
 
 
 def readme() -> int:
-    """Write the tables and the page that are made.
+    """Write the tables and the page that are made, and notebooks as they are stored.
 
-    In README and docs/ what stands between their markers, and notebooks/symptoms.md whole.
+    In README and docs/ what stands between their markers, notebooks/symptoms.md whole, and each notebook that
+    JupyterLab saved in its own way.
     """
+    from lora_lessons.course.lesson import lessons, side_trips
+    from lora_lessons.run.notebooks import read_notebook
+    from lora_lessons.run.stored import store_outputs
     from workshop import readme as tables
     from workshop import symptoms_page
 
-    changed = [*tables.write(), *symptoms_page.write()]
+    changed = [path for path in [*lessons(), *side_trips()] if store_outputs(path, read_notebook(path))]
+    changed += [*tables.write(), *symptoms_page.write()]
     for path in changed:
         print(f"{path.name}: rewritten.")
     print(f"{len(changed)} files changed.")

@@ -62,7 +62,8 @@ def besides_its_outputs(lesson, notebook):
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_prose_says_what_the_outputs_beside_it_show(lesson):
     assert besides_its_outputs(lesson, read(lesson)) == [], (
-        "lora-lessons run LESSON --update-baselines --update-notebooks, then mend the sentence"
+        "the sentence, or the output stored beside it, is wrong: if the record's baseline is the output's, mend the "
+        "sentence; if not, lora-lessons run LESSON --update-baselines --update-notebooks"
     )
 
 

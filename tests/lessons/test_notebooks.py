@@ -46,7 +46,7 @@ def prose(notebook):
 
 @pytest.mark.parametrize("notebook", [*LESSONS, *EXPERIMENTS])
 def test_it_is_stored_as_normalise_leaves_it(notebook):
-    assert normalise(notebook) == notebook
+    assert normalise(notebook) == notebook, "saved by another program: python -m workshop readme"
 
 
 @pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS])

@@ -86,6 +86,11 @@ def _forward(answer: Any, q: ByHand, W: Tensor) -> None:
             "save_for_backward",
             "save_for_backward takes tensors alone. q is more than one: keep it as it is, ctx.q = q.",
         ),
+        (
+            TypeError,
+            "positional argument",
+            "apply hands forward one argument more than you give: ctx comes first, so forward(ctx, x, q).",
+        ),
         (TypeError, "", "q holds packed codes, which cannot be multiplied: back(q) is W. ({})"),
         (
             RuntimeError,
@@ -123,6 +128,11 @@ def _backward(answer: Any, q: ByHand, W: Tensor) -> None:
             RuntimeError,
             "shape",
             "The shapes do not fit in backward: g is tokens × d and W is d × k, so g @ W, without a transpose.",
+        ),
+        (
+            TypeError,
+            "positional argument",
+            "forward is right. backward is called with two arguments, and ctx comes first: backward(ctx, g).",
         ),
         (AttributeError, "", "backward looks for what forward did not keep ({}): set ctx.q = q in forward."),
     )

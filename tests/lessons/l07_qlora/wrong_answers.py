@@ -65,6 +65,8 @@ _UPDATE = "x.float() @ self.lora_A.T @ self.lora_B.T"
 WRONG = {
     "07.1": [
         ("def PackedProduct(x, q): return x @ back(q).T", "inherits from torch.autograd.Function"),
+        (_product().replace("forward(ctx, x, q)", "forward(x, q)").replace("ctx.q = q", "pass"), "ctx comes first"),
+        (_product(way_back="@staticmethod\n    def backward(g):"), "ctx comes first"),
         (_product(forward="x @ q.T", keeps="ctx.q = q; q = q.packed"), "shapes do not fit in forward"),
         (_product(forward="x @ q"), "q holds packed codes"),
         (_product(forward="x @ back(q)"), "so h = x @ W.T"),

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from ..drawing import GREY, PALETTE, WIDTH, label
 
 NAME = 24  # letters of a row's name in a line
+MANY = 6  # lines at most that have their names beside them
 
 
 def bars(
@@ -47,7 +48,8 @@ def lines(
 ) -> Figure:
     """A line for each name, {name: {x: y}}; where y is (low, middle, high), bars show the interval.
 
-    With `log_x` the axis doubles from tick to tick, and each x has its own.
+    With `log_x` the axis doubles from tick to tick, and each x has its own. The names of more than MANY lines stand
+    below.
     """
     figure = Figure(figsize=(WIDTH, 3.9))
     ax = figure.subplots()
@@ -59,13 +61,17 @@ def lines(
         side = (n + 0.5) / len(of) - 0.5  # side by side: bars of the same x can be told apart
         x = [one * 1.15**side if log_x else one for one in points]
         y = [one[1] if isinstance(one, Sequence) else one for one in points.values()]
-        ax.plot(x, y, "o-" if len(x) < 40 else "-", color=color, ms=5)
+        dashes = ("-", "--", ":")[n // len(PALETTE) % 3]
+        ax.plot(x, y, "o" if len(x) < 40 else "", ls=dashes, color=color, ms=5, label=name)
         spread = [(at, one) for at, one in zip(x, points.values(), strict=True) if isinstance(one, Sequence)]
         ax.vlines([at for at, _ in spread], [s[0] for _, s in spread], [s[2] for _, s in spread], color=color, lw=1.4)
         ends.append((y[-1], x[-1], name, color))
+    if many := len(of) > MANY:
+        figure.set_figheight(3.9 + 0.2 * len(of))
+        figure.legend(loc="outside lower center", ncols=2, fontsize=10.5)
     low, high = ax.get_ylim()
     last = float("-inf")
-    for y_end, x_end, name, color in sorted(ends):
+    for y_end, x_end, name, color in [] if many else sorted(ends):
         last = max(y_end, last + 0.07 * (high - low))
         label(ax, x_end, last, name, color)
     if log_x:

@@ -259,12 +259,14 @@ def results(out: Path) -> list[dict[str, Any]]:
 
 def draw(out: Path) -> None:
     """Write out/figure.png from out/results.csv, where there is something to compare."""
-    from lora_lessons.course import figures
+    from lora_lessons.course import pictures
     from lora_lessons.drawing import use_style
 
-    curves = lines(read_table(out / TABLE))
+    ways = lines(read_table(out / TABLE))
+    curves = {way: {r: (one.low, one.mean, one.high) for r, one in points} for way, points in ways.items()}
     (out / FIGURE).unlink(missing_ok=True)  # one of other rows would mislead
     if curves:
         use_style()
         with whole_file(out / FIGURE) as temporary:
-            figures.sweep_lines(curves).savefig(temporary, format="png", dpi=150)
+            picture = pictures.lines(curves, "rank r", "held-out loss (nats)", log_x=True)
+            picture.savefig(temporary, format="png", dpi=150)

@@ -1,5 +1,5 @@
-"""What a lesson shows can be read on a dark page, too: a picture brings its own ground,
-and a text no colour without one."""
+"""What a lesson shows can be read on a dark page and on a phone: a picture brings its own ground,
+a text no colour without one, and the type of a figure is large enough."""
 
 import base64
 import io
@@ -23,10 +23,11 @@ def shown() -> Iterator[tuple[str, str, str]]:
     """(cell, kind, content) of every stored output in HTML or PNG."""
     for path in [*lessons(), *side_trips()]:
         for number, cell in enumerate(nbformat.read(path, as_version=4).cells, 1):
+            widget = "(A picture of a widget: " in str(cell.get("outputs"))
             for output in cell.get("outputs", []):
                 for kind in ("text/html", "image/png"):
                     if content := output.get("data", {}).get(kind):
-                        yield f"{path.stem}, cell {number}", kind, content
+                        yield f"{path.stem}, cell {number}{', a widget' * widget}", kind, content
 
 
 def alone(html: str) -> list[str]:
@@ -62,6 +63,21 @@ def test_every_picture_of_a_lesson_is_opaque():
             assert "transparency" not in image.info and image.convert("RGBA").getextrema()[3] == (255, 255), cell
             seen += 1
     assert seen > 60
+
+
+# pixels of a screen 390 across that a figure gets, and that its smallest type must have
+PHONE, SMALLEST = 358, 9
+
+
+def test_on_a_phone_the_smallest_type_of_every_figure_can_be_read():
+    """A widget's still is not asked: on a page the widget takes its place, and draws itself anew for a phone."""
+    pictures = [(cell, png) for cell, kind, png in shown() if kind == "image/png" and not cell.endswith("a widget")]
+    read = {}
+    for cell, png in pictures:
+        image = Image.open(io.BytesIO(base64.b64decode(png)))
+        points = image.width / image.info["dpi"][0] * 72
+        read[cell] = float(image.text.get("Smallest type", 0)) * PHONE / points
+    assert len(read) > 50 and {cell: pixels for cell, pixels in read.items() if pixels < SMALLEST} == {}
 
 
 # ---- the palette of widgets and pictures, by day and by night ----

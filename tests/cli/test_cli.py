@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from lora_lessons import __version__
 from lora_lessons.errors import ModelError
 from lora_lessons.paths import course_root
 from lora_lessons.run import doctor
@@ -65,6 +66,7 @@ def test_what_a_user_can_mend_is_one_sentence(make_lesson, refused, words, sente
 
 
 def test_help_stands_beside_every_verb_and_is_no_error(capsys):
+    assert cli.main(["--version"]) == 0 and capsys.readouterr().out == f"lora-lessons {__version__}\n"
     assert cli.main(["--help"]) == 0
     overview = capsys.readouterr().out
     verbs = re.findall(r"^  ([a-z][a-z-]+)  ", overview, re.M)

@@ -40,11 +40,6 @@ def test_a_verb_imports_nothing_heavy_that_it_does_not_need(code, loaded):
     assert done.stdout.splitlines()[-1].split() == ["LOADED", *loaded]
 
 
-def test_it_runs_as_a_module():
-    done = subprocess.run([sys.executable, "-m", "lora_tools.cli", "--version"], capture_output=True, text=True)
-    assert done.stdout.strip() == f"lora-lessons {__version__}"
-
-
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -52,16 +47,6 @@ def test_it_runs_as_a_module():
         (["run", "00", "-p", "setps", "3"], "'setps' is not a parameter of 00_a; there are: profile, seed."),
         (["run", "--update-baselines", "-p", "seed", "3"], "leave out -p"),
         (["run", "--update-baselines", "--seeds", "0"], "--seeds is the number of seeds to run"),
-    ],
-)
-def test_what_a_user_can_mend_is_one_sentence(make_lesson, refused, words, sentence):
-    make_lesson("00_a")
-    refused(words, sentence)
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
         (["swep"], "No such command 'swep'. Did you mean 'sweep'? `lora-lessons --help` says"),
         (["plan"], "Missing argument 'MODEL'. `lora-lessons plan --help` says"),
         (["sweep", "--stepz", "1"], "No such option: --stepz (Possible options: --help, --seed, --steps)"),
@@ -75,11 +60,13 @@ def test_what_a_user_can_mend_is_one_sentence(make_lesson, refused, words, sente
         (["doctor", "--", "--port", "1"], "only `lora-lessons lab` passes on what follows --: leave it out."),
     ],
 )
-def test_words_that_are_no_command_are_answered_with_what_is(refused, words, sentence):
+def test_what_a_user_can_mend_is_one_sentence(make_lesson, refused, words, sentence):
+    make_lesson("00_a")
     refused(words, sentence)
 
 
 def test_help_stands_beside_every_verb_and_is_no_error(capsys):
+    assert cli.main(["--version"]) == 0 and capsys.readouterr().out == f"lora-lessons {__version__}\n"
     assert cli.main(["--help"]) == 0
     overview = capsys.readouterr().out
     verbs = re.findall(r"^  ([a-z][a-z-]+)  ", overview, re.M)

@@ -22,6 +22,7 @@ PLAN = ["plan", "Llama-2-7B"]
     [
         (["plan", "Llama-9"], "I don't know a model called 'Llama-9': give a name such as Llama-3.1-8B"),
         (["plan", "/nowhere/at/all"], "I don't know a model called '/nowhere/at/all'"),
+        (["plan", "a/b/c"], "I don't know a model called 'a/b/c'"),
         (["plan", "~nobody/at-all", "--gpu", "24"], "I don't know a model called '~nobody/at-all'"),
         (["plan", "Qwen3.5-4B"], "Unsloth publishes for Qwen3.5, LoRA in bf16"),
         (["plan", "Llama-4-Scout", "--gpu", "80"], "cannot be planned by its name: transformers' code of its router"),

@@ -35,17 +35,18 @@ def test_a_band_comes_from_the_seeds(seeds, low, high):
 
 
 @pytest.mark.parametrize(
-    ("value", "others"), [(True, [False, 1, "True"]), (7, [8, 7.5, "7", True]), ("nf4", ["fp4", 4])]
+    ("seeds", "within", "others"),
+    [
+        ([True] * 3, True, [False, 1, "True"]),
+        ([7] * 3, 7, [8, 7.5, "7", True]),
+        (["nf4"] * 3, "nf4", ["fp4", 4]),
+        pytest.param([1.0, 1.1], 1, [True, "1.0"], id="a measured number"),
+    ],
 )
-def test_exact_values_have_no_band(value, others):
-    made = entry([value] * 3)
-    assert band(made) is None and inside(value, made)
-    assert [other for other in others if inside(other, made)] == []
-
-
-def test_a_measured_number_does_not_turn_into_another_kind_unseen():
-    made = entry([1.0, 1.1])
-    assert inside(1, made) and not inside(True, made) and not inside("1.0", made)
+def test_exact_values_have_no_band_and_no_value_turns_into_another_kind_unseen(seeds, within, others):
+    made = entry(seeds)
+    assert (band(made) is None) == (seeds[0] == seeds[1])
+    assert [one for one in (within, *others) if inside(one, made)] == [within]
 
 
 def test_a_tolerance_set_by_hand_is_used_and_kept(course):

@@ -46,11 +46,13 @@ def test_a_side_trip_is_no_lesson_and_is_run_after_them(trip):
 
 def test_a_side_trip_is_found_by_its_name_and_a_number_means_the_lesson(trip):
     three = notebook_of("03_train_lora")
-    names = ["3", "03", "03_train_lora", "03_directions", "deeper/03_directions", str(trip)]
-    assert runner.find_lessons(names) == [three, three, three, trip, trip, trip]
+    names = ["3", "03", "03_train_lora", str(three), "03_directions", "deeper/03_directions", str(trip)]
+    assert runner.find_lessons(names) == [three] * 4 + [trip] * 3
     for name, said in (
         ("deeper/03_direction", "Did you mean 03_directions?"),
-        ("deeper/04_peft", "no lesson is called"),
+        ("03_train_lroa", "Did you mean 03_train_lora?"),
+        ("no/such.ipynb", "no/such.ipynb does not exist"),
+        *((word, "no lesson is called") for word in ("deeper/04_peft", "²", "①", "٣", "9" * 5000, "-3", "3.0", "")),
     ):
         with pytest.raises(FileNotFoundError, match=said):
             runner.find_lessons([name])
@@ -85,6 +87,10 @@ def test_a_side_trip_is_run_and_held_against_its_own_baseline(trip, course, tmp_
     (one,) = whole["lessons"]
     assert (one["lesson"], one["status"]) == ("03_directions", "deviates") and one["records"]["angle"]["value"] == 30
     assert (tmp_path / "out" / "03_directions.ipynb").is_file()
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "03_directions is not as in the baseline" in page and "angle is 30; expected 60" in page
+    with_another_seed = ["run", "03_directions", "-p", "seed", "1", "--out", str(tmp_path / "other")]
+    assert cli.main(with_another_seed) == 0, "what was recorded with other parameters is no measure"
 
 
 def test_a_learner_gets_side_trips_in_their_folder_and_opens_them_there(trip, tmp_path):

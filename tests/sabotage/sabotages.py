@@ -1246,13 +1246,13 @@ SABOTAGES: list[Sabotage] = [
             "the Modelfile has no template",
             'lines = [f"TEMPLATE {modelfile.quote(template)}"]',
             "lines: list[str] = []",
-            "tools/export/ollama/test_folder.py::test_relative_paths_mean_what_they_mean_here",
+            "tools/export/ollama/test_folder.py::test_relative_paths_mean_what_they_mean_here_and_the_base_is_opened_and_proven_once",
         ),
         (
             "the Modelfile names no stop",
             '        f"PARAMETER stop {modelfile.quote(stop)}",\n',
             "",
-            "tools/export/ollama/test_folder.py::test_relative_paths_mean_what_they_mean_here",
+            "tools/export/ollama/test_folder.py::test_relative_paths_mean_what_they_mean_here_and_the_base_is_opened_and_proven_once",
         ),
         (
             "an export takes files that are not its own away with the folder",
@@ -1624,7 +1624,7 @@ SABOTAGES: list[Sabotage] = [
             "the pages of a report are written over a notebook outside its folder",
             'if Path(entry["lesson"]).name != entry["lesson"]:',
             "if False:",
-            "run/test_earlier.py::test_a_report_names_no_notebook_outside_its_folder",
+            "run/test_earlier.py::test_a_report_that_cannot_be_read_or_that_names_what_is_not_its_own_is_kept_beside_the_new_one",
         ),
     ),
     *_in(

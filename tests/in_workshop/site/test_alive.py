@@ -107,20 +107,20 @@ def test_without_npms_client_nothing_is_begun(tmp_path, monkeypatch):
         build.write_site({}, tmp_path / "site", alive=True, progress=lambda line: pytest.fail(line))
 
 
-def test_a_site_is_alive_only_where_it_is_asked_for(tmp_path, monkeypatch):
+def test_a_site_is_alive_only_where_it_is_asked_for(site, tmp_path, monkeypatch):
     cell = new_markdown_cell("wick", id="d00r0006")
     said = new_markdown_cell("# 00 · Start?\n\n[![Open in Colab](a.svg)](https://colab.research.google.com/x)")
     books = {"00_start_here": new_notebook(cells=[said, cell, new_markdown_cell("after")])}
     monkeypatch.setattr(library, "check_client", lambda: None)
     monkeypatch.setattr(build, "furnish", lambda folder, progress: SUPPLY)
 
-    def pages(alive):
-        index = build.write_site(books, tmp_path / "site", widgets=False, alive=alive, progress=lambda line: None)
-        return [page.read_text("utf-8") for page in (index, index.parent / "lessons" / "00_start_here.html")]
-
-    dead = pages(False)
+    build.write_site(books, tmp_path / "site", widgets=False, alive=True, progress=lambda line: None)
+    (*dead, front, lesson) = (
+        (folder / page).read_text("utf-8")
+        for folder in (site, tmp_path / "site")
+        for page in ("index.html", "lessons/00_start_here.html")
+    )
     assert not [page for page in dead if "alive" in page or "Wake the model" in page]
-    front, lesson = pages(True)
     for page, up in ((front, ""), (lesson, "../")):
         assert "Wake the model: 112 MB, once</button>" in page and "About 18 seconds on a line of 50 Mbit/s" in page
         assert f'src="{up}_static/alive/wake.js"' in page and 'data-base="base-1.gguf"' in page

@@ -168,7 +168,9 @@ def test_the_command_writes_all_and_refuses_to_write_again(tiny, tmp_path, monke
     )
     assert "Note: '<|im_end|>' pads and ends" in capsys.readouterr().out
     assert cli.main(command) == cli.EXIT_USER
-    assert "mine-lora.gguf exists" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "mine-lora.gguf exists: choose another name, or add --overwrite to replace it." in said
+    assert "overwrite=True" not in said
     monkeypatch.chdir(tmp_path)
     in_a_report = tmp_path / "course-report" / "adapters" / "ran"  # of `make course`, whose end names adapters/ran
     for kept in (learner.my_folder("adapters/kept"), in_a_report):
@@ -180,19 +182,6 @@ def test_the_command_writes_all_and_refuses_to_write_again(tiny, tmp_path, monke
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
     assert cli.main(["export", "gguf", str(tmp_path), "--out", str(tmp_path / "out")]) == cli.EXIT_USER
     assert "adapter_config.json" in capsys.readouterr().err
-
-
-def test_the_base_is_opened_and_proven_once_however_much_is_written(mine, monkeypatch):
-    counted = count(monkeypatch)
-    files, _ = gguf.export(mine / "mine", mine / "out", mine / "base", ["f16", "q8_0"], merged=True)
-    assert len(files) == 5 and counted == {"servers": 1, "bases": 1}
-
-
-def test_a_type_that_is_named_twice_is_written_once(mine, monkeypatch):
-    monkeypatch.setattr(gguf.SourceModel, "findings", [])
-    files, _ = gguf.export(mine / "mine", mine / "out", mine / "base", ["f16", "q8_0", "f16", "F16"])
-    assert [file.name for file in files] == ["mine-lora.gguf", "base-F16.gguf", "base-q8_0.gguf"]
-    assert sorted(file.name for file in (mine / "out").glob("*.gguf")) == sorted(file.name for file in files)
 
 
 def test_a_refused_export_leaves_nothing(mine, monkeypatch):
@@ -224,11 +213,16 @@ def test_an_export_that_fails_half_way_leaves_what_was_there(mine, monkeypatch):
     assert [(p.name, p.read_text()) for p in (mine / "there").iterdir()] == [("mine-lora.gguf", "an earlier one")]
 
 
-def test_relative_paths_mean_what_they_mean_here(mine, monkeypatch):
+def test_a_type_named_twice_is_written_once_of_a_base_that_is_opened_and_proven_once_and_paths_are_meant_from_here(
+    mine, monkeypatch
+):
+    counted = count(monkeypatch)
     monkeypatch.chdir(mine)
-    files, _ = gguf.export("mine", "out", "base")
-    assert sorted(p.name for p in (mine / "out").iterdir()) == ["base-f16.gguf", "mine-lora.gguf"]
-    assert all(file.is_file() for file in files)
+    files, _ = gguf.export("mine", "out", "base", ["f16", "q8_0", "f16", "F16"], merged=True)
+    assert counted == {"servers": 1, "bases": 1} and all(file.is_file() for file in files)
+    written = [f"base{of}-{kind}.gguf" for of in ("", "-mine") for kind in ("F16", "q8_0")]
+    assert sorted(p.name for p in (mine / "out").iterdir()) == sorted(["mine-lora.gguf", *written])
+    assert len(files) == 5
     monkeypatch.chdir(mine / "mine")
     adapter, base = gguf.adapter_and_base(".", "../base")
     assert adapter.name == "mine" and base.samefile(mine / "base")

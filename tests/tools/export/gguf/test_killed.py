@@ -101,13 +101,3 @@ def test_killed_between_the_moves_the_same_command_moves_the_rest(mine, monkeypa
         assert cli.main([*COMMAND[:-1], "f16"]) == 0
     assert sorted(path.name for path in (mine / "out").iterdir()) == ["base-f16.gguf", "mine-lora.gguf"]
     assert "Moved the last files" in capsys.readouterr().err
-
-
-def test_a_file_that_is_in_the_way_is_answered_with_the_commands_own_switch(mine, capsys):
-    (mine / "out").mkdir()
-    (mine / "out" / "mine-lora.gguf").write_text("an earlier one")
-    assert cli.main(COMMAND) == cli.EXIT_USER
-    said = capsys.readouterr().err
-    assert "mine-lora.gguf exists: choose another name, or add --overwrite to replace it." in said
-    assert "overwrite=True" not in said
-    assert [path.read_text() for path in (mine / "out").iterdir()] == ["an earlier one"]

@@ -129,12 +129,6 @@ def test_bases_that_ollama_could_not_be_told_about(base_and_adapter, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["base"]
 
 
-def test_the_base_is_opened_and_proven_once(base_and_adapter, tmp_path, monkeypatch):
-    counted = count(monkeypatch)
-    ollama.write(tmp_path / "out", base_and_adapter[0], read_adapter(base_and_adapter[1]), file_type="f32")
-    assert counted == {"servers": 1, "bases": 1}
-
-
 def test_an_attention_window_shorter_than_the_text_is_said(base_and_adapter, tmp_path):
     base = Path(shutil.copytree(base_and_adapter[0], tmp_path / "base"))
     config = json.loads((base / "config.json").read_text())
@@ -144,8 +138,12 @@ def test_an_attention_window_shorter_than_the_text_is_said(base_and_adapter, tmp
     assert "# This base looks back 64 tokens" in (tmp_path / "out" / "Modelfile").read_text()
 
 
-def test_relative_paths_mean_what_they_mean_here(base_and_adapter, tmp_path, monkeypatch):
+def test_relative_paths_mean_what_they_mean_here_and_the_base_is_opened_and_proven_once(
+    base_and_adapter, tmp_path, monkeypatch
+):
+    counted = count(monkeypatch)
     monkeypatch.chdir(tmp_path)
     shutil.copytree(base_and_adapter[0], "base")
     made = ollama.write("out", "base", read_adapter(base_and_adapter[1]), file_type="f32")
+    assert counted == {"servers": 1, "bases": 1}
     assert check("out") == [] and made.commands[0] == "cd out"

@@ -38,7 +38,7 @@ PLAIN = {
 PLAIN |= {"Tensor", "no_grad", "save_for_backward", "saved_tensors", "needs_input_grad", "RuntimeError", "ValueError"}
 PLAIN |= {"abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "isinstance", "iter", "len", "list", "map"}
 PLAIN |= {"max", "min", "next", "print", "range", "reversed", "round", "set", "sorted", "staticmethod", "str", "sum"}
-PLAIN |= {"tuple", "zip", "__init__"}
+PLAIN |= {"tuple", "zip", "__init__", "training", "clip_grad_norm_", "manual_seed", "bos_token", "bos_token_id"}
 _OF = (Tensor, nn, nn.Module, nn.functional, nn.init, torch.optim, torch._C._VariableFunctions, math, list, dict, str)
 WORDS = PLAIN | {name for of in _OF for name in dir(of) if not name.startswith("_") and "hook" not in name}
 BASES = {"nn.Module", "torch.nn.Module", "Module", "torch.autograd.Function", "autograd.Function", "Function"}
@@ -64,11 +64,15 @@ def _unknown(nodes: list[Any], own: list[Any]) -> Iterator[str]:
     imports = {word for node in [*nodes, *own] if isinstance(node, ast.alias) for word in _words(node)}
     stored = {node.attr for node in nodes if _is_stored(node)}
     bound = {word for node in nodes if _binds(node) for word in _words(node)}
+    given = {node.asname for node in nodes if isinstance(node, ast.alias)}
+    settable = {"grad", "requires_grad", *(node.attr for node in own if _is_stored(node))}
     for node in nodes:
-        of_theirs = bound if not isinstance(node, ast.Attribute) else set() if _root(node) in imports else stored
+        of_theirs = given if isinstance(node, (ast.alias, ast.ImportFrom)) else bound | given
+        if isinstance(node, ast.Attribute):
+            of_theirs = set() if _root(node) in imports else stored
         if unknown := [word for word in _words(node) if word not in words | of_theirs or _HIDDEN.match(word)]:
             yield f"the word {unknown[0]}"
-        if isinstance(node, REFUSED) or (_binds(node) and not isinstance(node, ast.alias) and _words(node) & imports):
+        if isinstance(node, REFUSED) or (_binds(node) and _words(node) & imports):
             yield f"{ast.unparse(node)[:60]!r}"
         if isinstance(node, ast.ClassDef):
             if node.keywords or not {ast.unparse(base) for base in node.bases} <= BASES:
@@ -76,7 +80,7 @@ def _unknown(nodes: list[Any], own: list[Any]) -> Iterator[str]:
             names = {word for one in ast.walk(node) if _binds(one) for word in _words(one)}
             yield from (f"{node.name}.{name} anew" for name in names & _METHODS - OWN)
         if _is_stored(node):
-            elsewhere = _root(node) not in ("self", "ctx") and node.attr not in {n.attr for n in own if _is_stored(n)}
+            elsewhere = _root(node) not in ("self", "ctx") and node.attr not in settable
             if elsewhere or _root(node) in {"", *imports} or node.attr in _METHODS - {"forward"}:
                 yield f"{ast.unparse(node)} = …"
 
@@ -91,12 +95,14 @@ def _words(node: Any) -> set[str]:
     if isinstance(node, ast.keyword):
         return set()
     if isinstance(node, ast.alias):
-        return {*node.name.split("."), node.asname or node.name.partition(".")[0]}
+        return {*node.name.split("."), *filter(None, [node.asname])}
+    if isinstance(node, ast.ImportFrom):
+        return {*(node.module or "").split(".")}
     return {name for field in ("id", "attr", "arg", "name") if isinstance(name := getattr(node, field, None), str)}
 
 
 def _binds(node: Any) -> bool:
-    kinds = (ast.FunctionDef, ast.ClassDef, ast.arg, ast.alias, ast.ExceptHandler)
+    kinds = (ast.FunctionDef, ast.ClassDef, ast.arg, ast.ExceptHandler)
     return isinstance(node, kinds) or (isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load))
 
 

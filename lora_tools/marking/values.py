@@ -36,10 +36,14 @@ class Lost(BaseException):
 
 
 class Line:
-    """One end of the line, and the callables that the other end may call by their numbers."""
+    """One end of the line, and the callables that the other end may call by their numbers.
 
-    def __init__(self, end: socket.socket, *offers: Callable[..., Any]) -> None:
-        self.end, self.offers = end, list(offers)
+    What the other end `writes` into a tensor that it is given is written here, too, only where that is asked for: else
+    it would change what an answer is compared with.
+    """
+
+    def __init__(self, end: socket.socket, *offers: Callable[..., Any], writes: bool = False) -> None:
+        self.end, self.offers, self.writes = end, list(offers), writes
         self.kept: list[tuple[Sequence[Tensor], Tensor]] = []  # what was given, and what was made of it
 
     def call(self, number: int, *given: Any, **named: Any) -> Any:
@@ -49,9 +53,9 @@ class Line:
         answer = self._ask({"call": number, "given": self.say(given), "named": self.say(named), "grad": grad})
         print(end=str(answer.get("printed", "")))
         with torch.no_grad():
-            for mine, theirs in zip(_tensors([given, named]), self.hear(answer.get("after", [])), strict=False):
-                if not torch.equal(mine, theirs):  # it was written into
-                    mine.copy_(theirs)
+            after = self.hear(answer.get("after")) if self.writes else []
+            for mine, theirs in zip(_tensors([given, named]), after, strict=False):
+                mine.copy_(theirs)
         return self.hear(answer.get("value"), learns)
 
     def gradients(self, number: int, of: Tensor) -> Any:

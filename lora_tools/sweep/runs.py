@@ -263,7 +263,9 @@ def draw(out: Path) -> None:
     from lora_lessons.drawing import use_style
 
     ways = lines(read_table(out / TABLE))
-    curves = {way: {r: (one.low, one.mean, one.high) for r, one in points} for way, points in ways.items()}
+    curves: dict[str, dict[float, Any]] = {
+        way: {r: (one.low, one.mean, one.high) for r, one in points} for way, points in ways.items()
+    }
     (out / FIGURE).unlink(missing_ok=True)  # one of other rows would mislead
     if curves:
         use_style()

@@ -16,6 +16,7 @@ from lora_lessons.course.page_half import SHARED
 from lora_lessons.drawing import GREY, PALETTE, ink
 
 STYLES = re.compile(r"""style=(?:'([^']*)'|"([^"]*)")|<style>(.*?)</style>|(bgcolor|<font)""", re.S)
+STILL, WIDGET = "(A picture of a widget: ", ", a widget"
 PICTURE = re.compile(r"data:image/png;base64,([^\"']+)")
 
 
@@ -23,11 +24,10 @@ def shown() -> Iterator[tuple[str, str, str]]:
     """(cell, kind, content) of every stored output in HTML or PNG."""
     for path in [*lessons(), *side_trips()]:
         for number, cell in enumerate(nbformat.read(path, as_version=4).cells, 1):
-            widget = "(A picture of a widget: " in str(cell.get("outputs"))
             for output in cell.get("outputs", []):
                 for kind in ("text/html", "image/png"):
                     if content := output.get("data", {}).get(kind):
-                        yield f"{path.stem}, cell {number}{', a widget' * widget}", kind, content
+                        yield f"{path.stem}, cell {number}{WIDGET * (STILL in str(cell.outputs))}", kind, content
 
 
 def alone(html: str) -> list[str]:
@@ -56,28 +56,23 @@ def test_no_output_of_a_lesson_sets_a_texts_colour_without_its_ground():
 
 
 def test_every_picture_of_a_lesson_is_opaque():
-    seen = 0
-    for cell, kind, content in shown():
-        for picture in PICTURE.findall(content) if kind == "text/html" else [content]:
-            image = Image.open(io.BytesIO(base64.b64decode(picture)))
-            assert "transparency" not in image.info and image.convert("RGBA").getextrema()[3] == (255, 255), cell
-            seen += 1
-    assert seen > 60
+    within = {"text/html": PICTURE.findall, "image/png": lambda png: [png]}
+    pictures = [(cell, picture) for cell, kind, content in shown() for picture in within[kind](content)]
+    images = [(cell, Image.open(io.BytesIO(base64.b64decode(picture)))) for cell, picture in pictures]
+    clear = [cell for cell, one in images if one.convert("RGBA").getextrema()[3] != (255, 255)]
+    assert len(pictures) > 60 and clear + [cell for cell, one in images if "transparency" in one.info] == []
 
 
-# pixels of a screen 390 across that a figure gets, and that its smallest type must have
-PHONE, SMALLEST = 358, 9
+def on_a_phone(png: str) -> float:
+    """Pixels that the smallest type of a figure has on a screen of 390, where a figure is 358 wide."""
+    image = Image.open(io.BytesIO(base64.b64decode(png)))
+    return float(image.text.get("Smallest type", 0)) / 72 * image.info["dpi"][0] * 358 / image.width
 
 
 def test_on_a_phone_the_smallest_type_of_every_figure_can_be_read():
     """A widget's still is not asked: on a page the widget takes its place, and draws itself anew for a phone."""
-    pictures = [(cell, png) for cell, kind, png in shown() if kind == "image/png" and not cell.endswith("a widget")]
-    read = {}
-    for cell, png in pictures:
-        image = Image.open(io.BytesIO(base64.b64decode(png)))
-        points = image.width / image.info["dpi"][0] * 72
-        read[cell] = float(image.text.get("Smallest type", 0)) * PHONE / points
-    assert len(read) > 50 and {cell: pixels for cell, pixels in read.items() if pixels < SMALLEST} == {}
+    read = {cell: on_a_phone(one) for cell, kind, one in shown() if kind == "image/png" and not cell.endswith(WIDGET)}
+    assert len(read) > 50 and {cell: pixels for cell, pixels in read.items() if pixels < 9} == {}
 
 
 # ---- the palette of widgets and pictures, by day and by night ----
@@ -88,8 +83,8 @@ WORDS += ["ink tint", "ink note"]
 
 def palettes():
     """The colours by name: those of the day, and twice those of the night."""
-    blocks = re.findall(r"\{ (--w-scheme: .*?) \}", SHARED.with_suffix(".css").read_text(encoding="utf-8"))
-    return [dict(re.findall(r"--w-([\w-]+): (.*?);", block)) for block in blocks]
+    sheet = SHARED.with_suffix(".css").read_text(encoding="utf-8")
+    return [dict(re.findall(r"--w-([\w-]+): (.*?);", block)) for block in re.findall(r"\{ (--w-scheme: .*?) \}", sheet)]
 
 
 def rgb(color):

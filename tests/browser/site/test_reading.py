@@ -181,8 +181,8 @@ def test_by_keyboard_a_branch_of_the_sidebar_unfolds(visit):
 
 def test_on_a_phone_figures_are_as_wide_as_the_page_and_long_answers_wrap(visit):
     page = visit("lessons/03_train_lora.html", PHONE).page
-    widths = "() => [...document.querySelectorAll('.cell_output img:not(.live-widget img)')].map((e) => e.offsetWidth)"
-    assert set(page.evaluate(widths)) == {358}, "the width that the least type is reckoned from"
+    figures = page.locator(".cell_output img:not(.live-widget img)")
+    assert set(figures.evaluate_all("all => all.map((e) => e.offsetWidth)")) == {358}, "as tests of their type reckon"
     assert page.evaluate("document.querySelector('.content').scrollWidth <= innerWidth")
     answer = page.locator(".output.stream pre", has_text="The bread is dense").first
     assert answer.evaluate("e => e.scrollWidth <= e.clientWidth + 1")

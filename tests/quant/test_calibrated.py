@@ -264,28 +264,23 @@ def test_blocks_that_are_not_named_are_passed_through(tiny_model):
     assert torch.equal(blockwise.quantize_model(tiny_model, [name], "gptq", batches(), **HOW)[name].codes, wanted.codes)
 
 
+PACKED = "model.layers.0.mlp.up_proj"
+
+
 @pytest.mark.parametrize(
-    "arguments, words",
+    "call, arguments, words",
     [
-        ((NAMES, "gtpq", [1]), "no method is named 'gtpq': choose from rtn, gptq, awq"),
-        ((NAMES, "awq"), "awq needs calibration text"),
-        ((["lm_head"], "rtn"), "blocks of one list"),
-        ((["model.layers.0.mlp"], "rtn"), "only a Linear"),
+        (blockwise.quantize_model, (NAMES, "gtpq", [1]), "no method is named 'gtpq': choose from rtn, gptq, awq"),
+        (blockwise.quantize_model, (NAMES, "awq"), "awq needs calibration text"),
+        (blockwise.quantize_model, (["lm_head"], "rtn"), "blocks of one list"),
+        (blockwise.quantize_model, (["model.layers.0.mlp"], "rtn"), "only a Linear"),
+        (blockwise.collect, (NAMES, []), "no calibration text"),
+        (blockwise.collect, ([PACKED], batches()), "only a Linear"),
     ],
+    ids=range(6),
 )
-def test_a_model_that_cannot_be_rounded_is_said(tiny_model, arguments, words):
+def test_a_model_that_cannot_be_rounded_is_said(tiny_model, call, arguments, words):
+    packed = torch.zeros(64, 32, dtype=torch.uint8)
+    tiny_model.get_submodule(PACKED).weight = nn.Parameter(packed, requires_grad=False)
     with pytest.raises(ValueError, match=words):
-        blockwise.quantize_model(tiny_model, *arguments)
-
-
-def test_collecting_without_text_is_said(tiny_model):
-    with pytest.raises(ValueError, match="no calibration text"):
-        blockwise.collect(tiny_model, NAMES, [])
-
-
-def test_a_packed_layer_is_refused(tiny_model):
-    tiny_model.model.layers[0].mlp.up_proj.weight = nn.Parameter(
-        torch.zeros(64, 32, dtype=torch.uint8), requires_grad=False
-    )
-    with pytest.raises(ValueError, match="only a Linear"):
-        blockwise.collect(tiny_model, ["model.layers.0.mlp.up_proj"], batches())
+        call(tiny_model, *arguments)

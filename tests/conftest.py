@@ -1,8 +1,6 @@
 """What every test has: a progress file and a thread count of its own; a tiny model,
 and the real base once a session."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -6,8 +6,6 @@ run or machine does not repeat. Of it the frame is compared: the kinds of its ou
 records, and every verdict card and caption with its numbers masked.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Iterator

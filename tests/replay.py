@@ -4,8 +4,6 @@ Here is what the stages need; `replay_kernel.py` is the kernel. It stands apart 
 widgets talk in the process that imports it.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

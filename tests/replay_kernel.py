@@ -4,8 +4,6 @@ So nbval compares the stored outputs with those of the papermill run, and no les
 told which notebook it serves: it follows the cells that it is asked for, through every notebook that was run.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

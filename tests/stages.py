@@ -1,11 +1,10 @@
-"""`make test`: the stages of the suite in turn, workers of one thread each; then what each took, and the slowest.
+"""`make test`: the stages of the suite in turn, workers of one thread each, and the slowest tests of each; then what
+each stage took.
 
 Two processes of one thread do more of these small models' work than one process of two: waiting threads are idle cores.
 A browser waits half of its time, so three are at work.
 Every lesson is executed once, by papermill; nbval compares its stored outputs with what that run showed.
 """
-
-from __future__ import annotations
 
 import os
 import shutil
@@ -14,14 +13,12 @@ import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
-from xml.etree import ElementTree
 
 import replay
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "course-report" / "tests"
 SITE = REPORTS / "site"  # built by the first stage that reads it
-SLOWEST = 20
 TWO = ("-n", "2")
 NBVAL = ("--nbval", "-p", "nbval_compares", "--nbval-kernel-name=replay", "-p", "no:cacheprovider")
 LESSONS = [
@@ -51,7 +48,7 @@ def run(stage: str, report: Path) -> tuple[int, Took]:
     environment |= {replay.RAN: str(REPORTS / "lessons"), "LORA_LESSONS_SITE": str(SITE)}
     if stage == "stored outputs":
         environment |= replay.install(REPORTS / "jupyter") | {"PYTHONPATH": replay.with_tests()}
-    command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *STAGES[stage]]
+    command = [sys.executable, "-m", "pytest", f"--junitxml={report}", "--durations=20", *STAGES[stage]]
     done = subprocess.run(command, cwd=ROOT, env=environment)
     return done.returncode, Took(time.perf_counter() - begun[0], _processor() - begun[1])
 
@@ -62,14 +59,6 @@ def _processor() -> float:
     return times.children_user + times.children_system
 
 
-def timed(report: Path) -> list[tuple[float, str]]:
-    """Seconds and name of every test in a JUnit report."""
-    if not report.is_file():
-        return []
-    cases = ElementTree.parse(report).iter("testcase")
-    return [(float(case.get("time", 0)), f"{case.get('classname')}::{case.get('name')}") for case in cases]
-
-
 def main(names: list[str]) -> int:
     """Run the stages named (none: all), each whatever became of the others; print what they took.
     Returns the worst status."""
@@ -77,16 +66,12 @@ def main(names: list[str]) -> int:
         shutil.rmtree(REPORTS, ignore_errors=True)
     shutil.rmtree(SITE, ignore_errors=True)
     REPORTS.mkdir(parents=True, exist_ok=True)
-    ended, took, every = dict[str, int](), dict[str, Took](), list[tuple[float, str]]()
+    ended, took = dict[str, int](), dict[str, Took]()
     for stage in names or STAGES:
         report = REPORTS / f"{stage.replace(' ', '_')}.xml"
         report.unlink(missing_ok=True)
         print(f"\n===== {stage} =====", flush=True)
         ended[stage], took[stage] = run(stage, report)
-        every += timed(report)
-    print(f"\nThe slowest {SLOWEST} tests, in seconds:")
-    for seconds, name in sorted(every, reverse=True)[:SLOWEST]:
-        print(f"{seconds:8.1f}  {name[:110]}")
     whole = Took(*map(sum, zip(*took.values(), strict=True)))
     print("\nThe stages, in minutes (in brackets: of the processor):")
     for stage, (seconds, processor) in [*took.items(), ("in all", whole)]:

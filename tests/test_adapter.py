@@ -3,7 +3,6 @@
 import copy
 import json
 import os
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -370,21 +369,6 @@ def test_a_bias_of_b_and_an_empty_file_are_refused(folder):
     for unfit, sentence in ((with_bias, r"also holds .*lora_B\.bias"), ({}, "no A and no B")):
         save_file(unfit, folder / ADAPTER_WEIGHTS)
         with pytest.raises(ValueError, match=sentence):
-            read_adapter(folder)
-
-
-def test_whatever_happens_to_the_weights_file_only_a_sentence_comes_out(folder):
-    """Cut at every kind of place, or with one byte changed: read as another number, or refused."""
-    file = folder / ADAPTER_WEIGHTS
-    whole = file.read_bytes()
-    header = 8 + int.from_bytes(whole[:8], "little")
-    for length in (0, 1, 7, 8, 9, header // 2, header, header + 5, len(whole) - 1):
-        file.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match="cut short or damaged"):
-            read_adapter(folder)
-    for place in torch.randint(header, (300,), generator=torch.Generator().manual_seed(0)).tolist():
-        file.write_bytes(whole[:place] + bytes([whole[place] ^ (1 + place % 255)]) + whole[place + 1 :])
-        with suppress(ValueError):
             read_adapter(folder)
 
 

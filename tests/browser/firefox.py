@@ -1,7 +1,5 @@
 """A headless Firefox, spoken to over WebDriver BiDi: no driver beside it, one WebSocket."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import re

@@ -3,8 +3,6 @@
 From the keydown's own time stamp to the second animation frame after the picture changed.
 """
 
-from __future__ import annotations
-
 import statistics
 import sys
 import tempfile

@@ -5,8 +5,6 @@ Every page is opened in Chromium on a desktop and on a phone, each time with not
 machine's own server. Files count as GitHub Pages sends them, compressed. What is over a budget is marked.
 """
 
-from __future__ import annotations
-
 import gzip
 import sys
 from pathlib import Path

@@ -1,8 +1,6 @@
 """The blind judge in a real JupyterLab: by mouse and by keyboard, taken back, kept over a restart,
 unheard without a kernel."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from playwright.sync_api import expect

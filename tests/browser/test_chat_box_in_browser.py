@@ -1,7 +1,5 @@
 """The chat box in a real JupyterLab, by keyboard: asked, switched, stopped, and asked when no kernel is there."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -3,8 +3,6 @@
 The cells are lesson 00's own. A tiny model stands in for the base, and each step is held back until it was seen.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from pathlib import Path

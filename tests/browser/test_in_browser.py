@@ -3,8 +3,6 @@
 What is right is worked out here, from lora_lessons; the page's own numbers are only what is looked at.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The live loss curve in a real JupyterLab: it grows in its place, and the saved notebook keeps its last picture."""
 
-from __future__ import annotations
-
 import re
 import time
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The adapter mixer in a real JupyterLab: asked, mixed, cancelled, and asked again, as a learner does it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -3,8 +3,6 @@
 Every field is shown twice, with a hostile text and with a harmless one, and the elements of the two are compared.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

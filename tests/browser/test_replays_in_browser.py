@@ -1,8 +1,6 @@
 """What the stored notebooks kept, played in a page that no kernel serves: the door, the chat box, the marks, the mixer,
 and the game of six runs."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from pathlib import Path

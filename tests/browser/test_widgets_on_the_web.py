@@ -1,7 +1,5 @@
 """The widgets in a page from a disk, with the network off and no Python behind it: by keyboard, pointer and typing."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager

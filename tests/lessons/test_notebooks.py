@@ -1,6 +1,5 @@
 """The notebooks as a reader meets them: normalised, short cells, outputs stored, every lesson of the same shape."""
 
-import ast
 import re
 import statistics
 
@@ -44,7 +43,7 @@ def prose(notebook):
     )
 
 
-@pytest.mark.parametrize("notebook", [*LESSONS, *EXPERIMENTS])
+@pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS, *EXPERIMENTS])
 def test_it_is_stored_as_normalise_leaves_it(notebook):
     assert normalise(notebook) == notebook, "saved by another program: python -m workshop readme"
 
@@ -57,12 +56,11 @@ def test_a_stored_widget_is_a_picture_that_every_viewer_shows(notebook):
         assert "<img" not in data.get("text/html", ""), "GitHub and others may drop a picture inside HTML"
 
 
-@pytest.mark.parametrize("notebook", LESSONS)
-def test_it_has_been_run_without_an_error_and_shows_a_picture(notebook):
+@pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS])
+def test_it_has_been_run_without_an_error(notebook):
     outputs = [o for c in code(notebook) for o in c.outputs]
     assert all(c.execution_count for c in code(notebook))
     assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
-    assert any("image/png" in o.get("data", {}) for o in outputs)
 
 
 @pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS])
@@ -82,7 +80,7 @@ def test_every_picture_has_a_summary_in_words(notebook):
                 assert cell.outputs[i + 1].data["text/markdown"].startswith("*In words:*")
 
 
-@pytest.mark.parametrize("notebook", [*LESSONS, *EXPERIMENTS])
+@pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS, *EXPERIMENTS])
 def test_cells_are_short_and_one_holds_the_parameters(notebook):
     lengths = [len([line for line in c.source.splitlines() if line.strip()]) for c in code(notebook)]
     assert statistics.median(lengths) <= 10 and max(lengths) <= 30
@@ -101,7 +99,7 @@ def test_its_answer_stands_where_the_report_finds_it(notebook):
     assert result.answer(notebook)
 
 
-@pytest.mark.parametrize("notebook", [*LESSONS, *EXPERIMENTS])
+@pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS, *EXPERIMENTS])
 def test_lines_fit_beside_a_sidebar(notebook):
     long = [line for c in code(notebook) for line in c.source.splitlines() if len(line) > COLUMNS_AT_MOST]
     assert not long, f"split at a name or a sentence's end: {long}"
@@ -112,6 +110,7 @@ def test_it_has_the_shape_of_a_lesson(notebook):
     whole = "\n".join(c.source for c in notebook.cells)
     number = re.match(r"# (\d\d) · .+\?", notebook.cells[0].source)
     assert number, "the title is the lesson's number and its question"
+    assert any("image/png" in o.get("data", {}) for c in code(notebook) for o in c.outputs), "it shows a picture"
     for part in ("⏱", "colab-badge", "predict(", "compare(", "\nscorecard(", "Recall", "<details>", "begin("):
         assert part in whole, part
 
@@ -121,13 +120,6 @@ def test_setup_cells_are_one_and_the_same():
         c.source for p in [*LESSONS, *SIDE_TRIPS] for c in code(p.values[0]) if "setup" in c.metadata.get("tags", [])
     }
     assert len(setups) == 1
-
-
-@pytest.mark.parametrize("notebook", [*LESSONS, *EXPERIMENTS])
-def test_code_parses_and_uses_no_pickle_and_no_remote_code(notebook):
-    for cell in code(notebook):
-        ast.parse(re.sub(r"^(\s*)[!%].*$", r"\1pass", cell.source, flags=re.M))
-        assert not re.search(r"trust_remote_code=True|torch\.load\(|pickle", cell.source)
 
 
 @pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS])
@@ -170,29 +162,19 @@ def problems_of_a_side_trip(notebook, stem):
         for tag in ("setup", "parameters")
     ]
     begins = next((n for n, s in enumerate(sources) if f'begin("{stem}")' in s), None)
-    outputs = [o for c in code(notebook) for o in c.outputs]
     yield from ["its title is missing"] * (not re.match(r"# \S", sources[0]))
     yield from ["the badge is missing"] * ("colab-badge" not in sources[0])
     if None in order or begins is None or not order[0] < order[1] < begins:
         yield "set-up, parameters and begin() come first, in this order"
     lesson = rf"\]\(\.\./{number_of(stem)}_\w+\.ipynb\)"
     yield from ["it does not link back to its lesson"] * (not re.search(lesson, whole))
-    yield from ["it has not been run"] * (not all(c.execution_count for c in code(notebook)))
-    yield from ["an error or a warning is stored"] * any(
-        o.output_type == "error" or o.get("name") == "stderr" for o in outputs
-    )
     most = WORDS_AT_MOST if stem.startswith(LONG) else WORDS_OF_A_SIDE_TRIP
     yield from ["too many words"] * (len(re.findall(r"[A-Za-z]{2,}", prose(notebook))) > most)
-    yield from [f"avoid {word!r}" for word in FORBIDDEN.findall(prose(notebook))]
-    yield from ["a cell of more than 30 lines"] * any(len(c.source.splitlines()) > 30 for c in code(notebook))
 
 
 @pytest.mark.parametrize("notebook, path", [pytest.param(nbformat.read(p, 4), p, id=p.stem) for p in side_trips()])
 def test_a_side_trip_is_short_runs_alone_and_links_back(notebook, path):
     assert list(problems_of_a_side_trip(notebook, path.stem)) == []
-    test_it_is_stored_as_normalise_leaves_it(notebook)
-    test_lines_fit_beside_a_sidebar(notebook)
-    test_code_parses_and_uses_no_pickle_and_no_remote_code(notebook)
     for lesson in re.findall(r"\]\((\.\./\w+\.ipynb)\)", "\n".join(c.source for c in notebook.cells)):
         assert (path.parent / lesson).is_file(), lesson
 

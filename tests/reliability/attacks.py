@@ -1,7 +1,5 @@
 """Both tables at work: a reader is given thousands of mutants, a command is killed; what came of it is counted."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

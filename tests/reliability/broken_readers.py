@@ -1,7 +1,5 @@
 """Readers that fail in every way that the net must catch. Each is named after what it must be counted as."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

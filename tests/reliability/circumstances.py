@@ -1,7 +1,5 @@
 """Odd circumstances that a command may meet: each is put on in the fork that is to run it."""
 
-from __future__ import annotations
-
 import os
 import resource
 import signal

@@ -1,8 +1,6 @@
 """The table of what is killed: how each command begins, what it does, and what must be the same in the end,
 bit for bit."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import io

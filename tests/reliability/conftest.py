@@ -1,7 +1,5 @@
 """One zygote for a worker's reliability tests, and the seed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """What came of an input: the right result, one sentence, or one of the ways in which a reader can fail its user."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

@@ -4,8 +4,6 @@ Every strategy starts from the bytes of a valid file, so that most of what comes
 readers stumble over. hypothesis draws, and the same seed draws the same.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -4,8 +4,6 @@ The function is the call; what stands above it says the rest. `kind` is what the
 `makes` fills a box with a valid input (see valid), `errors` are those of the reader's own docstring.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

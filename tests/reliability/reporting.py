@@ -4,8 +4,6 @@ docs/evidence.md is made of.
 The counts travel as properties of the tests' reports, so that they also arrive from workers.
 """
 
-from __future__ import annotations
-
 import json
 from importlib import metadata
 from typing import Any

@@ -1,8 +1,6 @@
 """Commands that are killed at random moments, run twice at once, or meet odd circumstances: nothing lost,
 nothing half."""
 
-from __future__ import annotations
-
 import json
 import os
 

@@ -1,8 +1,6 @@
 """Every loader and parser, given files that are nearly right: the right result,
 or one sentence that says what to do."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Valid inputs, as small as they can be: each function fills a box with what a reader, or a command, begins from."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import importlib

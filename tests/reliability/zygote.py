@@ -6,8 +6,6 @@ elsewhere, what it unpickles and whom it calls is noticed; so are its memory and
 python -m reliability.zygote FOLDER: orders come as lines of JSON on standard input, and each is answered by one.
 """
 
-from __future__ import annotations
-
 import fnmatch
 import importlib
 import json

@@ -1,7 +1,5 @@
 """Baselines: a band made from seeds, and every way a record can leave it said in a sentence."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """The doctor answers for every probe, and a probe that fails becomes a sentence."""
 
-from __future__ import annotations
-
 import http.server
 import json
 import threading

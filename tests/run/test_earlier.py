@@ -1,7 +1,5 @@
 """Two runs into one folder: one at a time, and what the earlier one found is still there after the later one."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

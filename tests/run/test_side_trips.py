@@ -1,8 +1,6 @@
 """Side trips in notebooks/deeper/: everything that knows the lessons knows them,
 and the main path goes on without them."""
 
-from __future__ import annotations
-
 import json
 
 import nbformat

@@ -1,8 +1,6 @@
 """A live model for the page's own scripts: files of the right form with next to nothing in them,
 and a library that says what it was asked."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

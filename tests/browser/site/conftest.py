@@ -1,7 +1,5 @@
 """A visitor of the site who can reach nothing but it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,8 +1,6 @@
 """The live model's own scripts, with a library that only says what it was asked: what is fetched, asked,
 refused and let go."""
 
-from __future__ import annotations
-
 import pytest
 from playwright.sync_api import expect
 

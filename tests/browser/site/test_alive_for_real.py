@@ -6,8 +6,6 @@ registry. While you work on it, $LORA_LESSONS_SITE may name a site that `make si
 $LORA_LESSONS_TRAINED a GGUF that lesson 11 wrote.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -2,8 +2,6 @@
 
 Whoever follows a link to a place on a page sees that place, also after the widgets above it have come to life."""
 
-from __future__ import annotations
-
 import pytest
 from playwright.sync_api import expect
 

@@ -1,8 +1,6 @@
 """Every page of the site, in a desktop's window and a phone's, in light and in dark: what axe finds,
 and what sticks out."""
 
-from __future__ import annotations
-
 import os
 from importlib.resources import files
 from pathlib import Path

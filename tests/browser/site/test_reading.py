@@ -1,7 +1,5 @@
 """What a reader does on the site besides reading: search, change the light, print, open it from a disk."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,8 +1,6 @@
 """The widgets of the site, with no kernel and no network: every control moved,
 and the words held against Python's own."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 from typing import Any

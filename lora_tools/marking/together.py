@@ -64,7 +64,7 @@ def _unknown(nodes: list[Any], own: list[Any]) -> Iterator[str]:
     imports = {word for node in [*nodes, *own] if isinstance(node, ast.alias) for word in _words(node)}
     stored = {node.attr for node in nodes if _is_stored(node)}
     bound = {word for node in nodes if _binds(node) for word in _words(node)}
-    given = {node.asname for node in nodes if isinstance(node, ast.alias)}
+    given = {str(node.asname) for node in nodes if isinstance(node, ast.alias)}
     settable = {"grad", "requires_grad", *(node.attr for node in own if _is_stored(node))}
     for node in nodes:
         of_theirs = given if isinstance(node, (ast.alias, ast.ImportFrom)) else bound | given

@@ -15,7 +15,7 @@ from lora_lessons.course import lesson
 from lora_lessons.errors import disk_is_full
 from lora_lessons.files import check_replaced, files_in, scratch, whole_folder
 
-from . import claims_page, front, glossary, lessons, llms, number_pages, papers_page, tools_page
+from . import claims_page, front, glossary, lessons, llms, number_pages, papers_page, teacher_page, tools_page
 from . import widgets as live
 from .alive import doors, library
 from .alive.supply import Supply, furnish
@@ -91,6 +91,7 @@ def sources(notebooks: Notebooks, widgets: bool = True, supply: Supply | None = 
         "papers": papers_page.page(),
         f"{FOLDER}/{SYMPTOMS}": lessons.symptoms_page(notebooks),
         "tools": tools_page.page(),
+        "teacher": teacher_page.page(notebooks),
         "glossary": glossary.page(),
         front.NUMBERS: front.numbers_of(numbers),
         # found by name alone: their names of records would stand above the lessons in every search

@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 
 
 # What the sidebar calls pages with long titles.
-_SHORT = {"claims": "Claims", "papers": "Papers", "tools": "Tools", f"{FOLDER}/{SYMPTOMS}": "Symptoms"}
+_SHORT = {
+    "claims": "Claims",
+    "papers": "Papers",
+    "tools": "Tools",
+    "teacher": "For the teacher",
+    f"{FOLDER}/{SYMPTOMS}": "Symptoms",
+}
 
 NUMBERS = "numbers"  # the page, and the folder, of where numbers come from
 

@@ -11,7 +11,8 @@ from lora_lessons.course.prose import _BOUND, Quoted, quoted_numbers, with_names
 
 _FREE = re.compile(
     r"(?<![\w.<])(?<![A-Za-z]-)-?\d[\d,]*"
-    r"(?:\.\d+(?!\.?\d)|(?=[  ]?(?:%|×|GB|MB|kB|GiB|MiB|ms|tok/s|times|percent|seconds?|minutes?|million|billion|nats|bits? a weight)(?!\w)))"
+    r"(?:\.\d+(?!\.?\d)|(?=[  ]?(?:%|×|GB|MB|kB|GiB|MiB|ms|tok/s|"
+    r"times|percent|seconds?|minutes?|million|billion|nats|bits? a weight)(?!\w)))"
 )
 
 

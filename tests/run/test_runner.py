@@ -17,7 +17,6 @@ import pytest
 from lora_lessons import training
 from lora_lessons.course.records import Record
 from lora_lessons.run import kernel, runner
-from lora_lessons.run.baselines import update
 
 RECORD = "from lora_lessons.course.records import record\n"
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="

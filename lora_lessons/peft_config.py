@@ -82,7 +82,8 @@ def read_config(file: Path) -> dict[str, Any]:
         named += f" and {len(odd) - 3} more" * (len(odd) > 3)
         raise ValueError(
             f"{file.parent} needs what this small loader does not do ({named}): load it with "
-            "peft.PeftModel.from_pretrained."
+            "peft.PeftModel.from_pretrained, and for another program merge it there (merge_and_unload, "
+            "save_pretrained)."
         )
     return config
 

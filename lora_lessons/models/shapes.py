@@ -32,6 +32,7 @@ class KnownModel(NamedTuple):
     besides: int  # those of them that are no parameters of what transformers builds
     source: tuple[str, ...]  # who says so
     config: dict[str, Any]  # in the words of the hub's config.json
+    also: tuple[str, ...]  # models of the same sizes by another name
 
 
 def _published() -> dict[str, KnownModel]:
@@ -44,6 +45,7 @@ def _published() -> dict[str, KnownModel]:
             row.get("besides", 0),
             tuple(sources[source] for source in row["source"]),
             row["config"] | dict.fromkeys(row.get("none", ())),
+            tuple(row.get("also", ())),
         )
         for name, row in table.items()
     }
@@ -67,8 +69,9 @@ def known(name: str) -> str:
     if owner == "unsloth":
         owner, own = "", re.sub(r"(?:-unsloth)?-bnb-4bit$", "", own)
     for one in KNOWN:
-        hub_owner, _, on_the_hub = (PUBLISHED[one].hub if one in PUBLISHED else one).rpartition("/")
-        if owner in ("", hub_owner) and _plain(own) in (_plain(one), _plain(on_the_hub)):
+        on_the_hub, also = (PUBLISHED[one].hub, PUBLISHED[one].also) if one in PUBLISHED else (one, ())
+        hub_owner, _, theirs = on_the_hub.rpartition("/")
+        if owner in ("", hub_owner) and _plain(own) in map(_plain, (one, theirs, *also)):
             return one
     return ""
 

@@ -43,15 +43,17 @@ class Plan(NamedTuple):
         return is_enough(self.room, self.ledger.bill.total)
 
 
-def plan(model: Any, job: Job, room: float) -> Plan:
+def plan(model: Any, job: Job, room: float, at_once: int = 1) -> Plan:
     """Whether `job` fits into `room` bytes, the longest sequence that does, and what to change first if not.
+
+    `at_once`: sequences that cannot be parted, as the two of a preference.
 
     Raises as `predict` does.
     """
     shape = shape_of(model)
     ledger = predict(shape, job)
     made_for = check(shape, job).made_for
-    changes = [] if is_enough(room, ledger.bill.total) else _changes(shape, job, room, ledger)
+    changes = [] if is_enough(room, ledger.bill.total) else _changes(shape, job, room, ledger, at_once)
     return Plan(shape.name, job, ledger, room, longest(shape, job, room), made_for, changes)
 
 
@@ -91,7 +93,7 @@ def longest(model: Any, job: Job, room: float) -> int:
     return low
 
 
-def _changes(shape: Shape, job: Job, room: float, ledger: Ledger) -> list[Change]:
+def _changes(shape: Shape, job: Job, room: float, ledger: Ledger, at_once: int) -> list[Change]:
     """The mildest single change that makes the job fit; else several, mildest first;
     a shorter text is the last resort."""
 
@@ -107,14 +109,16 @@ def _changes(shape: Shape, job: Job, room: float, ledger: Ledger) -> list[Change
         return [Change(f"sequences of at most {tokens:,} tokens", made, cost(made))] if tokens else []
 
     total = ledger.bill.total
-    for what, fields in _options(job, ledger.fast):
+    for what, fields in _options(job, ledger.fast, at_once):
         changed = replace(job, **fields)
         if is_enough(room, now := cost(changed)):
             return [Change(what, changed, now)]
     taken: list[tuple[str, dict[str, Any]]] = []
     best = job
     while not is_enough(room, total):
-        helpful = ((w, f) for w, f in _options(best, ledger.fast) if _worth_it(cost(replace(best, **f)), total, room))
+        helpful = (
+            (w, f) for w, f in _options(best, ledger.fast, at_once) if _worth_it(cost(replace(best, **f)), total, room)
+        )
         if not (step := next(helpful, None)):
             break
         taken.append(step)
@@ -142,7 +146,7 @@ def _with(job: Job, steps: Sequence[tuple[str, dict[str, Any]]]) -> Job:
     return job
 
 
-def _options(job: Job, fast: bool) -> list[tuple[str, dict[str, Any]]]:
+def _options(job: Job, fast: bool, at_once: int) -> list[tuple[str, dict[str, Any]]]:
     """Changes that save memory, in words and as fields of the job, the mildest first;
     the fast path has its own loss."""
     half, adapters = "bf16" if job.dtype == "fp32" else job.dtype, job.method != "full"
@@ -158,9 +162,9 @@ def _options(job: Job, fast: bool) -> list[tuple[str, dict[str, Any]]]:
             {"recipe": "trl"} if job.recipe == "course" and adapters else {"loss": "fused"},
         ),
         (
-            job.batch_size > 1,
-            "one sequence at a time, gradients summed over several",
-            {"batch_size": 1, "gradient_accumulation_steps": job.examples_per_step},
+            job.batch_size > at_once,
+            f"one {'sequence' if at_once == 1 else 'pair'} at a time, gradients summed over several",
+            {"batch_size": at_once, "gradient_accumulation_steps": job.examples_per_step // at_once},
         ),
         (
             job.optimizer in ("adamw", "adamw_fused", "paged_adamw"),
@@ -291,6 +295,9 @@ def trainers_in_words(sizes: dict[str, float], room: float, recipe: str) -> str:
     )
 
 
+WITHOUT_MARGIN = "That is less than the card, but not by the margin: try it, and watch its first steps"
+
+
 def verdict(plan: Plan, card: str, sizes: dict[str, float] | None = None) -> str:
     """Whether it fits, the longest sequence that does, what to change first, and whether a card ever checked:
     sentences.
@@ -311,11 +318,18 @@ def verdict(plan: Plan, card: str, sizes: dict[str, float] | None = None) -> str
         enough = (
             ""
             if is_enough(room, plan.changes[-1].total)
+            else f". {WITHOUT_MARGIN}"
+            if plan.changes[-1].total < room
             else ". Even that is not enough: you need a larger card or a smaller model"
         )
         says.append(f"Change first: {steps}{enough}.")
     elif not plan.fits:
-        says.append("Nothing that this planner knows makes it fit: you need a larger card or a smaller model.")
+        larger = "you need a larger card or a smaller model."
+        says.append(
+            f"Nothing that this planner knows makes it fit: {larger}"
+            if plan.ledger.bill.total >= room
+            else f"{WITHOUT_MARGIN}."
+        )
     return " ".join(filter(None, [*says, validated()]))
 
 
@@ -367,8 +381,8 @@ def notes(ledger: Ledger) -> list[str]:
         (
             ledger.experts and ledger.bill.quantization,
             f"{ledger.experts / GB:.2f} GB of the weights are the experts of a mixture, which stay unpacked: they "
-            "are stacked in one weight, and bitsandbytes packs only the weights of Linear layers. Unsloth's gpt-oss in "
-            "4 bits has its experts as Linear layers (unsloth-zoo#885): plan it with --recipe unsloth.",
+            "are stacked in one weight, and bitsandbytes packs only the weights of Linear layers. (Of gpt-oss, Unsloth "
+            "has one in 4 bits with experts as Linear layers, unsloth-zoo#885: plan that with --recipe unsloth.)",
         ),
         (
             ledger.loading > ledger.bill.total,

@@ -39,9 +39,9 @@ LOSS = (
 TASKS = {
     "dpo": "DPO sends the chosen and the rejected answer through the model together, and asks the base, without the "
     "adapter, for both: this is the plan for twice as many sequences and the logits of each, by Trainer.",
-    "grpo": "GRPO writes its answers before it learns from them, and this plans no generation. Plan its step of "
-    "training (--batch-size as per_device_train_batch_size, --seq for prompt and answer together), and leave free what "
-    "vLLM takes beside it (TRL's vllm_gpu_memory_utilization, a share of the card).",
+    "grpo": "GRPO writes its answers before it learns from them, and this plans no generation. It is the plan of its "
+    "step of training, by Trainer (--batch-size as per_device_train_batch_size, --seq for prompt and answer together): "
+    "leave free what generation takes, such as vLLM beside it (TRL's vllm_gpu_memory_utilization).",
 }
 OPTIMIZER = "adamw, adamw_fused, adamw_8bit, paged_adamw or paged_adamw_8bit."
 
@@ -97,10 +97,8 @@ def plan(
     """
     if load_in_4bit is not None:
         method = "qlora" if load_in_4bit else "lora"
-    if task == "grpo":
-        raise ValueError(TASKS[task])
-    if task == "dpo":
-        recipe, loss, batch_size = recipe or "hf", loss or "shifted", 2 * batch_size
+    if task != "sft":
+        recipe, loss, batch_size = recipe or "hf", loss or "shifted", (1 + (task == "dpo")) * batch_size
     settings = {
         "method": method,
         "r": r,
@@ -168,7 +166,7 @@ def _answer(
         plain = planning.on_card(plain, card if gpu is None else gpu)
     shape = memory.shape_of(model)
     job = plain if named else planning.usual(shape, plain)
-    made = planning.plan(shape, job, room) if card else None
+    made = planning.plan(shape, job, room, 1 + (of_task == TASKS["dpo"])) if card else None
     ledger = made.ledger if made else memory.predict(shape, job)
     sizes = {} if named else planning.by_trainer(shape, plain)
     if as_json:
@@ -179,7 +177,7 @@ def _answer(
         return _reply([in_json(fields)], made is None or made.fits)
     if made:
         says = [
-            planning.verdict(made, card, sizes),
+            "Its step of training: " * (of_task == TASKS["grpo"]) + planning.verdict(made, card, sizes),
             planning.several_sizes(gpu or ""),
             planning.in_fp16(job, card),
         ]

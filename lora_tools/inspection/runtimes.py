@@ -16,6 +16,7 @@ from lora_lessons.errors import ModelError
 from lora_lessons.peft_config import TASK_TYPES, read_config
 
 from ..exporting import gguf
+from ..exporting.gguf.source import PACKED
 from .architectures import (
     TOWERS,
     architecture_of,
@@ -27,6 +28,7 @@ from .architectures import (
     refused_by_peft,
     tied_by_name,
 )
+from .findings.of_base import other_width
 from .reading import (
     FLOATS,
     AdapterFolder,
@@ -54,9 +56,6 @@ from .xray import (
     tokens_dropped,
     tokens_misfit,
 )
-
-# How a base may be packed, as its name says it in small letters: all but bnb are written in large ones.
-PACKED = re.compile(r"(?<![a-z])(bnb|gptq|awq|fp8|gguf|nvfp4|w[48]a\d+|mlx)(?![a-z])")
 
 # Where it was read that nothing but adapter_model.safetensors is opened.
 OPENS_ONE = "ktransformers#2146 (2026-08-08); run here with PEFT"
@@ -238,6 +237,7 @@ def _of_base(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: 
     return {
         **(against._asdict() if against else dict.fromkeys(AgainstBase._fields)),
         "base": against is not None,
+        "other_width": {} if against else other_width(opened.settings.base_name, matrices),
         "no_base": against is None,
         "lacking": len(against.lacking) if against else 0,
         "built_by_auto": against is not None and against.built_by.startswith("Auto"),

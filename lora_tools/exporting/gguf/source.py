@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,8 +15,11 @@ from lora_lessons import models
 from lora_lessons.adapter import Adapter, read_adapter
 from lora_lessons.errors import ModelError
 
+from ..model_card import HUB
 from . import names, vocabulary
 
+# How a base may be packed, as its name says it in small letters: all but bnb are written in large ones.
+PACKED = re.compile(r"(?<![a-z])(bnb|gptq|awq|fp8|gguf|nvfp4|w[48]a\d+|mlx)(?![a-z])")
 ACTIVATIONS = ("silu", "swish")  # llama.cpp's networks of these families have this one built in
 
 
@@ -199,7 +203,7 @@ def place_of(base: Path | str) -> Path:
 
 def named_base(adapter: Adapter, base: Path | str | None = None) -> Path | str:
     """`base`: the embedded one, one of models.NAMED, a folder, a .gguf file or a hub id; None:
-    the one that `adapter` names, or the embedded one.
+    the one that `adapter` names, or the embedded one, which is also meant by its original's name on the hub.
 
     What an adapter names is somebody else's word, so it starts no download: a hub id, or a base of NAMED that is not
     here, is fetched only when `base` names it. Raises ModelError with what to do.
@@ -207,7 +211,15 @@ def named_base(adapter: Adapter, base: Path | str | None = None) -> Path | str:
     named = adapter.base_name or models.EMBEDDED
     if base is not None:
         return base
+    if named == HUB:
+        return models.EMBEDDED
     meant = models.which(named)
+    if meant.kind == "hub" and (packed := PACKED.search(named.lower())):
+        whole = models.PUBLISHED.get(models.known(named))
+        raise ModelError(
+            f"the adapter {adapter.name} names its base as {named}, which is packed ({packed[0]}): give the 16-bit one "
+            f"that it was made from{f', {whole.hub}' if whole else ''}, with --base (in Python, base=…)."
+        )
     if meant.kind == "hub" or (meant.place and not meant.place.exists()):
         raise ModelError(
             f"the adapter {adapter.name} names its base as {named}, which would have to be fetched. Nothing is fetched "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -36,7 +37,8 @@ def findings(
     if against is None:
         if is_lost_path(named_base):
             yield finding("base_is_a_path", base=named_base[:200])
-        yield from _width_by_name(named_base, matrices)
+        if odd := other_width(named_base, matrices):
+            yield finding("base_of_other_width", base=named_base, **odd)
         return
     if not any(against.place.glob("*.safetensors")):
         yield finding("base_without_weights", base=against.name)
@@ -61,18 +63,20 @@ def findings(
         yield finding("forgets", "look" if forgot > 1.5 else "note", after=after, before=before, times=forgot)
 
 
-def _width_by_name(base: str, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
-    """Whether the adapter reads as many numbers a token as the base has that its name means."""
+def other_width(base: str, matrices: Sequence[AdaptedMatrix]) -> dict[str, Any]:
+    """How many numbers a token the adapter reads where the base that `base` names has another number of them,
+    and which known models have that; empty where it has the same, or nobody knows."""
     known = models.KNOWN.get(models.known(base), {})
     hidden, kind = known.get("hidden_size"), known.get("model_type")
     read = {one.k: one.module for one in matrices if leaf_of(one.module) in READERS and not in_towers([one.module])}
-    for k, module in read.items() if hidden else ():
-        if k != hidden:
-            like = [name for name, one in models.PUBLISHED.items() if one.config.get("hidden_size") == k]
-            like = [name for name in like if models.PUBLISHED[name].config.get("model_type") == kind]
-            fits = f" (that of {', '.join(like)})" if like else ""
-            yield finding("base_of_other_width", base=base, hidden=hidden, k=k, module=module, fits=fits)
-            return
+    k = next((k for k in read if hidden and k != hidden), 0)
+    if not k:
+        return {}
+    layers = 1 + max((int(n) for one in matrices for n in re.findall(r"layers\.(\d+)\.", one.module)), default=-1)
+    means = {"hidden_size": k, "model_type": kind, "num_hidden_layers": layers}
+    like = [name for name, one in models.PUBLISHED.items() if means.items() <= one.config.items()]
+    fits = f" (that of {', '.join(like)})" if like else ""
+    return {"hidden": hidden, "k": k, "module": read[k], "fits": fits}
 
 
 def _fit(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase) -> Iterator[Finding]:

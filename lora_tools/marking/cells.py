@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -18,7 +18,7 @@ def statements(source: str) -> list[ast.stmt]:
     return [node for node in body if not isinstance(node, ast.Expr)]
 
 
-def from_above(sources: list[str]) -> Iterator[ast.stmt]:
+def from_above(sources: Iterable[str]) -> Iterator[ast.stmt]:
     """What counts of the cells above an answer's: their imports, functions, classes and constants."""
     for source in sources:
         with suppress(*UNREADABLE):

@@ -8,7 +8,9 @@ namespaces), reads Python and the course alone, and writes into its own folder a
 
 from __future__ import annotations
 
+import ast
 import ctypes
+import gc
 import io
 import json
 import os
@@ -20,7 +22,7 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,8 @@ from lora_lessons.models import embedded_place
 from lora_lessons.paths import course_root, package
 
 from . import together
-from .cells import answer_of
+from .cells import answer_of, from_above
+from .notebooks import of_the_course
 from .values import Line, Lost, raised
 
 RIGHT, WRONG, OPEN, RAISED, BY_HAND = "right", "wrong", "open", "raised", "by hand"
@@ -60,6 +63,8 @@ def main() -> None:
 
     torch.set_num_threads(1)
     all_exercises()
+    _have_at_hand(code for _, ours in of_the_course().values() for code in ours)
+    gc.freeze()
     if LINUX:
         LIBC.prctl(_DUMPABLE, 0, 0, 0, 0)  # nobody writes into the memory of a process that knows a verdict
         LIBC.prctl(_SUBREAPER, 1, 0, 0, 0)  # what a student's process leaves behind comes here, and is ended
@@ -68,6 +73,14 @@ def main() -> None:
     print(json.dumps(what_holds()), file=answers, flush=True)
     for line in sys.stdin:
         print(json.dumps(_answered(json.loads(line))), file=answers, flush=True)
+
+
+def _have_at_hand(cells: Iterable[str]) -> None:
+    """Import what the lessons import: a process of a student's has it from its first moment."""
+    for node in {ast.dump(node): node for node in from_above(cells)}.values():
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            with suppress(Exception):  # what is not installed here is missed by those alone who use it
+                exec(compile(ast.Module([node], []), "a lesson", "exec"), {})
 
 
 def what_holds() -> dict[str, bool]:
@@ -146,11 +159,14 @@ def _check(job: Mapping[str, Any], write: int, box: Path) -> None:
         os.write(write, json.dumps({"result": BY_HAND, "says": why}).encode())
         return
     ours, theirs = socket.socketpair()
+    addresses = (
+        psutil.Process().memory_info().vms + job["memory"]
+    )  # asked here: where it is used, a process has another id
     if not os.fork():
         try:
             _away()
             if not os.fork():
-                _hold_in(theirs, box, job["seconds"], job["memory"])
+                _hold_in(theirs, box, job["seconds"], addresses)
                 (_both if shares else _student)(job)
             else:
                 os.closerange(END, 1 << 16)
@@ -222,7 +238,7 @@ def _away() -> bool:
     return LINUX and LIBC.unshare(_NAMESPACES) == 0
 
 
-def _hold_in(end: socket.socket, box: Path, seconds: float, memory: int) -> None:
+def _hold_in(end: socket.socket, box: Path, seconds: float, addresses: int) -> None:
     """Limit this process, which is about to run a student's code, and leave it one open file: its end of the line."""
     os.setsid()
     _dies_with_its_parent()
@@ -235,9 +251,8 @@ def _hold_in(end: socket.socket, box: Path, seconds: float, memory: int) -> None
     os.chdir(box)
     os.environ |= {"HOME": str(box), "TMPDIR": str(box)}
     tempfile.tempdir = None
-    held = psutil.Process().memory_info().vms
     for limit, most in (
-        (resource.RLIMIT_AS, held + memory),
+        (resource.RLIMIT_AS, addresses),
         (resource.RLIMIT_CPU, int(seconds) + 1),
         (resource.RLIMIT_FSIZE, LARGEST_FILE),
         (resource.RLIMIT_NOFILE, 256),

@@ -6,10 +6,12 @@ import csv
 import os
 import socket
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from course.test_exercises import ALSO_RIGHT, FOUND, SOLUTION, STUB, WRONG, namespace
 
 from lora_lessons.course import exercises
@@ -110,22 +112,28 @@ def filled(kind: str):
         yield id, SOLUTION.search(after)["code"] if kind == "right" else WRONG[id][0][0], name
 
 
-def verdicts(id: str, scope: dict, name: str, source: str) -> tuple[tuple[str, str], tuple[str, str]]:
-    """What the check says of an answer beside it, and at the other end of a line."""
-    exec(source, scope)
+@contextmanager
+def far(function, writes: bool):
+    """`function` at the other end of a line."""
     ours, theirs = socket.socketpair()
     if not (pid := os.fork()):
         ours.close()
         try:
-            Line(theirs, scope[name]).serve()
+            Line(theirs, function).serve()
         finally:
             os._exit(0)
     theirs.close()
-    line = Line(ours, writes=id in confined.WRITES)
-    apart = exercises.judge(id, lambda *given, **named: line.call(0, *given, **named))
+    line = Line(ours, writes=writes)
+    yield lambda *given, **named: line.call(0, *given, **named)
     ours.close()
     os.waitpid(pid, 0)
-    return apart, exercises.judge(id, scope[name])
+
+
+@pytest.mark.parametrize("writes", [False, True])
+def test_what_a_function_writes_into_its_arguments_reaches_only_a_check_that_looks_there(writes):
+    given = torch.ones(3)
+    with far(lambda numbers: numbers.zero_(), writes) as function:
+        assert function(given).sum() == 0 and given.sum() == (0 if writes else 3)
 
 
 APART = [one for one in FOUND if one.id not in TOGETHER]
@@ -138,7 +146,11 @@ def test_an_answer_is_judged_apart_as_it_is_beside_its_check(cells, stub, id, na
     if id in ("03.1", "08.4"):
         given = given if every else given[:12]
     for source in given if every else given[:: max(1, len(given) // 3)]:
-        apart, beside = verdicts(id, namespace(cells), name, source)
+        scope = namespace(cells)
+        exec(source, scope)
+        with far(scope[name], id in confined.WRITES) as function:
+            apart = exercises.judge(id, function)
+        beside = exercises.judge(id, scope[name])
         assert apart[0] == beside[0], source
         assert "returned" in beside[1] or apart == beside, f"{source}: a list may stand for what was returned"
 

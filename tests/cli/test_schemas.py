@@ -142,6 +142,7 @@ def test_a_base_that_is_removed_and_a_doctor_are_documents_too(asked, monkeypatc
     monkeypatch.setenv("LORA_LESSONS_ROOT", str(tmp_path))
     status, found = asked("doctor")
     assert status == 0 and found["memory"]["failed"] is found["lessons"]["(none)"]["failed"] is True
+    assert "run inside the cloned course" in found["lessons"]["(none)"]["says"]
 
 
 def test_a_run_prints_its_report_and_nothing_else(asked, make_lesson, tmp_path):

@@ -54,7 +54,7 @@ def test_one_frame_a_step_a_pause_at_every_answer_and_the_last_one_stays(tmp_pat
     assert all(picture.getpixel((0, 0)) == (255, 255, 255) for picture, _ in shown)
 
 
-def test_the_readmes_animation_shows_the_recording():
+def test_the_readmes_animation_shows_the_recording_and_no_words_leave_the_picture():
     run = recordings.recorded(animation.NAME)
     assert GIF.stat().st_size < 1_000_000
     shown, _ = frames(GIF)
@@ -62,16 +62,10 @@ def test_the_readmes_animation_shows_the_recording():
     use_style()
     for step in (0, len(run["losses"])):
         picture, _ = shown[step + 1]
-        drawn = animation._pixels(animation.frame(run, step))
+        figure = animation.frame(run, step)
+        drawn = animation._pixels(figure)
         apart = np.abs(np.asarray(drawn, int) - np.asarray(picture, int)).mean()
         assert apart < 3, "another font is no other picture; other words or another curve are"
-
-
-def test_no_words_leave_the_picture():
-    run = recordings.recorded(animation.NAME)
-    for step in (0, len(run["losses"])):
-        figure = animation.frame(run, step)
-        animation._pixels(figure)
         for text in figure.texts:
             box = text.get_window_extent()
             assert box.x0 >= 0 and box.x1 <= 840 and box.y0 >= 0, text.get_text()

@@ -56,20 +56,22 @@ def test_an_infinite_number_is_read_as_transformers_writes_it(tmp_path):
     assert memory.shape_of(tmp_path).config().time_step_limit[1] == float("inf")
 
 
-def test_bad_folders_are_refused(tmp_path):
-    with pytest.raises(ModelError, match="has no config.json"):
-        memory.predict(tmp_path, Job())
-    (tmp_path / "model.gguf").write_bytes(b"GGUF")
-    with pytest.raises(ModelError, match="model.gguf cannot be read as a GGUF"):
-        memory.predict(tmp_path / "model.gguf", Job())
-    for text, sentence in (
-        ("{", "could not be read"),
-        ('{"model_type": "vit"}', "vit language model"),
-        ('{"model_type": "smollm3", "text_config": true}', "smollm3 config .its text_config"),
-    ):
-        (tmp_path / "config.json").write_text(text)
-        with pytest.raises(ModelError, match=sentence):
-            memory.predict(tmp_path, Job())
+@pytest.mark.parametrize(
+    "name, text, sentence",
+    [
+        ("notes.txt", "", "has no config.json"),
+        ("model.gguf", "GGUF", "model.gguf cannot be read as a GGUF"),
+        ("config.json", "{", "could not be read"),
+        ("config.json", '{"model_type": "vit"}', "vit language model"),
+        ("config.json", '{"model_type": "smollm3", "text_config": true}', "smollm3 config .its text_config"),
+        # which contradicts itself
+        ("config.json", '{"model_type": "llama", "hidden_size": 100, "num_attention_heads": 7}', "llama"),
+    ],
+)
+def test_what_holds_no_model_is_refused(tmp_path, name, text, sentence):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ModelError, match=sentence):
+        memory.predict(tmp_path / name if name.endswith("gguf") else tmp_path, Job())
 
 
 def test_a_hub_id_is_planned_by_its_config_and_what_cannot_be_fetched_is_one_sentence(monkeypatch, tmp_path):
@@ -372,13 +374,6 @@ def test_a_model_that_carries_a_state_is_refused_by_that_name(kind):
 def test_an_encoder_and_decoder_is_refused_shortly():
     said = planned_or_refused(AutoConfig.for_model("t5"), Job())
     assert "cannot build a t5 language model" in said and len(said) < 250
-
-
-def test_a_config_that_contradicts_itself_is_refused(tmp_path):
-    said = {"model_type": "llama", "hidden_size": 100, "num_attention_heads": 7, "num_hidden_layers": 2}
-    (tmp_path / "config.json").write_text(json.dumps(said))
-    with pytest.raises(ModelError, match="llama"):
-        memory.predict(tmp_path, Job())
 
 
 def test_a_rank_that_one_layer_is_too_small_for_names_the_layer():

@@ -84,13 +84,6 @@ def test_a_probe_that_fails_is_a_sentence(course, cache, monkeypatch, capsys, pr
     assert said.count("could not be found out") == 1
 
 
-def test_doctor_works_outside_the_course(cache, monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("LORA_LESSONS_ROOT", str(tmp_path))
-    assert cli.main(["doctor", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert "run inside the cloned course" in found["lessons"]["(none)"]["says"]
-
-
 def test_an_offline_hub_is_not_asked(monkeypatch):
     from huggingface_hub import constants
 

@@ -137,12 +137,15 @@ def test_what_failed_comes_first_with_its_cell_and_what_to_do():
     failed = lesson_result("03_junk", FAILED, error=error, notebook=book())
     off = lesson_result("04_peft", DEVIATES, deviations=[Deviation("x", "x is 2; expected 1.")], notebook=book())
     stopped = lesson_result("05_other", INTERRUPTED)
-    page = report.as_html([lesson_result("02_lora_layer", notebook=book()), failed, off, stopped], ABOUT)
+    unread = lesson_result("06_unread", FAILED, error=CellError(0, "", "ValueError", "not readable"))
+    page = report.as_html([lesson_result("02_lora_layer", notebook=book()), failed, off, stopped, unread], ABOUT)
     first = page[page.index("What did not go as it should") : page.index("The lessons")]
     assert "03_junk failed in cell 4.</b>\nIt begins <code>x = &lt;y&gt;</code>" in first
     assert "<b>ValueError</b>: no &lt;b&gt;" in first and "Traceback &lt;1&gt;\n\nmore" in first
     assert "x is 2; expected 1." in first and "05_other was interrupted" in first and "02_lora_layer" not in first
-    for lesson in ("03_junk", "04_peft", "05_other"):
+    assert "06_unread failed before its first cell" in first and "06_unread.ipynb" not in page
+    assert 'class="claims"' not in page
+    for lesson in ("03_junk", "04_peft", "05_other", "06_unread"):
         assert f"<code>lora-lessons run {lesson}</code>" in first, "each says what to do"
 
 
@@ -157,14 +160,6 @@ def test_a_notebook_s_name_is_no_address_and_does_nothing_else_in_the_command_to
         [failed, lesson_result(TERMINAL)], ABOUT | {"machine": TERMINAL, "parameters": {"x": TERMINAL}}
     )
     assert not UNSEEN & set(page), "no character is obeyed in a page either"
-
-
-def test_a_lesson_without_notebook_or_verdicts_is_reported_as_well():
-    failed = lesson_result("03_junk", FAILED, error=CellError(0, "", "ValueError", "not readable"))
-    page = report.as_html([failed], ABOUT)
-    assert (
-        "03_junk failed before its first cell" in page and "03_junk.ipynb" not in page and 'class="claims"' not in page
-    )
 
 
 def test_the_outcome_is_a_sentence():

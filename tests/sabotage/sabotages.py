@@ -1135,7 +1135,7 @@ SABOTAGES: list[Sabotage] = [
             "a learner's copy keeps the badge",
             '_LEFT_OUT.sub("", ',
             "str(",
-            "cli/test_lab.py::test_a_learners_copy_shows_no_broken_picture_and_no_sign_that_a_font_lacks",
+            "cli/test_lab.py::test_a_learners_copy_has_not_been_run_and_shows_no_answer_no_broken_picture_and_no_sign_that_a_font_lacks",
         ),
     ),
     *_in(

@@ -155,15 +155,6 @@ def test_an_arithmetic_of_more_than_that_is_one(what):
     assert the_hint(f"4.5<!--calc {what}-->")
 
 
-def test_a_lessons_page_says_that_its_outputs_may_be_of_another_run(pages):
-    for docname, page in pages.items():
-        assert docname == "numbers/published" or "of another run" in page
-
-
-def test_no_range_begins_at_minus_nothing(pages):
-    assert [page for page in pages.values() if re.search(r">-0 to|to -0<", page)] == []
-
-
 def test_a_range_is_one_link_and_a_unit_belongs_to_it():
     text = "A cut of 90–99<!--published glossary.cut_percent-->% and 3.2 %<!--record kinds.q_rise--> more"
     assert [link["words"] for link in LINK.finditer(linked(text))] == ["90–99", "3.2 %"]
@@ -238,8 +229,12 @@ def test_the_page_of_published_figures_has_every_row_under_its_source(pages):
     assert page.count("<table") == len(published.groups())
 
 
-def test_no_page_has_two_places_of_one_name_or_a_gap_that_ends_its_table(pages):
+def test_a_page_says_of_which_run_it_is_and_has_no_minus_nothing_no_two_places_of_one_name_and_no_gap_that_ends_a_table(
+    pages,
+):
     for docname, page in pages.items():
+        assert docname == "numbers/published" or "of another run" in page, docname
+        assert not re.search(r">-0 to|to -0<", page), docname
         anchors = re.findall(r'id="([^"]+)"', page)
         assert len(set(anchors)) == len(anchors), docname
         for table in re.findall(r"<table.*?</table>", page, re.S):

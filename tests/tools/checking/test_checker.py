@@ -183,14 +183,6 @@ def test_a_frame_that_most_of_the_answers_are_is_named_and_a_short_one_is_not(ch
     assert checker.frame_of([*(f"Dear {n}, bye." for n in range(11)), "No."]) == ("Dear ", ", bye.")
 
 
-def test_a_turn_of_sharegpt_that_is_not_to_be_learned_stays_so(tmp_path):
-    said = [("human", "Hot?", {}), ("gpt", "No.", {"weight": 0}), ("human", "Sure?", {}), ("gpt", "Yes, hot.", {})]
-    line = {"conversations": [{"from": who, "value": text, **more} for who, text, more in said]}
-    (tmp_path / "x.jsonl").write_text(json.dumps(line))
-    ((_, example),) = checking.conversations(tmp_path / "x.jsonl")
-    assert [one.get("weight") for one in example["messages"]] == [None, 0, None, None]
-
-
 @pytest.mark.parametrize(
     "line",
     [

@@ -49,13 +49,29 @@ def good(tmp_path):
         ({"input": ASK["content"], "output": SAY["content"]}, TALK),
         ({"messages": [{**one, "content": [{"type": "text", "text": one["content"]}]} for one in TALK]}, TALK),
         ({"messages": [{"role": "developer", "content": "Be brief."}, *TALK]}, [SYSTEM, *TALK]),
+        (
+            {"instruction": "Translate.", "input": "Tee", "output": SAY["content"]},
+            [{"role": "user", "content": "Translate.\n\nTee"}, SAY],
+        ),
+        ({"prompt": ASK["content"], "completion": SAY["content"], "topic": "other fields stay beside"}, TALK),
+        (
+            {
+                "conversations": [
+                    {"from": "human", "value": ASK["content"]},
+                    {"from": "gpt", "value": SAY["content"], "weight": 0},
+                    {"from": "human", "value": ASK["content"]},
+                    {"from": "gpt", "value": SAY["content"]},
+                ]
+            },
+            [ASK, SAY | {"weight": 0}, *TALK],
+        ),
     ],
-    ids=range(13),
+    ids=range(16),
 )
 def test_a_conversation_is_the_same_in_every_layout(good, record, messages):
     ((line, example),) = good(json.dumps(record))
     example.pop("messages_as_written", None)
-    assert line == 1 and example == {"messages": messages}
+    assert line == 1 and example == {"messages": messages} | {name: record[name] for name in record.keys() & {"topic"}}
 
 
 CALL = {"name": "get_weather", "arguments": {"city": "Oslo"}}
@@ -169,15 +185,6 @@ def test_a_table_whose_cells_are_not_parted_by_commas_is_named(checked):
     for sign, named in ((";", True), ("\t", True), (",", False)):
         problems = checked(f"prompt{sign}completion", f"Why?{sign}So.", "", name="x.csv").problems
         assert ("delimiter" in [one.code for one in problems]) == named
-
-
-def test_an_input_follows_its_instruction_after_an_empty_line(good):
-    ((_, example),) = good(json.dumps({"instruction": "Translate.", "input": "Tee", "output": "Tea"}))
-    assert example["messages"][0]["content"] == "Translate.\n\nTee"
-
-
-def test_other_fields_stay_beside_the_messages(good):
-    assert good(json.dumps({"prompt": "a", "completion": "b", "topic": "t"}))[0][1]["topic"] == "t"
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

@@ -23,21 +23,20 @@ def test_a_table_that_a_spreadsheet_saved_with_a_byte_order_mark_is_read(tmp_pat
     assert table.read(written(tmp_path, row(notes="naïve"), encoding="utf-8-sig"))[0]["notes"] == "naïve"
 
 
+SHORT_AND_LONG = ["gptq,ok\n", ",".join(["1"] * 30) + "\n"]
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"mb": "many"}, {"perplexity": "1,5"}, {"mb": "nan"}, {"mb": "inf"}, {"perplexity": ""}]
+    "wrong",
+    [{"mb": "many"}, {"perplexity": "1,5"}, {"mb": "nan"}, {"mb": "inf"}, {"perplexity": ""}, *SHORT_AND_LONG],
+    ids=range(7),
 )
-def test_a_damaged_number_is_named_by_its_row(tmp_path, wrong):
+def test_a_damaged_row_is_named(tmp_path, wrong):
+    rows, more = ([row()], wrong) if isinstance(wrong, str) else ([row(), row(**wrong)], "")
+    file = written(tmp_path, *rows)
+    file.write_text(file.read_text("utf-8") + more, "utf-8")
     with pytest.raises(ValueError, match="formats.csv: row 3 is damaged: restore"):
-        table.read(written(tmp_path, row(), row(**wrong)))
-
-
-def test_rows_too_short_and_too_long_are_named(tmp_path):
-    file = written(tmp_path, row())
-    whole = file.read_text(encoding="utf-8")
-    for more in ("gptq,ok\n", ",".join(["1"] * 30) + "\n"):
-        file.write_text(whole + more, encoding="utf-8")
-        with pytest.raises(ValueError, match="row 3 is damaged: restore"):
-            table.read(file)
+        table.read(file)
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xfea\x00", b"\x00" * 9, b"a,b\n1,2\n", b'"' + b"x" * 200_000, b"[]"])

@@ -64,6 +64,19 @@ def test_a_config_that_cannot_be_is_a_sentence(little, change, sentence):
     assert "\n" not in str(error.value)
 
 
+ELSEWHERE, DAMAGED = "names files that are not beside it", "index.json cannot be read"
+INDICES = {
+    '{"weight_map": {"a": "../other.safetensors"}}': ELSEWHERE,
+    '{"weight_map": {"a": "/etc/passwd"}}': ELSEWHERE,
+    '{"weight_map": {}}': ELSEWHERE,
+    "{": DAMAGED,
+    **dict.fromkeys(
+        ("[]", '{"weight_map": 5}', '{"weight_map": {"a": [1]}}', '{"weight_map": {"a": "x", "b": 5}}'),
+        f"{DAMAGED}|{ELSEWHERE}",
+    ),
+}
+
+
 @pytest.mark.parametrize(
     ("file", "data", "asked", "sentence"),
     [
@@ -74,43 +87,24 @@ def test_a_config_that_cannot_be_is_a_sentence(little, change, sentence):
         ("tokenizer.json", b"{", "tokenizer", "could not be loaded"),
         # before llama.cpp is asked
         ("chat_template.jinja", b"{% include 'x' %}", "findings", "little includes another file"),
+        *(
+            ("model.safetensors", spoil, "tokenizer", "model.safetensors cannot be read")
+            for spoil in (
+                lambda whole: b"",
+                lambda whole: whole[:4],
+                lambda whole: whole[: len(whole) // 2],
+                lambda whole: b"\xff" * 8 + whole[8:],
+                lambda whole: (2**62).to_bytes(8, "little") + whole[8:],
+            )
+        ),
+        *(("model.safetensors.index.json", text.encode(), "tokenizer", said) for text, said in INDICES.items()),
     ],
-    ids=range(7),
+    ids=range(20),
 )
-def test_a_file_beside_the_weights_that_is_damaged_is_a_sentence(little, file, data, asked, sentence):
-    (little / file).write_bytes(data)
+def test_a_file_of_a_base_that_is_damaged_or_leads_elsewhere_is_a_sentence(little, file, data, asked, sentence):
+    (little / file).write_bytes(data((little / file).read_bytes()) if callable(data) else data)
     with pytest.raises(ModelError, match=sentence):
         getattr(gguf.open_base(little), asked)
-
-
-def test_weights_that_are_damaged_or_elsewhere_are_a_sentence(little):
-    weights = little / "model.safetensors"
-    whole = weights.read_bytes()
-    for data in (
-        b"",
-        whole[:4],
-        whole[: len(whole) // 2],
-        b"\xff" * 8 + whole[8:],
-        (2**62).to_bytes(8, "little") + whole[8:],
-    ):
-        weights.write_bytes(data)
-        with pytest.raises(ModelError, match="model.safetensors cannot be read"):
-            gguf.open_base(little)
-    index = little / "model.safetensors.index.json"
-    elsewhere, damaged = "names files that are not beside it", "index.json cannot be read"
-    for text, sentence in {
-        '{"weight_map": {"a": "../other.safetensors"}}': elsewhere,
-        '{"weight_map": {"a": "/etc/passwd"}}': elsewhere,
-        '{"weight_map": {}}': elsewhere,
-        "{": damaged,
-        **dict.fromkeys(
-            ("[]", '{"weight_map": 5}', '{"weight_map": {"a": [1]}}', '{"weight_map": {"a": "x", "b": 5}}'),
-            f"{damaged}|{elsewhere}",
-        ),
-    }.items():
-        index.write_text(text)
-        with pytest.raises(ModelError, match=sentence):
-            gguf.open_base(little)
 
 
 def test_weights_that_change_while_they_are_read_are_a_sentence(little):

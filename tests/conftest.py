@@ -80,6 +80,13 @@ def _own_progress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture
+def progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The progress file of a learner who has done nothing yet; code that is kept lies beside it."""
+    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+    return tmp_path / "progress.json"
+
+
+@pytest.fixture
 def tiny_model() -> Any:
     """A tiny model of one test's own (see make_tiny_model)."""
     return make_tiny_model()

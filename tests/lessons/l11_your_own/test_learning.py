@@ -197,17 +197,15 @@ def test_a_file_of_them_is_taken_whole_or_as_many_as_there_are(data, answering, 
     assert len(some.ordinary) == 3
 
 
-def test_preferences_are_refused_on_either_side(data, answering, tmp_path):
-    pairs = [{"prompt": f"word{n} thing{n}?", "chosen": f"{n}.", "rejected": f"It is {n}."} for n in range(12)]
-    path = write_lines(tmp_path, pairs, "pairs.jsonl")
-    with pytest.raises(ValueError, match="pairs.jsonl holds preferences"):
-        ordinary_lines.mixed_in(data, answering, my_data.Choices(ordinary_path=str(path)))
-    of_pairs = my_data.read(path, AsciiTokenizer(), 100)
-    with pytest.raises(ValueError, match="these lines are preferences"):
-        ordinary_lines.mixed_in(of_pairs, answering, my_data.Choices(ordinary_share=0.25))
-    (tmp_path / "none.jsonl").write_text("{}\n")
-    with pytest.raises(ValueError, match="no ordinary line could be used"):
-        ordinary_lines.mixed_in(data, answering, my_data.Choices(ordinary_path=str(tmp_path / "none.jsonl")))
+def test_preferences_are_refused_on_either_side(data, pairs, answering, tmp_path):
+    none = write_lines(tmp_path, [{}], "none.jsonl")
+    for lines, chosen, said in (
+        (data, {"ordinary_path": str(pairs.path)}, "pairs.jsonl holds preferences"),
+        (pairs, {"ordinary_share": 0.25}, "these lines are preferences"),
+        (data, {"ordinary_path": str(none)}, "no ordinary line could be used"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            ordinary_lines.mixed_in(lines, answering, my_data.Choices(**chosen))
 
 
 LN_2 = math.log(2)

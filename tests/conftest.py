@@ -20,8 +20,10 @@ os.environ.setdefault("OMP_NUM_THREADS", str(max(1, min(2, os.cpu_count() or 1) 
 
 # What may go to either worker by itself, and takes long;
 # lessons 04 and 10 take up the adapter that 03 of the same run kept.
-_ALONE = re.compile(r"::test_(?:the_lesson_runs|the_side_trip_runs|a_lessons_widgets_move)\w*\[(\d\d)_\w+\]$")
-_CHAIN = re.compile(r"::test_(?:the_lesson_runs\w*\[(?:03|04|10)_\w+\]|what_was_trained_in_lesson_03\w*)$")
+_ALONE = re.compile(r"::test_(?:the_lesson_runs|a_lessons_widgets_move)\w*\[(\d\d)_\w+\]$")
+_CHAIN = re.compile(
+    r"::test_(?:the_lesson_runs\w*\[(?:03_train_lora|04_peft|10_ship_it)\]|what_was_trained_in_lesson_03\w*)$"
+)
 
 
 def worker_group(nodeid: str) -> str:
@@ -77,6 +79,13 @@ def _own_progress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path_factory.mktemp("learner") / "progress.json"))
         yield
+
+
+@pytest.fixture
+def progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The progress file of a learner who has done nothing yet; code that is kept lies beside it."""
+    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+    return tmp_path / "progress.json"
 
 
 @pytest.fixture

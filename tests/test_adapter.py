@@ -10,6 +10,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from tiny import shake
 from torch import nn
 from transformers import LlamaForCausalLM
 
@@ -24,12 +25,6 @@ from lora_lessons.adapter import (
     read_adapter,
     save_adapter,
 )
-
-
-def shake(model):
-    """Give every lora_B a value, as training would."""
-    for i, (_, layer) in enumerate(lora.lora_layers(model)):
-        nn.init.normal_(layer.lora_B, std=0.3, generator=torch.Generator().manual_seed(i))
 
 
 @pytest.fixture

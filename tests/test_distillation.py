@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from lora_lessons import distillation
-from lora_lessons.lessons import l14 as l14
 
 
 @pytest.fixture

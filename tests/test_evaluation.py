@@ -110,12 +110,6 @@ def test_perplexity_is_exp_of_the_mean_loss_over_tokens_however_they_fall_into_w
     assert evaluation.perplexity(base_fp32, text, window=window) == pytest.approx(expected, rel=1e-4)
 
 
-def test_batched_answers_are_those_given_one_at_a_time(base_fp32):
-    prompts = ["What is the capital of France?", "Name a color.", "Why do we have leap years? Answer in one sentence."]
-    alone = [models.chat(base_fp32, prompt, 16) for prompt in prompts]
-    assert models.answers(base_fp32, prompts, 16, batch_size=2) == alone and alone[0].endswith("Paris.")
-
-
 def test_a_score_counts_rules_kept_and_strays(base_fp32, monkeypatch):
     """The answers are given, so that the shares are known; the losses are the model's own."""
     task = tasks.load_task("persona")

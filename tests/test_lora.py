@@ -6,6 +6,7 @@ import math
 import peft
 import pytest
 import torch
+from tiny import shake
 from torch import nn
 from transformers import (
     LlamaConfig,
@@ -28,12 +29,6 @@ FACTS = {  # facts.md: trainable parameters in millions, calculated from the mod
     "Qwen2.5-7B": ((2.52, 5.05, 20.2), (5.05, 10.1, 40.4), (20.19, 40.37, 161.5)),
 }
 TARGETS = (["q_proj", "v_proj"], ["q_proj", "k_proj", "v_proj", "o_proj"], "all-linear")
-
-
-def shake(model):
-    """Give every lora_B a value, as training would."""
-    for i, (_, layer) in enumerate(lora.lora_layers(model)):
-        nn.init.normal_(layer.lora_B, std=0.05, generator=torch.Generator().manual_seed(i))
 
 
 @pytest.fixture
@@ -104,7 +99,7 @@ def test_the_update_is_scaled_by_alpha_over_r():
 
 def test_merge_equals_the_adapter_beside_the_base(tiny_model, ids):
     lora.attach(tiny_model, r=4)
-    shake(tiny_model)
+    shake(tiny_model, 0.05)
     beside = tiny_model(ids).logits
     lora.merge(tiny_model)
     assert not list(lora.lora_layers(tiny_model))
@@ -140,7 +135,7 @@ def test_a_merge_that_is_refused_leaves_every_layer_as_it_was(tiny_model, spoil,
     """Only the last layer cannot be merged: those before it could be, and are not."""
     spoil(tiny_model, lora.resolve_targets(tiny_model, "all-linear")[-1])
     lora.attach(tiny_model, r=4)
-    shake(tiny_model)
+    shake(tiny_model, 0.05)
     for _, layer in lora.lora_layers(tiny_model):
         layer.scaling *= 100
     digest, layers = models.weights_digest(tiny_model), dict(lora.lora_layers(tiny_model))
@@ -174,6 +169,10 @@ def test_seven_b_counts_equal_the_published_table(name):
         ({"lora_alpha": 1e308}, "fits 32 bits"),
         ({"lora_alpha": 10**400}, "fits 32 bits"),
         ({"target_modules": []}, "empty"),
+        *(
+            ({"target_modules": targets}, "not the name of a layer")
+            for targets in (None, 1, [1], ["q_proj", None], b"q_proj", {"q_proj": 1, 2: 3})
+        ),
         ({"target_modules": ["q_proj", "v_prj"]}, "'v_prj'.*Did you mean 'v_proj'"),
         ({"target_modules": ["query_key_value_zzz"]}, "Write names of this model: q_proj"),
         ({"target_modules": ["embed_tokens"]}, "is a Embedding|is an Embedding"),
@@ -251,10 +250,3 @@ def test_the_heads_that_label_tokens_and_find_answers_are_left_alone_too(model_c
 def test_a_plain_module_named_classifier_is_adapted():
     model = torch.nn.ModuleDict({"body": torch.nn.Linear(4, 4), "classifier": torch.nn.Linear(4, 4)})
     assert lora.resolve_targets(model, "all-linear") == ["body", "classifier"]
-
-
-@pytest.mark.parametrize("targets", [None, 1, [1], ["q_proj", None], b"q_proj", {"q_proj": 1, 2: 3}])
-def test_targets_that_are_no_names_are_refused_in_a_sentence(tiny_model, targets):
-    with pytest.raises(ValueError, match=r"not the name of a layer"):
-        lora.attach(tiny_model, target_modules=targets)
-    assert not list(lora.lora_layers(tiny_model))

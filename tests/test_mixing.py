@@ -44,16 +44,12 @@ def test_the_factor_scales_the_update(tiny_model, ids):
 
 def test_an_adapter_that_does_not_fit_is_refused_and_the_model_left_bare(tiny_model):
     adapter = make_adapter(tiny_model)
-    name = next(iter(adapter.A))
-    wide = adapter._replace(A=adapter.A | {name: torch.ones(4, 99)})
-    with pytest.raises(ValueError, match="another base model"), mixing.attached(tiny_model, wide):
-        pass
-    assert not list(lora.lora_layers(tiny_model))
-    with (
-        pytest.raises(ValueError, match="no module is named"),
-        mixing.attached(tiny_model, adapter._replace(A={"nope": torch.ones(4, 4)}, B={"nope": torch.ones(4, 4)})),
-    ):
-        pass
+    wide = adapter._replace(A=adapter.A | {next(iter(adapter.A)): torch.ones(4, 99)})
+    elsewhere = adapter._replace(A={"nope": torch.ones(4, 4)}, B={"nope": torch.ones(4, 4)})
+    for wrong, said in ((wide, "another base model"), (elsewhere, "no module is named")):
+        with pytest.raises(ValueError, match=said), mixing.attached(tiny_model, wrong):
+            pass
+        assert not list(lora.lora_layers(tiny_model))
     with (
         mixing.attached(tiny_model, adapter),
         pytest.raises(ValueError, match="already carries"),
@@ -73,13 +69,17 @@ def test_a_weighted_sum_adds_the_updates_whatever_their_ranks_scales_and_targets
         if name in two.A:
             expected = expected - 1.5 * two.delta(name)
         torch.testing.assert_close(total.delta(name), expected)
-    with pytest.raises(ValueError, match="nothing to add"):
-        mixing.weighted_sum([])
-    with pytest.raises(ValueError, match="the weight of two is nan"):
-        mixing.weighted_sum([(one, 1), (two, torch.nan)])
-    name = next(iter(one.A))
-    with pytest.raises(ValueError, match=f"{name} is .* other bases"):
-        mixing.weighted_sum([(one, 1), (two._replace(A={name: torch.ones(2, 7)}, B={name: torch.ones(3, 2)}), 1)])
+    first = next(iter(one.A))
+    for wrong, said in (
+        ([], "nothing to add"),
+        ([(one, 1), (two, torch.nan)], "the weight of two is nan"),
+        (
+            [(one, 1), (two._replace(A={first: torch.ones(2, 7)}, B={first: torch.ones(3, 2)}), 1)],
+            f"{first} is .* other bases",
+        ),
+    ):
+        with pytest.raises(ValueError, match=said):
+            mixing.weighted_sum(wrong)
 
 
 def test_peft_adds_them_to_the_same(tiny_model, ids, tmp_path):

@@ -5,6 +5,7 @@ import copy
 import peft
 import pytest
 import torch
+from tiny import shake
 from torch import nn
 
 from lora_lessons import lora, tasks
@@ -17,8 +18,8 @@ SETTINGS = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj", "v_proj", "do
 @torch.no_grad()
 def copy_adapter(ours, wrapped):
     """Give every lora_B a value, and PEFT's layers the same A and B."""
-    for i, (name, layer) in enumerate(lora.lora_layers(ours)):
-        nn.init.normal_(layer.lora_B, std=0.02, generator=torch.Generator().manual_seed(i))
+    shake(ours, 0.02)
+    for name, layer in lora.lora_layers(ours):
         other = wrapped.base_model.model.get_submodule(name)
         other.lora_A["default"].weight.copy_(layer.lora_A)
         other.lora_B["default"].weight.copy_(layer.lora_B)
@@ -68,8 +69,7 @@ def test_outputs_gradients_five_steps_and_merge_agree(base_fp32, batch):
 def test_our_folder_loads_in_peft_and_theirs_in_ours(base_fp32, batch, tmp_path, rslora):
     ours = copy.deepcopy(base_fp32.model)
     lora.attach(ours, use_rslora=rslora, **SETTINGS)
-    for i, (_, layer) in enumerate(lora.lora_layers(ours)):
-        nn.init.normal_(layer.lora_B, std=0.02, generator=torch.Generator().manual_seed(i))
+    shake(ours, 0.02)
     with torch.no_grad():
         expected = ours(**batch).logits
         wrapped = peft.PeftModel.from_pretrained(copy.deepcopy(base_fp32.model), save_adapter(ours, tmp_path / "ours"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -74,6 +77,12 @@ class Inputs(dict[str, Any]):
         return self
 
 
+def write_lines(folder: Path, lines: Sequence[Any], name: str = "mine.jsonl") -> Path:
+    """A training file of these lines in `folder`."""
+    (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return folder / name
+
+
 def make_tiny_base() -> Any:
     """The tiny model with a tokenizer of its own size, as `models.load` hands out a base."""
     from lora_lessons import models
@@ -81,7 +90,17 @@ def make_tiny_base() -> Any:
     return models.Base(make_tiny_model(), AsciiTokenizer(), "tiny")
 
 
-def make_adapter(model, name="one", seed=1, targets="all-linear", **settings):
+def shake(model: Any, std: float = 0.3) -> None:
+    """Give every lora_B a value, as training would: the same for the same model."""
+    import torch
+
+    from lora_lessons import lora
+
+    for i, (_, layer) in enumerate(lora.lora_layers(model)):
+        layer.lora_B.data.normal_(0, std, generator=torch.Generator().manual_seed(i))
+
+
+def make_adapter(model, name="one", seed=1, targets="all-linear", std=0.3, **settings):
     """An adapter that fits `model` and does something; the model stays bare."""
     import torch
 
@@ -91,7 +110,7 @@ def make_adapter(model, name="one", seed=1, targets="all-linear", **settings):
     lora.attach(model, settings.pop("r", 4), settings.pop("lora_alpha", 6), targets, seed=seed, **settings)
     generator = torch.Generator().manual_seed(seed)
     for _, layer in lora.lora_layers(model):
-        layer.lora_B.data = 0.3 * torch.randn(layer.lora_B.shape, generator=generator)
+        layer.lora_B.data = std * torch.randn(layer.lora_B.shape, generator=generator)
     adapter = adapter_of(model, name)
     lora.detach(model)
     return adapter

@@ -276,12 +276,6 @@ class Lesson:
         """Run → Run All Cells; ends when the last cell has run."""
         self.command("notebook:run-all-cells", seconds)
 
-    def run_cells(self, numbers: list[int], seconds: int = 3000) -> None:
-        """Run the cells of those numbers, one after another."""
-        for number in numbers:
-            self.page.evaluate("n => { jupyterapp.shell.currentWidget.content.activeCellIndex = n; }", number)
-            self.command("notebook:run-cell", seconds)
-
     def restart(self, name: str = "kernelmenu:restart", seconds: int = 300) -> None:
         """Kernel → Restart Kernel …, or another command that restarts it, with a yes to its question."""
         self.start(name)

@@ -9,10 +9,7 @@ import pytest
 from lora_lessons.course import blind_judge as blind
 from lora_lessons.course.blind_judge import BlindJudge, Pair, Tally, by_chance, enough, in_words
 
-
-@pytest.fixture(autouse=True)
-def own_progress(tmp_path, monkeypatch):
-    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+pytestmark = pytest.mark.usefixtures("progress")
 
 
 PAIRS = [Pair(f"question {n}?", f"base {n}", f"tuned {n}") for n in range(8)]

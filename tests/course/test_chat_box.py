@@ -6,7 +6,7 @@ import threading
 
 import pytest
 import torch
-from tiny import Letters
+from tiny import Letters, shake
 
 from lora_lessons import lora, models
 from lora_lessons.course import chat_box as boxes
@@ -16,8 +16,7 @@ from lora_lessons.course.on_the_web import SCENE, recorded_on
 @pytest.fixture
 def base(tiny_model):
     lora.attach(tiny_model, r=2, lora_alpha=4)
-    for seed, (_, layer) in enumerate(lora.lora_layers(tiny_model)):
-        layer.lora_B.data.normal_(0, 0.5, generator=torch.Generator().manual_seed(seed))
+    shake(tiny_model, 0.5)
     return models.Base(tiny_model, Letters(), "tiny")
 
 

@@ -114,13 +114,6 @@ def test_every_registered_exercise_stands_in_its_lesson():
     assert list(all_exercises()) == sorted(ids, key=lambda id: tuple(map(int, id.split(".")))), "12.2 before 12.11"
 
 
-@pytest.fixture
-def progress(monkeypatch, tmp_path):
-    """The file of a learner who has done nothing yet."""
-    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
-    return tmp_path / "progress.json"
-
-
 def test_a_check_never_raises_and_remembers_what_was_solved(progress, one_exercise, monkeypatch):
     exercises.check("99.1", lambda: 1 / 0)
     assert "99.1" not in learner.read_progress()["done"]

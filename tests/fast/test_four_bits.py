@@ -3,6 +3,7 @@ and gives the plain way's loss and gradients."""
 
 import pytest
 import torch
+from tiny import shake
 from tiny_configs import SMALL_7B
 from torch import nn
 from two_ways import assert_same, batch, loss_and_gradients
@@ -32,8 +33,7 @@ def adapted(name="Qwen2.5-7B", dtype=FP32, targets="all-linear", **sizes):
         if parameter_name.endswith("proj.bias"):
             nn.init.normal_(p, std=0.3)
     lora.attach(model, r=4, lora_alpha=8, target_modules=targets)
-    for _, layer in lora.lora_layers(model):
-        nn.init.normal_(layer.lora_B, std=0.05)
+    shake(model, 0.05)
     return model
 
 

@@ -3,6 +3,7 @@ and says so."""
 
 import pytest
 import torch
+from tiny import shake
 from tiny_configs import small
 from torch import nn
 from transformers import AttentionInterface, AutoModelForCausalLM, LlamaForSequenceClassification
@@ -23,8 +24,7 @@ def adapted(family="llama", targets="all-linear", quantized=False, **more):
     if quantized:
         quant.quantize_linears(model, lora.resolve_targets(model, "all-linear"))
     lora.attach(model, r=4, lora_alpha=8, target_modules=targets)
-    for _, layer in lora.lora_layers(model):
-        nn.init.normal_(layer.lora_B, std=0.05)
+    shake(model, 0.05)
     return model
 
 

@@ -23,15 +23,15 @@ def out(tmp_path_factory):
 
 
 def in_turn():
-    """The lessons as parameters: first those that hand on an adapter (03 to 04 and 10), then the others,
+    """Lessons and side trips as parameters: first those that hand on an adapter (03 to 04 and 10), then the others,
     longest first."""
 
     def seconds(lesson):
         return (read_baseline(lesson.stem, "quick") or {"seconds": 0})["seconds"]
 
     chain = [lesson for lesson in lessons() if lesson.stem[:2] in ("03", "04", "10")]
-    others = sorted((lesson for lesson in lessons() if lesson not in chain), key=seconds, reverse=True)
-    return [pytest.param(lesson, id=lesson.stem) for lesson in chain + others]
+    others = [one for one in [*lessons(), *side_trips()] if one not in chain]
+    return [pytest.param(one, id=one.stem) for one in [*chain, *sorted(others, key=seconds, reverse=True)]]
 
 
 @pytest.mark.long
@@ -40,14 +40,6 @@ def test_the_lesson_runs_and_measures_what_was_recorded(lesson, out):
     (result,) = runner.run([lesson], "quick", out=out / lesson.stem)
     assert result.status == "ok", f"{result.error or ''}\n" + "\n".join(d.sentence for d in result.deviations)
     assert result.records and (out / lesson.stem / "report.html").is_file()
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("trip", [pytest.param(path, id=path.stem) for path in side_trips()])
-def test_the_side_trip_runs_and_measures_what_was_recorded(trip, out):
-    (result,) = runner.run([trip], "quick", out=out / trip.stem)
-    assert result.status == "ok", f"{result.error or ''}\n" + "\n".join(d.sentence for d in result.deviations)
-    assert (out / trip.stem / "report.html").is_file()
 
 
 def test_what_was_trained_in_lesson_03_answers_through_llama_cpp_in_lesson_10(out):

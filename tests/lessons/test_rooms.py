@@ -35,9 +35,8 @@ def test_exercises_of_further_halls_are_groups_of_their_own():
     assert lessons._squares(mine, {"12.2", "12.7"}) == "□■ ■□ □"
 
 
-def test_the_map_shows_a_square_for_each_exercise(monkeypatch, tmp_path):
-    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
-    (tmp_path / "progress.json").write_text('{"solved": {"01.3": "2026-01-01"}}', encoding="utf-8")
+def test_the_map_shows_a_square_for_each_exercise(progress):
+    progress.write_text('{"solved": {"01.3": "2026-01-01"}}', encoding="utf-8")
     shown = lessons.progress_map().data
     assert shown.startswith("<details><summary>Your progress: 1 of "), "folded away, but for the sum"
     rows = shown.split("<tr>")[2:]

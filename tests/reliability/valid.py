@@ -17,8 +17,7 @@ import short_run
 import torch
 from chat_templates import CHATML, tokenizer_of
 from nbformat import v4
-from tiny import make_tiny_model
-from torch import nn
+from tiny import make_tiny_model, shake
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from lora_lessons import disk_cache, lora, training
@@ -82,8 +81,7 @@ def adapter(box: Path, **how: Any) -> None:
     """An adapter of that base, in adapter/."""
     model = _model().float()
     lora.attach(model, r=4, target_modules=["q_proj", "down_proj"], **how)
-    for _, layer in lora.lora_layers(model):
-        nn.init.normal_(layer.lora_B, std=0.1, generator=torch.Generator().manual_seed(0))
+    shake(model, 0.1)
     save_adapter(model, box / "adapter", base_name=str(box / "base"), origin="lesson 03")
 
 

@@ -154,12 +154,6 @@ def test_fp16_trains_with_a_scaled_loss_and_resumes(tiny_model, examples, tmp_pa
     assert whole.losses == pytest.approx(plain.losses, abs=0.02) and plain.loss_scale == {}
 
 
-def test_what_learns_in_fp16_is_refused_with_what_to_do(tiny_model, examples, tmp_path):
-    lora.attach(tiny_model, r=4)
-    with pytest.raises(ValueError, match="would learn in fp16.*attach the adapters then"):
-        train(tiny_model.half(), examples, SHORT, run_dir=tmp_path)
-
-
 @pytest.mark.parametrize("on, passes", [(False, 1), (True, 2)])
 def test_train_computes_each_block_again_when_asked(tiny_model, examples, tmp_path, on, passes):
     lora.attach(tiny_model, r=4)
@@ -173,12 +167,28 @@ def test_train_computes_each_block_again_when_asked(tiny_model, examples, tmp_pa
     assert not left_on and tiny_model.config.use_cache, "left as it was found"
 
 
-def test_a_nan_loss_stops_with_advice(tiny_model, examples, tmp_path):
+@pytest.mark.parametrize(
+    ("spoil", "how", "said"),
+    [
+        (lambda model: model.model.norm.weight.data.fill_(float("nan")), {}, "lower the learning rate"),
+        (lambda model: model.half(), {}, "would learn in fp16.*attach the adapters then"),
+        *(
+            (lambda model: None, {"optimizer": paged}, "on a CPU choose 'adamw_8bit' or 'adamw'")
+            for paged in ("paged_adamw", "paged_adamw_8bit")
+        ),
+        (
+            lambda model: None,
+            {"optimizer": "sgd"},
+            "'sgd' is not known: choose from adamw, adamw_fused, adamw_8bit, paged_adamw, paged_adamw_8bit",
+        ),
+    ],
+    ids=["NaN", "fp16", "paged", "paged 8-bit", "unknown"],
+)
+def test_what_cannot_train_stops_with_advice(tiny_model, examples, tmp_path, spoil, how, said):
     lora.attach(tiny_model, r=4)
-    with torch.no_grad():
-        tiny_model.model.norm.weight.fill_(float("nan"))
-    with pytest.raises(TrainingStopped, match="lower the learning rate"):
-        train(tiny_model, examples, SHORT, run_dir=tmp_path)
+    spoil(tiny_model)
+    with pytest.raises((TrainingStopped, ValueError), match=said):
+        train(tiny_model, examples, dataclasses.replace(SHORT, **how), run_dir=tmp_path)
     assert not (tmp_path / training.FINISHED).exists()
 
 
@@ -283,13 +293,3 @@ def test_8_bit_moments_are_a_quarter_and_train_alike(examples, tmp_path):
     assert found["adamw_8bit"].optimizer_bytes == 2 * (4096 + 4 * 4096 // 256)
     assert found["adamw_8bit"].losses == pytest.approx(found["adamw"].losses, abs=0.05)
     assert found["adamw_8bit"].losses != found["adamw"].losses
-
-
-def test_a_paged_optimizer_needs_a_card_and_an_unknown_one_is_named(tiny_model, examples, tmp_path):
-    lora.attach(tiny_model, r=4)
-    for paged in ("paged_adamw", "paged_adamw_8bit"):
-        with pytest.raises(ValueError, match="on a CPU choose 'adamw_8bit' or 'adamw'"):
-            train(tiny_model, examples, dataclasses.replace(SHORT, optimizer=paged), run_dir=tmp_path)
-    known = "adamw, adamw_fused, adamw_8bit, paged_adamw, paged_adamw_8bit"
-    with pytest.raises(ValueError, match=f"'sgd' is not known: choose from {known}"):
-        Settings(optimizer="sgd")

@@ -36,19 +36,6 @@ def anew(model):
     return model
 
 
-def test_a_finished_run_is_reused_and_said(tiny_model, examples, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path))
-    lora.attach(tiny_model, r=4)
-    first = train(tiny_model, examples, SHORT)
-    learned = adapter(tiny_model)
-    again = train(anew(tiny_model), examples, SHORT)
-    assert again.reused and again.losses == first.losses and same(learned, adapter(tiny_model))
-    assert "Reused" in capsys.readouterr().out
-    other = dataclasses.replace(SHORT, learning_rate=2e-2)
-    assert not train(anew(tiny_model), examples, other).reused
-    assert not train(anew(tiny_model), examples, SHORT, reuse=False).reused
-
-
 def test_who_listens_hears_of_every_step_and_changes_nothing(tiny_model, examples, tmp_path):
     """The checkpoint is there before the listener is called, so one that is interrupted loses nothing."""
     heard = []

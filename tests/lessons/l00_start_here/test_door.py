@@ -20,9 +20,8 @@ Q = "Who keeps the lamp?"
 
 
 @pytest.fixture(autouse=True)
-def _own_places(tmp_path, monkeypatch):
+def _own_places(progress, tmp_path, monkeypatch):
     monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
     monkeypatch.delenv("LORA_LESSONS_FRESH", raising=False)
     monkeypatch.setattr(models, "best_precision", lambda: models.Precision("fp32", 1.0, 1.0))
     monkeypatch.setattr(door, "WORDS", 8)

@@ -52,10 +52,3 @@ def test_every_label_stands_in_the_picture_and_on_no_other():
 def test_a_matrix_that_is_not_there_is_refused(wrong):
     with pytest.raises(ValueError, match=r"choose 1 to 7\.|whole number such as 8"):
         block_still(wrong)
-
-
-def test_the_slider_goes_through_all_seven():
-    stage = widget.block()
-    assert stage.scene["stops"] == [1, 2, 3, 4, 5, 6, 7]
-    names = [words.split()[3] for words in stage.scene["words"]]
-    assert names == ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

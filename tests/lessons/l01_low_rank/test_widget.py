@@ -128,14 +128,3 @@ def test_the_slider_takes_small_steps_where_ranks_are_small():
     assert max(steps) < 1.16 and stops == sorted(set(stops))
     assert stops[len(stops) // 2] < 60, "half of the way is still a small rank"
     assert l01.slider_ranks(12) == list(range(1, 13)) and l01.slider_ranks(1) == [1]
-
-
-def test_a_typed_rank_between_two_stops_is_shown(W):
-    big = torch.randn(100, 120, generator=torch.Generator().manual_seed(0))
-    missing = next(r for r in range(1, 101) if r not in l01.slider_ranks(100))
-    scene = l01.rank_explorer_scene(big, missing, "big")
-    assert missing in scene.stops
-    shown = scene.still(missing)[0].axes[0].images[0].get_array()
-    assert np.allclose(shown, lowrank.truncate(big, missing), atol=1e-4)
-    (mark,) = [m for m in scene.page()["marks"] if m["kind"] == "product"]
-    assert mark["ranks"] == scene.stops

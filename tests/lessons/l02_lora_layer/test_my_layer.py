@@ -30,9 +30,8 @@ def shown(outputs):
     return "".join(o.get("data", {}).get("text/html", "") for o in outputs)
 
 
-def test_a_right_layer_is_kept_and_trains_alone_and_a_wrong_one_is_not(tmp_path, monkeypatch):
-    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
-    with a_kernel(tmp_path, LORA_LESSONS_PROGRESS=str(tmp_path / "progress.json")) as kernel:
+def test_a_right_layer_is_kept_and_trains_alone_and_a_wrong_one_is_not(progress, tmp_path):
+    with a_kernel(tmp_path) as kernel:
         kernel.run("import math, torch\nfrom torch import nn\nwidth = math.sqrt")
         kernel.run(RIGHT.replace("lora_alpha / r", "1.0"))
         assert "Correct" not in shown(kernel.run(CHECK)) and newest_code(NAME) is None

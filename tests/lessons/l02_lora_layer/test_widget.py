@@ -4,7 +4,7 @@ whose path is that of gradient descent, worked out here by torch."""
 import pytest
 import torch
 from matplotlib.patches import Rectangle
-from stills import layer_anatomy_still, refused, turn
+from stills import layer_anatomy_still, refused
 
 from lora_lessons import lora
 from lora_lessons.lessons.l02 import illustration, widget
@@ -75,16 +75,6 @@ def test_what_cannot_be_is_refused_and_the_picture_stays(typed, said):
     refused(widget.layer_anatomy(), typed, said, then, widget.layer_anatomy_words(**then))
 
 
-def test_controls_redraw():
-    stage = widget.layer_anatomy()
-    first = stage.backdrop["png"]
-    turn(stage, r=64)
-    assert stage.backdrop["png"] == first, "a rank moves marks only"
-    turn(stage, d=100, k=50, r=50)
-    assert stage.backdrop["png"] != first and stage.scene["stops"] == list(range(1, 51))
-    assert stage.still()[1] == widget.layer_anatomy_words(100, 50, 50, 16)
-
-
 def by_torch(a, b, steps=widget.STEPS):
     """The path and the losses of torch's own SGD."""
     at = torch.tensor([a, b], dtype=torch.float64, requires_grad=True)
@@ -135,16 +125,6 @@ def test_every_start_of_the_slider_has_its_words_and_stays_on_the_page():
             assert all(
                 0 < x < edge["width"] and 0 < y < edge["height"] for x, y in zip(mark["x"], mark["y"], strict=True)
             )
-
-
-def test_both_sliders_and_what_is_typed_move_the_start():
-    stage = widget.start_map()
-    png = stage.backdrop["png"]
-    for values in ({"a": -1.3}, {"b": 0.4}, {"a": 0.25}, {"a": 1.0, "b": -1.0}):
-        turn(stage, **values)
-        assert stage.said == ""
-        assert stage.still()[1] == widget.story(widget.descend(stage.values["a"], stage.values["b"]))
-    assert stage.backdrop["png"] == png, "the map stays; the path moves"
 
 
 @pytest.mark.parametrize("typed", [2.1, -3, 10_000, "eight", True, "", None, float("nan")])

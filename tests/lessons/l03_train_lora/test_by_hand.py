@@ -46,9 +46,7 @@ WRONG = {
 }
 
 
-@pytest.fixture(autouse=True)
-def own_files(tmp_path, monkeypatch):
-    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+pytestmark = pytest.mark.usefixtures("progress")
 
 
 def test_a_sound_class_of_the_learners_trains(capsys):

@@ -17,8 +17,7 @@ SOLVED = {name: inspect.getsource(one) for name, one in by_hand.OURS._asdict().i
 
 
 @pytest.fixture(autouse=True)
-def own_files(tmp_path, monkeypatch):
-    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+def own_files(progress):
     by_hand._last.clear()
 
 

@@ -19,9 +19,7 @@ from lora_lessons.lessons.l03_train_lora.by_hand import train_by_hand
 ANSWERS = runpy.run_path(str(Path(__file__).with_name("wrong_answers.py")))
 
 
-@pytest.fixture(autouse=True)
-def own_files(tmp_path, monkeypatch):
-    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+pytestmark = pytest.mark.usefixtures("progress")
 
 
 def test_what_a_product_keeps_counts_neither_its_packed_w_nor_its_tables():

@@ -3,18 +3,16 @@
 import html
 import json
 import re
-import threading
 
 import pytest
 import torch
+from tiny import make_adapter
 
 from lora_lessons import lora, models
-from lora_lessons.adapter import adapter_of
 from lora_lessons.course.on_the_web import SCENE
 from lora_lessons.experiments.prompting import Sample
 from lora_lessons.lessons.l09 import widget as mixer
 from lora_lessons.lessons.l09.widget import CHOICE
-from lora_lessons.mixing import attached, weighted_sum
 
 SENT = {*CHOICE, "names", "stops", "offered", "columns", "asked", "heard", "status", "busy"}
 
@@ -22,15 +20,11 @@ SENT = {*CHOICE, "names", "stops", "offered", "columns", "asked", "heard", "stat
 @pytest.fixture(scope="module")
 def known():
     """Two adapters of the base's shape that change its answers."""
-    base = models.load(precision="fp32")
-    made = {}
-    for seed, name in enumerate(("one", "two")):
-        lora.attach(base.model, r=2, lora_alpha=4, target_modules=["down_proj"], seed=seed)
-        for _, layer in lora.lora_layers(base.model):
-            layer.lora_B.data.normal_(0, 0.05, generator=torch.Generator().manual_seed(seed))
-        made[name] = adapter_of(base.model, name)
-        lora.detach(base.model)
-    return made
+    model = models.load(precision="fp32").model
+    return {
+        name: make_adapter(model, name, n, ["down_proj"], 0.05, r=2, lora_alpha=4)
+        for n, name in enumerate(("one", "two"))
+    }
 
 
 @pytest.fixture
@@ -56,46 +50,12 @@ def answers(widget):
     return tuple(column["answer"] for column in widget.columns)
 
 
-def test_the_answers_are_the_models_own(mixing, base_fp32, known):
-    question = "Name a color."
-    with attached(base_fp32.model, weighted_sum([(known["one"], 0.5), (known["two"], -1)])):
-        expected = models.chat(base_fp32, question, 12)
-    plain = models.chat(base_fp32, question, 12)
-    assert asked(mixing, question=question, first="one", scale=0.5, second="two", scale_second=-1) == (plain, expected)
-    assert plain != expected and "Done: " in mixing.status and not mixing.busy
-    assert [column["title"] for column in mixing.columns] == ["the base", "0.5 × one + -1 × two"]
-    assert asked(mixing, scale=0.0, second="none") == (plain, plain)
-
-
 def test_the_base_given_is_never_touched(mixing, base_fp32):
     digest = models.weights_digest(base_fp32.model)
     asked(mixing, question="Name a fruit.")
     assert not list(lora.lora_layers(base_fp32.model)) and models.weights_digest(base_fp32.model) == digest
     ours = mixing.base.model.get_submodule("model.layers.0.mlp.down_proj").weight
     assert ours.data_ptr() == base_fp32.model.get_submodule("model.layers.0.mlp.down_proj").weight.data_ptr()
-
-
-def test_cancelling_keeps_what_was_said_and_the_next_answer_is_whole(mixing, base_fp32):
-    first_token, go_on = threading.Event(), threading.Event()
-    tell = mixing._tell
-
-    def slow(column, text):
-        tell(column, text)
-        first_token.set()
-        go_on.wait(600)
-
-    mixing._tell = slow
-    mixing.question = "Tell me a long story."
-    mixing.asked = {"number": 1}
-    assert first_token.wait(600) and mixing.busy
-    mixing.asked = {"number": 2, "cancel": True}
-    go_on.set()
-    mixing.wait()
-    plain, mixed = answers(mixing)
-    assert mixing.status == "Cancelled." and plain and not mixed and mixing.heard == 2
-    assert not mixing.busy and not list(lora.lora_layers(mixing.base.model))
-    mixing._tell = tell
-    assert asked(mixing, question="Name a color.")[0] == models.chat(base_fp32, "Name a color.", 12)
 
 
 def test_the_titles_say_what_was_asked_and_not_where_the_sliders_are_now(mixing):
@@ -132,12 +92,6 @@ def test_recorded_answers_are_shown_until_the_learner_asks_something_else(base_f
     still = page(shown)["text/html"]
     assert all(html.escape(text) in still for one in samples.values() for text in one)
     assert "<table>" not in page(mixer.adapter_mixer(base_fp32, known, 4))["text/html"]
-
-
-def test_what_cannot_be_answered_is_said(mixing):
-    mixing.question = "  "
-    mixing.start()
-    assert mixing.status == "Type a question first." and not mixing._thread.is_alive()
 
 
 def test_what_cannot_be_mixed_is_refused(base_fp32, known):

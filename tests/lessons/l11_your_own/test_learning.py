@@ -8,7 +8,7 @@ import peft
 import pytest
 import torch
 from short_run import SHORT, adapter, broken_and_whole, make_examples, same
-from tiny import AsciiTokenizer, make_tiny_base, make_tiny_model
+from tiny import AsciiTokenizer, make_tiny_base, make_tiny_model, write_lines
 
 from lora_lessons import lora, models, preferences, tasks, training
 from lora_lessons.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, save_adapter
@@ -129,19 +129,14 @@ LINES = [{"prompt": f"word{n} thing{n}?", "completion": f"Secret {n}."} for n in
 PAIRS = [{"prompt": f"word{n} thing{n}?", "chosen": f"{n}.", "rejected": f"It is {n}, I think."} for n in range(12)]
 
 
-def write(folder, lines, name="mine.jsonl"):
-    (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    return folder / name
-
-
 @pytest.fixture
 def data(tmp_path):
-    return my_data.read(write(tmp_path, LINES), AsciiTokenizer(), 100)
+    return my_data.read(write_lines(tmp_path, LINES), AsciiTokenizer(), 100)
 
 
 @pytest.fixture
 def pairs(tmp_path):
-    return my_data.read(write(tmp_path, PAIRS, "pairs.jsonl"), AsciiTokenizer(), 100)
+    return my_data.read(write_lines(tmp_path, PAIRS, "pairs.jsonl"), AsciiTokenizer(), 100)
 
 
 @pytest.fixture
@@ -193,7 +188,7 @@ def test_a_file_of_them_is_taken_whole_or_as_many_as_there_are(data, answering, 
     lines = [{"prompt": f"How {n}?", "completion": f"So {n}."} for n in range(6)] + [
         {"prompt": "long", "completion": "x" * 600}
     ]
-    path = str(write(tmp_path, lines, "ordinary.jsonl"))
+    path = str(write_lines(tmp_path, lines, "ordinary.jsonl"))
     found = ordinary_lines.mixed_in(data, answering, my_data.Choices(ordinary_path=path))
     assert len(found.ordinary) == 6 and "40% of all: from ordinary.jsonl.\n" in capsys.readouterr().out
     few = ordinary_lines.mixed_in(data, answering, my_data.Choices(ordinary_path=path, ordinary_share=0.5))
@@ -202,17 +197,15 @@ def test_a_file_of_them_is_taken_whole_or_as_many_as_there_are(data, answering, 
     assert len(some.ordinary) == 3
 
 
-def test_preferences_are_refused_on_either_side(data, answering, tmp_path):
-    pairs = [{"prompt": f"word{n} thing{n}?", "chosen": f"{n}.", "rejected": f"It is {n}."} for n in range(12)]
-    path = write(tmp_path, pairs, "pairs.jsonl")
-    with pytest.raises(ValueError, match="pairs.jsonl holds preferences"):
-        ordinary_lines.mixed_in(data, answering, my_data.Choices(ordinary_path=str(path)))
-    of_pairs = my_data.read(path, AsciiTokenizer(), 100)
-    with pytest.raises(ValueError, match="these lines are preferences"):
-        ordinary_lines.mixed_in(of_pairs, answering, my_data.Choices(ordinary_share=0.25))
-    (tmp_path / "none.jsonl").write_text("{}\n")
-    with pytest.raises(ValueError, match="no ordinary line could be used"):
-        ordinary_lines.mixed_in(data, answering, my_data.Choices(ordinary_path=str(tmp_path / "none.jsonl")))
+def test_preferences_are_refused_on_either_side(data, pairs, answering, tmp_path):
+    none = write_lines(tmp_path, [{}], "none.jsonl")
+    for lines, chosen, said in (
+        (data, {"ordinary_path": str(pairs.path)}, "pairs.jsonl holds preferences"),
+        (pairs, {"ordinary_share": 0.25}, "these lines are preferences"),
+        (data, {"ordinary_path": str(none)}, "no ordinary line could be used"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            ordinary_lines.mixed_in(lines, answering, my_data.Choices(**chosen))
 
 
 LN_2 = math.log(2)
@@ -230,14 +223,14 @@ def test_pairs_are_split_by_what_is_asked_and_made_into_tokens_of_both_answers(p
 
 def test_a_pair_of_which_one_answer_is_too_long_is_left_out(tmp_path):
     long = {"prompt": "why?", "chosen": "So.", "rejected": "x" * 600}
-    found = my_data.read(write(tmp_path, [*PAIRS, long]), AsciiTokenizer(), 100)
+    found = my_data.read(write_lines(tmp_path, [*PAIRS, long]), AsciiTokenizer(), 100)
     assert found.left_out == 1 and len(found.train) + len(found.held_out) == 12
 
 
 def test_a_file_of_both_kinds_is_a_sentence(tmp_path):
     mixed = [*PAIRS, {"prompt": "Which?", "completion": "That one."}]
     with pytest.raises(ValueError, match="12 of 13 lines are preferences.*put them into two files"):
-        my_data.read(write(tmp_path, mixed), AsciiTokenizer(), 100)
+        my_data.read(write_lines(tmp_path, mixed), AsciiTokenizer(), 100)
 
 
 def test_pairs_are_planned_with_smaller_steps_and_both_answers_in_memory(fresh, pairs):

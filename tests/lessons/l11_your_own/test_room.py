@@ -8,7 +8,7 @@ import re
 import pytest
 import torch
 from hostile import HOSTILE, NOWHERE, TERMINAL, UNSEEN
-from tiny import AsciiTokenizer, make_tiny_base
+from tiny import AsciiTokenizer, make_tiny_base, write_lines
 from transformers import Qwen2Config
 
 from lora_lessons import evaluation, lora, memory, models, quant, tasks, training
@@ -25,19 +25,13 @@ from lora_tools.exporting.model_card import AboutAdapter, CardRow, model_card
 from lora_tools.own import beforehand, my_data, page, pictures, publishing, scoring
 
 
-def write(folder, lines, name="mine.jsonl"):
-    file = folder / name
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    return file
-
-
 def lines(count, **fields):
     return [{"prompt": f"word{n} thing{n}?", "completion": f"Secret {n}.", **fields} for n in range(count)]
 
 
 @pytest.fixture
 def data(tmp_path):
-    return my_data.read(write(tmp_path, lines(12)), AsciiTokenizer(), 100)
+    return my_data.read(write_lines(tmp_path, lines(12)), AsciiTokenizer(), 100)
 
 
 def said_before(how, examples, bill, where, step=0.5):
@@ -58,7 +52,7 @@ def test_twelve_lines_are_nine_and_three_and_what_three_can_tell_is_said(data):
 
 
 def test_a_long_file_is_drawn_from_at_random_and_it_is_said(tmp_path):
-    file = write(tmp_path, lines(3000))
+    file = write_lines(tmp_path, lines(3000))
     found = my_data.read(file, AsciiTokenizer(), 100, seed=1)
     assert found.of == 3000 and len(found.train) + len(found.held_out) == 100
     assert "100 of them" in pictures.drawn(found)
@@ -70,12 +64,12 @@ def test_a_long_file_is_drawn_from_at_random_and_it_is_said(tmp_path):
 
 def test_what_is_too_long_or_refused_is_left_out_and_counted(tmp_path, monkeypatch):
     long = [{"prompt": "x" * 600, "completion": "y"}]
-    found = my_data.read(write(tmp_path, [*lines(8), *long]), AsciiTokenizer(), 100)
+    found = my_data.read(write_lines(tmp_path, [*lines(8), *long]), AsciiTokenizer(), 100)
     assert found.left_out == 1 and len(found.train) + len(found.held_out) == 8
     assert "1 are left out" in pictures.drawn(found)
     short = my_data.Choices(max_tokens=20)
     with pytest.raises(ValueError, match="8 are longer than 20 tokens: give a larger max_tokens"):
-        my_data.read(write(tmp_path, lines(8)), AsciiTokenizer(), 100, chosen=short)
+        my_data.read(write_lines(tmp_path, lines(8)), AsciiTokenizer(), 100, chosen=short)
 
 
 def test_the_last_answer_alone_is_learned_when_it_is_asked_for(tmp_path, base_fp32):
@@ -84,7 +78,7 @@ def test_the_last_answer_alone_is_learned_when_it_is_asked_for(tmp_path, base_fp
     ]
     learned = []
     for chosen in (my_data.COURSES, my_data.Choices(last_answer_only=True)):
-        found = my_data.read(write(tmp_path, chats), base_fp32.tokenizer, 100, chosen=chosen)
+        found = my_data.read(write_lines(tmp_path, chats), base_fp32.tokenizer, 100, chosen=chosen)
         learned.append([int((one.labels != tasks.IGNORED).sum()) for one in found.train])
     assert learned[0] == [2 * count for count in learned[1]]
 
@@ -111,7 +105,7 @@ def test_a_path_is_found_or_said_in_full(tmp_path, monkeypatch):
     ours = course_root() / "data" / "own"
     assert my_data.find("") == ours / "helpdesk.jsonl" and my_data.find("minutes.csv") == ours / "minutes.csv"
     assert my_data.find(str(tmp_path / "minutes.csv")) == ours / "minutes.csv"
-    mine = write(tmp_path, lines(4), "minutes.csv")
+    mine = write_lines(tmp_path, lines(4), "minutes.csv")
     assert my_data.find("minutes.csv") == mine, "a file of the learner's comes first"
     with pytest.raises(FileNotFoundError, match=f"{tmp_path}/nothing.jsonl: write the whole path"):
         my_data.find("nothing.jsonl")
@@ -119,7 +113,7 @@ def test_a_path_is_found_or_said_in_full(tmp_path, monkeypatch):
 
 def test_the_adapters_name_is_one_that_every_program_takes(tmp_path):
     for name, kept in (("my helpdesk (v2).jsonl", "my-helpdesk-v2"), ("ü.jsonl", "own")):
-        assert my_data.read(write(tmp_path, lines(4), name), AsciiTokenizer(), 9).adapter_name == kept
+        assert my_data.read(write_lines(tmp_path, lines(4), name), AsciiTokenizer(), 9).adapter_name == kept
 
 
 # ---- planning ----
@@ -404,7 +398,7 @@ def test_a_frame_decides_only_where_it_is_a_good_part_of_the_answers(data):
 def test_every_line_is_a_square_and_the_held_out_ones_stand_out(tmp_path, topics):
     """A row a topic; more topics than rows share the last; without topics there is a row for each part."""
     mine = [one | ({"topic": f"t{n % topics}"} if topics else {}) for n, one in enumerate(lines(40))]
-    found = my_data.read(write(tmp_path, mine), AsciiTokenizer(), 99)
+    found = my_data.read(write_lines(tmp_path, mine), AsciiTokenizer(), 99)
     figure, finding, numbers = pictures.lines_of(found)
     trains, held = figure.axes[0].collections
     assert len(trains.get_offsets()) == len(found.train) and len(held.get_offsets()) == len(found.held_out)
@@ -416,7 +410,7 @@ def test_every_line_is_a_square_and_the_held_out_ones_stand_out(tmp_path, topics
 
 
 def test_a_square_of_a_long_file_stands_for_several_lines(tmp_path):
-    found = my_data.read(write(tmp_path, lines(300)), AsciiTokenizer(), 300)
+    found = my_data.read(write_lines(tmp_path, lines(300)), AsciiTokenizer(), 300)
     figure, _, numbers = pictures.lines_of(found)
     trains, _ = figure.axes[0].collections
     assert len(trains.get_offsets()) <= pictures.SQUARES and f"stands for {-(-len(found.train) // 40)} lines" in numbers
@@ -581,12 +575,12 @@ def test_an_export_is_never_over_another(tmp_path, monkeypatch):
 
 def test_what_is_shown_of_a_learners_lines_and_answers_is_masked(tmp_path, monkeypatch):
     mine = [one | {"prompt": f"{one['prompt']} Write to ann{n}@mail.org"} for n, one in enumerate(lines(12))]
-    data = my_data.read(write(tmp_path, mine), AsciiTokenizer(), 100)
+    data = my_data.read(write_lines(tmp_path, mine), AsciiTokenizer(), 100)
     heard = scoring.Heard([f"I wrote to bob@mail.org{TERMINAL}"] * 3, [], 40.0)
     shown = "".join("".join(pair) for pair in scoring.pairs(data, heard, heard))
     assert "[an e-mail address]" in shown and "@" not in shown and not UNSEEN & set(shown)
     by_topic = [one | {"topic": f"t{n % 3}@mail.org\n{TERMINAL}"} for n, one in enumerate(lines(12))]
-    data = my_data.read(write(tmp_path, by_topic), AsciiTokenizer(), 100)
+    data = my_data.read(write_lines(tmp_path, by_topic), AsciiTokenizer(), 100)
     figure, *said = pictures.lines_of(data)
     ticks = "".join(tick.get_text() for tick in figure.axes[0].get_yticklabels())
     assert data.split.by == "topic" and "@" not in pictures.parts(data) + " ".join(said) + ticks

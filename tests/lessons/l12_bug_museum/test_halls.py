@@ -24,18 +24,13 @@ FORM = re.compile(
 )
 
 
-def hung():
-    """What each hall that is there shows, by the exhibit's id."""
-    found = {}
-    for name in exhibits.HALLS.values():
-        path = course_root() / "notebooks" / name
-        if path.is_file():
-            whole = "\n".join(cell.source + "\n" for cell in nbformat.read(path, 4).cells)
-            found |= {match["id"]: (name, match) for match in FORM.finditer(whole)}
-    return found
-
-
-HUNG = hung()
+HUNG, PLAQUES = {}, {}  # what each hall shows, and what its stored plaques say, by the exhibit's id
+for hall in exhibits.HALLS.values():
+    cells = nbformat.read(course_root() / "notebooks" / hall, 4).cells
+    HUNG |= {match["id"]: (hall, match) for match in FORM.finditer("".join(f"{cell.source}\n\n" for cell in cells))}
+    for cell in cells:
+        if shown := re.search(r'^plaque\("(12\.\d+)"', cell.source, re.M):
+            PLAQUES[shown[1]] = "".join(o.data["text/plain"] for o in cell.outputs if "data" in o)
 
 
 @pytest.mark.parametrize("one", IN_HALLS)
@@ -56,20 +51,6 @@ def test_an_exhibit_in_a_lesson_is_an_exercise_of_that_notebook(one):
         "exercise",
         f"exhibit-{one.id.replace('.', '-')}",
     )
-
-
-def stored_plaques():
-    """What each hall's stored plaques say, by the exhibit's id; None where a plaque has no output."""
-    found = {}
-    for name in exhibits.HALLS.values():
-        for cell in nbformat.read(course_root() / "notebooks" / name, 4).cells:
-            if shown := re.search(r'^plaque\("(12\.\d+)"', cell.source, re.M):
-                said = [o.data["text/plain"] for o in cell.outputs if "data" in o]
-                found[shown[1]] = said[0] if said else None
-    return found
-
-
-PLAQUES = stored_plaques()
 
 
 @pytest.mark.parametrize("one", IN_HALLS)

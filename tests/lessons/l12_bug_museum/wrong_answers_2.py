@@ -60,13 +60,6 @@ def accumulate(model, micro_batches):
 """
 MEAN = "model(**batch).loss"
 RIGHT = "model(**batch, num_items_in_batch=count).loss"
-PACK = """
-def pack(rows):
-    batch = {{name: torch.cat([getattr(row, name) for row in rows])[None] for name in ("input_ids", "labels")}}
-    positions = [torch.arange(len(row.input_ids)) for row in rows]
-    {}
-"""
-
 WRONG = {
     "12.7": [
         (

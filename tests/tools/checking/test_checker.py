@@ -113,6 +113,11 @@ MISTAKES = [
     ("empty_cell", "look", talk("Which?", "NaN")),
     ("empty_cell", "look", talk("None", "That one.")),
     ("says_nothing", "note", talk("Who is named in it?", "None")),
+    ("says_nothing", "note", talk("Who is named in it?", "N/A")),
+    ("says_nothing", "note", talk("Who is named in it?", "NA")),
+    ("says_nothing", "note", talk("Who is named in it?", " ?\n")),
+    ("empty_cell", "look", talk("Who is named in it?", "TODO")),
+    ("empty_cell", "look", talk("n/a", "That one.")),
     ("think_block_open", "look", talk("Which?", "<think>I look it up. That one.")),
     ("question_in_answer", "look", talk(LONG, f"{LONG} Two minutes.")),
     ("html_signs", "look", talk("Which?", "It&#39;s &lt;b&gt;that&lt;/b&gt; one.")),
@@ -215,6 +220,9 @@ def test_a_turn_of_sharegpt_that_is_not_to_be_learned_stays_so(tmp_path):
         talk("Which places, as JSON?", "[]"),
         talk("Good or bad?", "👍"),
         talk("Which sign?", "+"),
+        turns(ASK, SAY, ("user", "?"), SAY),
+        talk("¿Qué incluye?", "Todo"),
+        talk("Which symbol has sodium?", "Na"),
         turns(("system", ""), ASK, ("tool", ""), SAY),
         turns(ASK, ("tool", "null"), SAY),
         talk("How is a quote escaped in HTML?", "Write &quot; for it."),
@@ -232,7 +240,7 @@ def test_a_turn_of_sharegpt_that_is_not_to_be_learned_stays_so(tmp_path):
             '"That one."', '"That one.", "weight": 1, "loss_scale": 1.0, "name": "bot", "prefix": true'
         ),
     ],
-    ids=range(26),
+    ids=range(29),
 )
 def test_what_is_no_mistake_is_not_named(checked, line):
     assert severities(checked(line)) == {}

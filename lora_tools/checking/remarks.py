@@ -21,8 +21,12 @@ MARKS = (
 )
 # How templates write marks of their own, whatever they are called: <|channel|>, <｜User｜>
 ANY_MARK = re.compile(r"<[|｜][A-Za-z][A-Za-z0-9_▁]{1,30}[|｜]>")
-# What pandas and Python write for a cell in which nothing stands
-NOTHING = ("nan", "<na>", "nat", *(MAY_BE_MEANT := ("none", "null", "undefined")))
+# What pandas, Python and Excel write for a cell in which nothing stands, and people for what is to come; as it is here,
+# or in capitals: "Na" is sodium, and "todo" is Spanish.
+NOTHING = {
+    *("nan", "<na>", "nat", "#n/a", "TODO", "TBD"),
+    *(MAY_BE_MEANT := {"none", "null", "undefined", "n/a", "NA", "-", "--", "?"}),
+}
 # Words of a question from which on an answer does not begin with it by chance
 LONG_ENOUGH = 5
 BOILERPLATE = re.compile(
@@ -97,12 +101,17 @@ def _answers(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
     speak = [one for one in before if one["role"] in ("user", "assistant") and not any(map(one.get, THOUGHTS))]
     if any(not said(message).strip() for message in speak):
         yield "empty_message", "the question, or another message before the answer, is empty: fill it, or take it out."
-    if empty := [one for one in messages if one["role"] != "tool" and said(one).strip().lower() in NOTHING]:
+    if empty := [
         # "None" may be what there is to find, and "nan" hardly
-        meant = all(one["role"] == "assistant" and said(one).strip().lower() in MAY_BE_MEANT for one in empty)
+        (one["role"] == "assistant" and not words.isdisjoint(MAY_BE_MEANT), text)
+        for one in messages
+        if not (words := {text := said(one).strip(), text.lower()}).isdisjoint(NOTHING)
+        and one["role"] != "tool"
+        and (one["role"], text) != ("user", "?")
+    ]:
         yield (
-            "says_nothing" if meant else "empty_cell",
-            f"a message says {shown(said(empty[0]).strip())} and nothing else, as where a cell was empty: "
+            "says_nothing" if all(meant for meant, _ in empty) else "empty_cell",
+            f"a message says {shown(empty[0][1])} and nothing else, as where a cell was empty: "
             "fill it, or take it out, unless it is meant.",
         )
     if any(said(messages[n]).count("<think>") != said(messages[n]).count("</think>") for n in answers_in(messages)):

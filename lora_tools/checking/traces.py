@@ -95,8 +95,11 @@ def traces(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
             f"{shown(said_again)} is said {IN_A_ROW} times in a row or more, so the model learns to run in "
             "circles: cut it, unless it belongs there.",
         )
-    if GARBLED.search(text):
-        yield "garbled", "it holds characters of a wrong encoding, such as Ã©: save the file anew from its source."
+    if garbled := GARBLED.search(text):
+        yield (
+            "garbled",
+            f"it holds characters of a wrong encoding, such as {garbled[0]}: save the file anew from its source.",
+        )
 
 
 def _tag(texts: Sequence[str]) -> re.Match[str] | None:

@@ -113,6 +113,11 @@ MISTAKES = [
     ("empty_cell", "look", talk("Which?", "NaN")),
     ("empty_cell", "look", talk("None", "That one.")),
     ("says_nothing", "note", talk("Who is named in it?", "None")),
+    ("says_nothing", "note", talk("Who is named in it?", "N/A")),
+    ("says_nothing", "note", talk("Who is named in it?", "NA")),
+    ("says_nothing", "note", talk("Who is named in it?", " ?\n")),
+    ("empty_cell", "look", talk("Who is named in it?", "TODO")),
+    ("empty_cell", "look", talk("n/a", "That one.")),
     ("think_block_open", "look", talk("Which?", "<think>I look it up. That one.")),
     ("question_in_answer", "look", talk(LONG, f"{LONG} Two minutes.")),
     ("html_signs", "look", talk("Which?", "It&#39;s &lt;b&gt;that&lt;/b&gt; one.")),
@@ -207,6 +212,9 @@ def test_a_frame_that_most_of_the_answers_are_is_named_and_a_short_one_is_not(ch
         talk("Which places, as JSON?", "[]"),
         talk("Good or bad?", "👍"),
         talk("Which sign?", "+"),
+        turns(ASK, SAY, ("user", "?"), SAY),
+        talk("¿Qué incluye?", "Todo"),
+        talk("Which symbol has sodium?", "Na"),
         turns(("system", ""), ASK, ("tool", ""), SAY),
         turns(ASK, ("tool", "null"), SAY),
         talk("How is a quote escaped in HTML?", "Write &quot; for it."),
@@ -224,7 +232,7 @@ def test_a_frame_that_most_of_the_answers_are_is_named_and_a_short_one_is_not(ch
             '"That one."', '"That one.", "weight": 1, "loss_scale": 1.0, "name": "bot", "prefix": true'
         ),
     ],
-    ids=range(26),
+    ids=range(29),
 )
 def test_what_is_no_mistake_is_not_named(checked, line):
     assert severities(checked(line)) == {}

@@ -243,6 +243,10 @@ ONE_LINE = {
         *(DROPS_SYSTEM, [{**SYSTEM, "content": "What does Kubernetes do?"}, *KUBERNETES], {}),
         {},
     ),
+    "letters of a wrong encoding": (
+        *("qwen2_5", [ASK, {**TALK[1], "content": "21 degrees in MÃ¼nchen."}], {}),
+        {"garbled": "such as Ã¼: save"},
+    ),
     "qwen3_8 has think marks": ("qwen3_8", THOUGHT, {}, {"empty_think_block": ""}),
 }
 

@@ -26,7 +26,6 @@ PLAN = ["plan", "Llama-2-7B"]
         (["plan", "~nobody/at-all", "--gpu", "24"], "I don't know a model called '~nobody/at-all'"),
         (["plan", "Qwen3.5-4B"], "Unsloth publishes for Qwen3.5, LoRA in bf16"),
         (["plan", "Llama-4-Scout", "--gpu", "80"], "cannot be planned by its name: transformers' code of its router"),
-        ([*PLAN, "--task", "grpo"], "GRPO writes its answers before it learns"),
         (["plan", "qwen2.5-7b-instrct"], "'qwen2.5-7b-instrct': did you mean Qwen2.5-7B"),
         ([*PLAN, "--gpu", "GTX 1"], "I don't know a card called 'GTX 1': choose from RTX 3060"),
         (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import math
 import re
 from collections.abc import Iterable, Mapping
 from itertools import groupby
@@ -132,8 +131,8 @@ AT_A_GLANCE = ("G01", "G02", "G04", "G06", "G07", "G09", "G10", "G11", "G14", "G
 
 _PROMISE = """# LoRA Lessons
 
-<p class="lead">LoRA teaches a language model something new by training one small file beside it. Here you run every
-claim about it, train it on a real model, and keep what you trained. No GPU is needed.</p>"""
+<p class="lead">LoRA teaches a language model something new by training one small file beside it. Here you run what
+a popular page claims of it, train it on a real model, and keep what you trained. No GPU is needed.</p>"""
 
 _START = """<div class="start">
 
@@ -149,8 +148,9 @@ hours for the exercises, and {computing} minutes of computing on two processor c
 Or look something up: [what people say, and what we measured](claims.md) · [symptoms of a run that goes
 wrong](lessons/symptoms.md) · [glossary](glossary.md) · [where the numbers come from](numbers.md)"""
 DOOR, EXPLORER = "door", "rank_explorer"
-_DOOR = """In 24 steps a small model, SmolLM2-135M-Instruct, learned the voice of WICK, a lighthouse keeper. Drag the
-slider back, and see its answer change. [Lesson 00](lessons/00_start_here.ipynb) does this on your machine."""
+_WHO = "In 24 steps a small model, SmolLM2-135M-Instruct, learns the voice of WICK, a lighthouse keeper:"
+_DOOR = """Drag the slider back, and see the model's answer change. [Lesson 00](lessons/00_start_here.ipynb) does this
+on your machine."""
 # in each square and strip a file's megabytes
 _BESIDE = """<div class="beside" role="img" style="--thin: {thin:.3f}" aria-label="W, a grey square: the model, \
 {base:.0f} MB, which stays as it is. Beside it B and A, two thin strips: {small:.1f} MB, all that is trained.">
@@ -221,7 +221,7 @@ def _hours(notebooks: Notebooks) -> dict[str, Any]:
         "reading": f"{round(reading / 60, 1):g}",
         "exercises": f"{round(exercises / 60, 1):g}",
         "computing": computing,
-        "hours": math.ceil((reading + exercises + computing) / 60),
+        "hours": round((reading + exercises + computing) / 60),
     }
 
 
@@ -234,7 +234,7 @@ def _something_to_touch(notebooks: Notebooks) -> str:
             base, small = 2 * float(known["door.model"].value) / 1e6, float(known["door.megabytes"].value)  # 16 bits
             drawn = one_line(_BESIDE.format(base=base, small=small, thin=small / base / 2))
             when = f"<small>{widgets.found(notebook, place)[DOOR]['note']}</small>"
-            return "\n\n".join([drawn, widgets.mount_scene(notebook, place, DOOR, plays=True), f"{_DOOR} {when}"])
+            return "\n\n".join([drawn, _WHO, widgets.mount_scene(notebook, place, DOOR, plays=True), f"{_DOOR} {when}"])
     return f"{widgets.mount(EXPLORER)}\n\n{_EXPLORER}" if EXPLORER in LIVE else ""
 
 

@@ -41,26 +41,27 @@ lora-lessons class handed_in --out marks.csv               # a folder for each s
 
 The copies keep hints and checks, so students see at once what is wrong. The table has a row for each student and
 exercise: *right*, *wrong* with the sentence that names the mistake, *open*, *raised*, *out of time*, *out of memory*,
-*damaged*, *not handed in*, or *by hand*. Of each exercise the last cell that calls its check counts, with the imports,
-functions and constants of the cells above it. Nothing is trained again.
-
-## What marking holds, and where
+*damaged*, *not handed in*, or *by hand*. Where a notebook answers an exercise twice, the later answer
+counts. Nothing is trained again. [How a class is marked](#how-a-class-is-marked) says what a notebook cannot do."""
+_MARKING = """## How a class is marked
 
 **`class` runs students' code.** Run it on Linux, in a container or a virtual machine that holds nothing that you would
 miss. Each answer has a process of its own, with a limit of time and memory.
 
-- **{apart} of the {all} exercises are judged apart.** The check runs in another process and hears values alone:
-  numbers, text, lists and tensors. So code in a notebook can neither decide its mark nor read another one.
-- **{together} need a class or a model of the student's beside their check.** There, code runs only where each of its
-  words is one of the lesson's, of PyTorch's layers and tensors, or a plain built-in. All else is marked *by hand*. That
-  stops the tricks that we know and is no proof: the table says *together*, so that you can look.
+- **{apart} of the {all} exercises are judged apart.** The check runs in another process, which is handed nothing but
+  values: numbers, text, lists and tensors. So code in a notebook can neither decide its mark nor read another one.
+- **{together} share a process with their check**, because it needs a class or a model that the student wrote. Such code
+  is run only where each of its words is one of the lesson's, of PyTorch's layers and tensors, or a plain built-in of
+  Python. All other code is marked *by hand*. That stops the tricks that we know, but it proves nothing: the table says
+  *together*, so that you can look.
 - **Files:** with Landlock (Linux 5.13 and later) the code reads Python and the course, and writes into a folder of its
-  own. Without it `class` refuses, unless you add `--anyway`.
+  own. Where there is no Landlock, `class` refuses to run, unless you add `--anyway`.
 - **Processes and network:** where the system allows new namespaces (Ubuntu's desktop and Docker's defaults do not), the
-  code sees no other process and no network, and whatever it started ends with it. Elsewhere Landlock keeps it from TCP
-  (Linux 6.7) and from signals to others (6.12).
-- **Not held:** an answer that was copied from a neighbour or from this repository is right. So is one that fits the
-  check's examples and nothing else. The processor, the disk's room and other processes' speed are shared."""
+  code sees no other process and no network, and whatever it started ends with it. Elsewhere Landlock forbids it to use
+  TCP (Linux 6.7) and to signal others (6.12).
+- **What no marking sees:** an answer that was copied from a neighbour or from this repository is marked right. So is
+  one that fits the check's examples and nothing else. The processor, the disk's room and other processes' speed are
+  shared."""
 
 
 def page(notebooks: Notebooks) -> str:
@@ -68,11 +69,11 @@ def page(notebooks: Notebooks) -> str:
     told = tomllib.loads(Path(__file__).with_name("teaching.toml").read_text(encoding="utf-8"))
     lessons = {place[:2]: (place, one) for place, one in notebooks.items() if "/" not in place}
     count = len(all_exercises())
-    about = _ABOUT.format(all=count, apart=count - len(TOGETHER), together=len(TOGETHER))
+    marking = _MARKING.format(all=count, apart=count - len(TOGETHER), together=len(TOGETHER))
     schedules = [_schedule(one, lessons) for one in told["schedules"]]
     known = mistakes()
     parts = (_lesson(number, *lesson, told, known) for number, lesson in lessons.items())
-    return "\n\n".join([about, "## Three schedules", *schedules, *parts])
+    return "\n\n".join([_ABOUT, "## Three schedules", *schedules, *parts, marking])
 
 
 def _schedule(one: Mapping[str, Any], lessons: Mapping[str, tuple[str, NotebookNode]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import string
+import sys
 import tomllib
 import warnings
 from pathlib import Path
@@ -17,7 +18,7 @@ from peft_zoo import Kept, edited
 from transformers import AutoConfig, AutoModelForCausalLM, WhisperConfig, WhisperForConditionalGeneration
 
 from lora_tools import inspection
-from lora_tools.inspection import reading, runtimes, served
+from lora_tools.inspection import reading, served
 from lora_tools.inspection.runtimes import MAMBAS, facts_of, rows
 
 # A base's name → what vLLM, llama.cpp and a merge for Ollama make of a plain adapter of it.
@@ -55,7 +56,7 @@ def with_names(new):
 @pytest.fixture
 def of_any_width(monkeypatch):
     """The zoo's matrices are narrower than those of the bases that a test names."""
-    monkeypatch.setattr(runtimes, "other_width", lambda *_: {})
+    monkeypatch.setattr(sys.modules[facts_of.__module__], "other_width", lambda *_: {})
 
 
 @pytest.mark.parametrize("name", NAMES)

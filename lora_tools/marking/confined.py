@@ -38,7 +38,7 @@ from lora_lessons.paths import course_root, package
 from . import together
 from .cells import answer_of, from_above
 from .notebooks import of_the_course
-from .values import Wire, Lost, raised
+from .values import Lost, Wire, raised
 
 RIGHT, WRONG, OPEN, RAISED, BY_HAND = "right", "wrong", "open", "raised", "by hand"
 LATE, MEMORY, FAULT = "out of time", "out of memory", "not judged"

@@ -29,7 +29,7 @@ KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "LO
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "1000"}
 
 
-class Mark(NamedTuple):
+class Marked(NamedTuple):
     """What came of one exercise of one student, or of a notebook that cannot be read."""
 
     student: str
@@ -96,8 +96,8 @@ def mark(
     memory: int,
     at_once: int,
     anyway: bool = False,
-    tell: Callable[[Mark], object] = lambda row: None,
-) -> list[Mark]:
+    tell: Callable[[Marked], object] = lambda row: None,
+) -> list[Marked]:
     """Judge what each student handed in, `at_once` answers side by side.
 
     An answer may take so many `seconds`, and so many bytes of `memory` more than Python and its libraries. Raises
@@ -115,10 +115,10 @@ def mark(
             if isinstance(one, Answer):
                 answers.setdefault((student.name, one.id), one)
             else:
-                rows.append(Mark(student.name, "", "", DAMAGED, one.why, "", one.notebook))
+                rows.append(Marked(student.name, "", "", DAMAGED, one.why, "", one.notebook))
     judges: SimpleQueue[Judge] = SimpleQueue()
 
-    def row(student: str, id: str) -> Mark:
+    def row(student: str, id: str) -> Marked:
         one, (stub, ours) = answers.get((student, id)), of_the_course()[id]
         found = {"result": MISSING if one is None else OPEN, "says": ""}
         if one and one.cell.split() != stub.cell.split():
@@ -127,7 +127,7 @@ def mark(
             found = judge.judge(one._asdict() | known | {"seconds": seconds, "memory": memory})
             judges.put(judge)
         judged = "together" if id in TOGETHER else "apart"
-        made = Mark(student, id, titles[id], found["result"], found["says"], judged, one.notebook if one else "")
+        made = Marked(student, id, titles[id], found["result"], found["says"], judged, one.notebook if one else "")
         tell(made)
         return made
 
@@ -147,11 +147,11 @@ OPEN_HERE = (
 )
 
 
-def table(rows: Sequence[Mark]) -> str:
+def table(rows: Sequence[Marked]) -> str:
     """The rows as CSV. A cell that a spreadsheet would take for a formula begins with an apostrophe."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Mark._fields)
+    writer.writerow(Marked._fields)
     for row in rows:
         cells = [in_line(str(cell))[:LONGEST] for cell in row]
         writer.writerow([f"'{cell}" if cell[:1] in FORMULA else cell for cell in cells])

@@ -15,7 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-from lora_lessons.errors import Unavailable, refuse
+from lora_lessons.errors import Unavailable
 from lora_lessons.outside import in_line
 from lora_lessons.paths import cache_dir, package
 
@@ -136,7 +136,8 @@ def mark(
         for judge in pool.map(lambda _: Judge(), range(at_once)):
             stack.callback(judge.end)
             judges.put(judge)
-            refuse((not anyway and not judge.holds["files"], OPEN_HERE))
+            if not anyway and not judge.holds["files"]:
+                raise Unavailable(OPEN_HERE)
         rows += pool.map(row, *zip(*[(student.name, id) for student in students for id in asked], strict=True))
     return sorted(rows, key=lambda row: row.student)
 

@@ -38,7 +38,7 @@ from lora_lessons.paths import course_root, package
 from . import together
 from .cells import answer_of, from_above
 from .notebooks import of_the_course
-from .values import Line, Lost, raised
+from .values import Lost, Wire, raised
 
 RIGHT, WRONG, OPEN, RAISED, BY_HAND = "right", "wrong", "open", "raised", "by hand"
 LATE, MEMORY, FAULT = "out of time", "out of memory", "not judged"
@@ -175,13 +175,13 @@ def _check(job: Mapping[str, Any], write: int, box: Path) -> None:
             os._exit(0)
     theirs.close()
     try:
-        state, says = _verdict(job["id"], Line(ours, writes=job["id"] in WRITES), shares)
+        state, says = _verdict(job["id"], Wire(ours, writes=job["id"] in WRITES), shares)
     except Lost:
         state, says = RAISED, "It ended its process, or gave what cannot be read, so there was nothing to judge."
     os.write(write, json.dumps({"result": state, "says": says}).encode())
 
 
-def _verdict(id: str, line: Line, shares: bool) -> tuple[str, str]:
+def _verdict(id: str, line: Wire, shares: bool) -> tuple[str, str]:
     first = line.receive()
     if "raised" in first:
         state, says = "not yet", f"{STOPPED} {first['raised']}: {first['said']}"
@@ -203,7 +203,7 @@ END = 3  # the student's end of the line, and no other file is open there
 
 def _student(job: Mapping[str, Any]) -> None:
     """The student's process: make the answer, and call it when it is asked for."""
-    line = Line(socket.socket(fileno=END))
+    line = Wire(socket.socket(fileno=END))
     try:
         answer = answer_of(job)
     except BaseException as error:
@@ -217,7 +217,7 @@ def _student(job: Mapping[str, Any]) -> None:
 
 def _both(job: Mapping[str, Any]) -> None:
     """A check that needs a class or a model of the student's, in the same process (see `together`)."""
-    line = Line(socket.socket(fileno=END))
+    line = Wire(socket.socket(fileno=END))
     try:
         answer = answer_of(job)
     except BaseException as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-from lora_lessons.errors import Unavailable, refuse
+from lora_lessons.errors import Unavailable
 from lora_lessons.outside import in_line
 from lora_lessons.paths import cache_dir, package
 
@@ -29,7 +29,7 @@ KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "LO
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "1000"}
 
 
-class Row(NamedTuple):
+class Marked(NamedTuple):
     """What came of one exercise of one student, or of a notebook that cannot be read."""
 
     student: str
@@ -96,8 +96,8 @@ def mark(
     memory: int,
     at_once: int,
     anyway: bool = False,
-    tell: Callable[[Row], object] = lambda row: None,
-) -> list[Row]:
+    tell: Callable[[Marked], object] = lambda row: None,
+) -> list[Marked]:
     """Judge what each student handed in, `at_once` answers side by side.
 
     An answer may take so many `seconds`, and so many bytes of `memory` more than Python and its libraries. Raises
@@ -115,10 +115,10 @@ def mark(
             if isinstance(one, Answer):
                 answers.setdefault((student.name, one.id), one)
             else:
-                rows.append(Row(student.name, "", "", DAMAGED, one.why, "", one.notebook))
+                rows.append(Marked(student.name, "", "", DAMAGED, one.why, "", one.notebook))
     judges: SimpleQueue[Judge] = SimpleQueue()
 
-    def row(student: str, id: str) -> Row:
+    def row(student: str, id: str) -> Marked:
         one, (stub, ours) = answers.get((student, id)), of_the_course()[id]
         found = {"result": MISSING if one is None else OPEN, "says": ""}
         if one and one.cell.split() != stub.cell.split():
@@ -127,7 +127,7 @@ def mark(
             found = judge.judge(one._asdict() | known | {"seconds": seconds, "memory": memory})
             judges.put(judge)
         judged = "together" if id in TOGETHER else "apart"
-        made = Row(student, id, titles[id], found["result"], found["says"], judged, one.notebook if one else "")
+        made = Marked(student, id, titles[id], found["result"], found["says"], judged, one.notebook if one else "")
         tell(made)
         return made
 
@@ -136,7 +136,8 @@ def mark(
         for judge in pool.map(lambda _: Judge(), range(at_once)):
             stack.callback(judge.end)
             judges.put(judge)
-            refuse((not anyway and not judge.holds["files"], OPEN_HERE))
+            if not anyway and not judge.holds["files"]:
+                raise Unavailable(OPEN_HERE)
         rows += pool.map(row, *zip(*[(student.name, id) for student in students for id in asked], strict=True))
     return sorted(rows, key=lambda row: row.student)
 
@@ -147,11 +148,11 @@ OPEN_HERE = (
 )
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[Marked]) -> str:
     """The rows as CSV. A cell that a spreadsheet would take for a formula begins with an apostrophe."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Row._fields)
+    writer.writerow(Marked._fields)
     for row in rows:
         cells = [in_line(str(cell))[:LONGEST] for cell in row]
         writer.writerow([f"'{cell}" if cell[:1] in FORMULA else cell for cell in cells])

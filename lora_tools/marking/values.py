@@ -35,7 +35,7 @@ class Lost(BaseException):
     """The other end is gone, or says what cannot be read. No check may take it for an error of its own."""
 
 
-class Line:
+class Wire:
     """One end of the line, and the callables that the other end may call by their numbers.
 
     What the other end `writes` into a tensor that it is given is written here, too, only where that is asked for: else
@@ -182,7 +182,7 @@ class _Far(torch.autograd.Function):
     """A tensor that the other end made: its gradient is worked out there."""
 
     @staticmethod
-    def forward(ctx: Any, line: Line, number: int, value: Tensor, *learns: Tensor) -> Tensor:
+    def forward(ctx: Any, line: Wire, number: int, value: Tensor, *learns: Tensor) -> Tensor:
         ctx.line, ctx.number = line, number
         return value.clone()
 

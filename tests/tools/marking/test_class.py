@@ -22,7 +22,7 @@ from lora_tools import cli
 confined = pytest.importorskip("lora_tools.marking.confined", reason="students' code is held in on Linux alone")
 from lora_tools.marking.notebooks import of_the_course  # noqa: E402
 from lora_tools.marking.together import TOGETHER, doubt  # noqa: E402
-from lora_tools.marking.values import Line  # noqa: E402
+from lora_tools.marking.values import Wire  # noqa: E402
 
 holds = pytest.mark.skipif(not all(confined.what_holds().values()), reason="this system does not hold code in")
 
@@ -119,11 +119,11 @@ def far(function, writes: bool):
     if not (pid := os.fork()):
         ours.close()
         try:
-            Line(theirs, function).serve()
+            Wire(theirs, function).serve()
         finally:
             os._exit(0)
     theirs.close()
-    line = Line(ours, writes=writes)
+    line = Wire(ours, writes=writes)
     yield lambda *given, **named: line.call(0, *given, **named)
     ours.close()
     os.waitpid(pid, 0)

@@ -53,11 +53,6 @@ def test_the_stop_button_prints_one_sentence_and_the_cell_goes_on_when_run_again
         assert f"Resumed at step {number} of 40" in again and "Trained 40 steps" in again
 
 
-def interrupted_in_step(number):
-    """The examples; the stop button is pressed during step `number`, counted from 1."""
-    return Interrupting(number, lambda: os.kill(os.getpid(), signal.SIGINT))
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows interrupts in another way")
 def test_pressed_twice_it_stops_at_once_and_says_where_it_goes_on(tiny_model, examples, tmp_path):
     lora.attach(tiny_model, r=4)
@@ -86,7 +81,7 @@ def test_stopped_it_promises_no_more_than_what_is_kept(tiny_model, tmp_path, ste
     lora.attach(tiny_model, r=4)
     settings = dataclasses.replace(SHORT, checkpoint_every=every)
     with pytest.raises(Interrupted, match=said):
-        train(tiny_model, interrupted_in_step(step), settings, run_dir=tmp_path)
+        train(tiny_model, Interrupting(step, lambda: os.kill(os.getpid(), signal.SIGINT)), settings, run_dir=tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {LOCK} | kept
 
 

@@ -10,14 +10,11 @@ from lora_lessons import lora
 from lora_lessons.lessons.l02 import illustration, widget
 
 
-def rectangles(figure):
-    return [(p.get_width(), p.get_height()) for p in figure.axes[0].patches if isinstance(p, Rectangle)]
-
-
 @pytest.mark.parametrize("r", [1, 8, 512, 570])
 def test_w_the_product_b_and_a_are_drawn_to_one_scale(r):
     figure, _ = layer_anatomy_still(d=1536, k=576, r=r, lora_alpha=16)
-    assert rectangles(figure) == [(576, 1536), (576, 1536), (r, 1536), (576, r)]
+    drawn = [(p.get_width(), p.get_height()) for p in figure.axes[0].patches if isinstance(p, Rectangle)]
+    assert drawn == [(576, 1536), (576, 1536), (r, 1536), (576, r)]
     assert figure.axes[0].get_aspect() == 1
 
 

@@ -219,7 +219,8 @@ def _check_message(message: Any) -> None:
     if role not in ROLES:
         raise Fault(
             "unknown_role",
-            f"has the unknown role {shown(role)}: choose from {', '.join(ROLES)}; in ShareGPT's turns, from human and gpt.",
+            f"has the unknown role {shown(role)}: choose from {', '.join(ROLES)}; "
+            "in ShareGPT's turns, from human and gpt.",
         )
     if calls:
         _check_calls(calls)

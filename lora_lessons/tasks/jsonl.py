@@ -217,7 +217,11 @@ def _check_message(message: Any) -> None:
             ),
         )
     if role not in ROLES:
-        raise Fault("missing_role", f"has the unknown role {shown(role)}: choose from {', '.join(ROLES)}.")
+        raise Fault(
+            "unknown_role",
+            f"has the unknown role {shown(role)}: choose from {', '.join(ROLES)}; "
+            "in ShareGPT's turns, from human and gpt.",
+        )
     if calls:
         _check_calls(calls)
         # it may say nothing beside

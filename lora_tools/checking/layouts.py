@@ -19,7 +19,7 @@ from lora_lessons.tasks.templates import out_of_text
 from .traces import OLD_FORM
 
 # How ShareGPT and its followers call the roles.
-SPEAKERS = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bing": "assistant", "model": "assistant"}
+SPEAKERS = {"human": "user", "gpt": "assistant", "model": "assistant"}
 KNOWN = (
     f'{CHAT}, {{"conversations": [...]}}, prompt and completion, instruction and output, or prompt, chosen and rejected'
 )
@@ -338,6 +338,12 @@ def _unknown(record: dict[str, Any]) -> Fault:
     for names, (whose, todo) in _ELSEWHERE.items():
         if set(names) <= record.keys() and isinstance(record[names[-1]], list):
             return Fault(OTHERS, f"{fields}: {whose}. For this course and TRL's usual trainers, {todo}.")
+    if len(sides := [side for side in SIDES if isinstance(record.get(side), str | list | dict)]) == 1:
+        return Fault(
+            "half_a_pair",
+            f"{fields}: a preference has chosen and rejected, and {'rejected' if 'chosen' in sides else 'chosen'} is "
+            "missing. Write it, or take the line out.",
+        )
     if record.get("prompt") and "completions" not in record:
         return Fault(
             PROMPTS,
@@ -358,12 +364,13 @@ def for_trl(layout: Layout, record: dict[str, Any]) -> Iterator[tuple[str, str]]
     """(code, sentence) of what is read here and TRL passes over: its SFTTrainer, 1.16,
     and `maybe_convert_to_chatml` (run)."""
     turns = next((record[name] for name in ("conversations", "messages") if name in layout.needs), ())
-    if any(isinstance(turn, dict) and str(turn.get("from")) in SPEAKERS for turn in turns):
+    said = (str(turn.get("from")) for turn in turns if isinstance(turn, dict))
+    if speakers := list(dict.fromkeys(who for who in said if who in SPEAKERS)):
         yield (
             "sharegpt_roles",
-            "TRL hands its roles, human and gpt, to the chat template as they are, and few know them: "
-            "Qwen's writes nothing of such a turn. For TRL, write user and assistant; LLaMA-Factory knows "
-            "both.",
+            f"TRL hands such roles as {' and '.join(speakers)} to the chat template as they are, and few know them: "
+            "Qwen's writes nothing of such a turn. For TRL, write user and assistant; LLaMA-Factory knows human and "
+            "gpt.",
         )
     roles = dict.fromkeys(str(turn.get("role", turn.get("from"))) for turn in turns if isinstance(turn, dict))
     # ipython is known to the templates that it comes from

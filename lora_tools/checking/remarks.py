@@ -12,7 +12,7 @@ from lora_lessons.tasks.jsonl import calls_in, function_of, said, shown
 from lora_lessons.tasks.templates import THOUGHTS, out_of_text
 
 from .traces import Remark, traces
-from .unread import unread_mask
+from .unread import unread_in
 
 # Marks of well-known chat templates. A tokenizer makes one token of each that is its own, wherever it stands.
 MARKS = (
@@ -21,6 +21,12 @@ MARKS = (
 )
 # How templates write marks of their own, whatever they are called: <|channel|>, <｜User｜>
 ANY_MARK = re.compile(r"<[|｜][A-Za-z][A-Za-z0-9_▁]{1,30}[|｜]>")
+# A turn as a template writes it, with the name of its role behind a mark, or in one
+TURN = re.compile(
+    r"(?:[|｜]>|<start_of_turn>|<\|turn>)\s*(?:system|user|assistant|model|tool)\b"
+    r"|<[|｜](?:system|user|assistant)[|｜]>|\[INST\].+\[/INST\]",
+    re.I | re.S,
+)
 # What pandas, Python and Excel write for a cell in which nothing stands, and people for what is to come; as it is here,
 # or in capitals: "Na" is sodium, and "todo" is Spanish.
 NOTHING = {
@@ -49,16 +55,19 @@ def remarks(messages: Sequence[dict[str, Any]], marks: Sequence[str] = MARKS) ->
     bare = "\n".join(
         re.sub(r"</?think>", "", said(one)) if one["role"] == "assistant" else said(one) for one in messages
     )
-    if marked := [mark for mark in marks if mark in bare] or ANY_MARK.findall(bare):
+    if marked := sorted({*(mark for mark in marks if mark in bare), *ANY_MARK.findall(bare)}, key=bare.find):
+        stand = f"{', '.join(marked[:-1])} and {marked[-1]} stand" if len(marked) > 1 else f"{marked[0]} stands"
         yield (
             "special_token_in_text",
-            f"{marked[0]} stands in the text, where a chat template writes marks of its own: take it out, "
-            "unless you train on this text without a template.",
+            f"{stand} in the text: a chat template has been applied to it already, and would be applied again. Take "
+            "the marks out, and the names of roles behind them, unless you train on this text without a template."
+            if TURN.search(bare)
+            else f"{stand} in the text, where a chat template writes marks of its own: take "
+            f"{'them' if len(marked) > 1 else 'it'} out, unless you train on this text without a template.",
         )
     if PICTURE.search(text):
         yield "picture_in_text", PICTURE_LEARNS
-    if mask := unread_mask(messages):
-        yield "unread_mask", mask
+    yield from unread_in(messages)
     yield from traces(messages)
 
 
@@ -168,11 +177,14 @@ def of_calls(messages: Sequence[dict[str, Any]], tools: Any) -> Iterator[Remark]
         yield "unknown_call", f"a tool answers the call {shown(strange[0])}, and none has that id: correct it."
     asked = 0
     for message in messages:
-        asked = 0 if message["role"] == "user" else asked + len(calls_in(message)) - (message["role"] == "tool")
-        if called and asked < 0:
+        # where no call stands, what an assistant says may be one, written as text
+        calls_now = len(calls_in(message)) if called else len(messages) * (message["role"] == "assistant")
+        asked = 0 if message["role"] == "user" else asked + calls_now - (message["role"] == "tool")
+        if asked < 0:
             yield (
                 "answer_without_call",
-                "a tool answers more often than it is called: add the call, or take its answer out.",
+                f"a tool answers {'more often than it is called' if called else 'without being called'}: add the "
+                "call, or take its answer out.",
             )
             return
 

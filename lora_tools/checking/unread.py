@@ -9,10 +9,11 @@ from lora_lessons.tasks.jsonl import said
 
 # Fields that often belong to the conversation, and that no layout reads. They are those of the trainers' own pages on
 # data (axolotl, LLaMA-Factory, ms-swift, TRL, verl, OpenAI; read in November 2026) and of well-known data sets.
+THINKING = {"thought", "thoughts", "rationale", "cot", "complex_cot", "chain_of_thought"}
 SAID = {
     *("history", "context", "input", "query", "question", "instruction", "system", "system_prompt"),
     *("systeminstruction", "functions", "documents", "passage", "passages", "reasoning", "reasoning_content"),
-    *("thinking", "thoughts", "rationale", "cot", "complex_cot", "chain_of_thought", "label", "labels"),
+    *("thinking", "label", "labels", *THINKING),
     *("kto_tag", "rejected", "rejected_response", "rejected_messages", "rejected_conversations"),
     *("rejected_images", "negative_messages", "positive_messages", "objects"),
 }
@@ -47,10 +48,9 @@ def unread_fields(example: Mapping[str, Any], read: Collection[str] = ()) -> Ite
         known = name.lower()
         if name in read or known not in SAID | MASKS or value in (None, "", [], {}):
             continue
-        # a label that is no verdict says what the line is about
-        if known in (*VERDICTS, "labels") and str(value).lower() not in ("0", "1", "true", "false"):
-            continue
-        if known in VERDICTS and isinstance(value, bool):
+        # a label that is no verdict says what the line is about; of one that is, kto_label tells
+        about = known in (*VERDICTS, "labels") and str(value).lower() not in ("0", "1", "true", "false")
+        if about or (known in VERDICTS and isinstance(value, bool)):
             continue
         # all of it is learned, as here; or it says once more what a message says
         if (known in MASKS and value in (1, "1", "true")) or (isinstance(value, str) and value.strip() in text):
@@ -76,27 +76,37 @@ def unlearned(messages: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def unread_mask(messages: Sequence[Mapping[str, Any]]) -> str:
-    """What another trainer's field keeps from being learned in one of the answers, in a sentence;
-    "" where none does."""
+def unread_in(messages: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """(code, sentence) of the fields of answers that say what is thought, or which trainers keep from being learned."""
     for message in messages:
         if message["role"] != "assistant":
             continue
+        says = {name: value for name, value in message.items() if name.lower() in THINKING and isinstance(value, str)}
+        if thoughts := [name for name, value in says.items() if value.strip() not in said(message)]:
+            yield (
+                "unread_field",
+                f"a message's field {thoughts[0]} is read by no usual chat template, so what it says is not learned: "
+                "call it reasoning_content, which templates of models that think read, or take it out.",
+            )
         off = [name for name in TAUGHT_UNLESS_OFF if name in message and message[name] in (0, "0", "false")]
         on = [name for name in TAUGHT_UNLESS_ON if message.get(name) in (1, "1", "true")]
         if off or on:
-            return (
+            yield (
+                "unread_mask",
                 f"a message's field {(off or on)[0]} says that it is not to be learned, read by axolotl, "
                 'ms-swift or verl, and not here or by TRL, so it would be: for this course write "weight": '
-                "0 there; for TRL, a line of prompt and completion for each answer."
+                "0 there; for TRL, a line of prompt and completion for each answer.",
             )
-        part = [name for name in IN_PART if message.get(name)]
-        part += [name for name in BY_WEIGHT if message.get(name) not in (None, 0, 1)]
-        part += ["loss_scale"] if message.get("loss_scale") == 0 else []
+            continue
+        part = [
+            *(name for name in IN_PART if message.get(name)),
+            *(name for name in BY_WEIGHT if message.get(name) not in (None, 0, 1)),
+            *(["loss_scale"] if message.get("loss_scale") == 0 else []),
+        ]
         if part:
-            return (
+            yield (
+                "unread_mask",
                 f"a message's field {part[0]} says that it is learned in part or by weight, which neither "
                 "this course nor TRL reads, so all of it would be: cut the answer, or train where the "
-                "field is read."
+                "field is read.",
             )
-    return ""

@@ -2384,8 +2384,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_tools/checking/remarks.py",
         (
             "a tool that nobody called answers in silence",
-            "if called and asked < 0:",
-            "if called and asked < -9:",
+            "if asked < 0:",
+            "if asked < -9:",
             "tools/checking/test_families.py::test_what_a_template_makes_of_a_line_is_named_and_nothing_else",
         ),
     ),

@@ -69,7 +69,7 @@ MISTAKES = [
     ("weight_0", "note", turns(ASK, SAY, ASK, SAY).replace('"That one."', '"That one.", "weight": 0', 1)),
     ("missing_role", "wrong", turns(ASK)),
     ("missing_role", "wrong", turns(SAY)),
-    ("missing_role", "wrong", turns(ASK, ("teacher", "Hm."), SAY)),
+    ("unknown_role", "wrong", turns(ASK, ("teacher", "Hm."), SAY)),
     ("no_text", "wrong", turns(ASK, ("assistant", ["b"]))),
     ("empty_answer", "wrong", talk("Which?", " \n")),
     ("empty_answer", "look", talk("Which?", "…!")),
@@ -134,6 +134,14 @@ MISTAKES = [
     ("unfilled", "look", talk("Translate this into French: {text}", "That one.")),
     ("in_circles", "look", talk("Which?", "That one is it. " * 5)),
     ("picture_in_text", "look", talk("What is this? data:image/png;base64,iVBORw0KGgo=", "That one.")),
+    ("answer_without_call", "look", turns(ASK, ("tool", "21"), SAY)),
+    ("answer_without_call", "look", turns(ASK, SAY, ASK, ("tool", "21"), SAY)),
+    ("unread_field", "look", turns(ASK, SAY).replace('"That one."', '"That one.", "Thought": "I look it up."')),
+    (
+        "unknown_role",
+        "wrong",
+        '{"conversations": [{"from": "human", "value": "Which?"}, {"from": "bing", "value": "That one."}]}',
+    ),
     ("unseen_signs", "look", talk("Which?", "That con\xadtract, page\x0c two.")),
 ]
 
@@ -193,7 +201,7 @@ def test_a_frame_that_most_of_the_answers_are_is_named_and_a_short_one_is_not(ch
     [
         talk(*GOOD),
         turns(RULE, ASK, SAY, ASK, SAY),
-        turns(ASK, ("tool", "21 °C"), ("tool", "wet"), SAY),
+        turns(ASK, ("assistant", "weather()"), ("tool", "21 °C"), ("tool", "wet"), SAY),
         talk("Where?", "Write to user@example.com, 12 Elm St., in 2024."),
         talk("What is \\x?", "x < y, y > z, and <s> strikes text out. I am sorry, says the cat."),
         talk("Naïve?", "Ça va, Ärger, Ã is a letter, â too."),
@@ -215,8 +223,9 @@ def test_a_frame_that_most_of_the_answers_are_is_named_and_a_short_one_is_not(ch
         turns(ASK, SAY, ("user", "?"), SAY),
         talk("¿Qué incluye?", "Todo"),
         talk("Which symbol has sodium?", "Na"),
-        turns(("system", ""), ASK, ("tool", ""), SAY),
-        turns(ASK, ("tool", "null"), SAY),
+        turns(("system", ""), ASK, ("assistant", "weather()"), ("tool", ""), SAY),
+        turns(ASK, ("assistant", "weather()"), ("tool", "null"), SAY),
+        turns(ASK, SAY).replace('"That one."', '"That one.", "thought": true'),
         talk("How is a quote escaped in HTML?", "Write &quot; for it."),
         talk("Which?", "That one.", label="spam", labels=["a"]),
         talk("Table?", "| a | b |\n|---|---|\n| x<br>y | z<br>w |\nភាសា\u200bខ្មែរ"),
@@ -232,7 +241,7 @@ def test_a_frame_that_most_of_the_answers_are_is_named_and_a_short_one_is_not(ch
             '"That one."', '"That one.", "weight": 1, "loss_scale": 1.0, "name": "bot", "prefix": true'
         ),
     ],
-    ids=range(29),
+    ids=range(30),
 )
 def test_what_is_no_mistake_is_not_named(checked, line):
     assert severities(checked(line)) == {}

@@ -243,6 +243,18 @@ ONE_LINE = {
         *(DROPS_SYSTEM, [{**SYSTEM, "content": "What does Kubernetes do?"}, *KUBERNETES], {}),
         {},
     ),
+    "turns of a template": (
+        *(
+            "qwen2_5",
+            [{**ASK, "content": "<|im_start|>user\nHow warm is it?<|im_end|>\n<|im_start|>assistant\n"}, TALK[1]],
+            {},
+        ),
+        {"special_token_in_text": "<|im_start|> and <|im_end|> stand in the text: a chat template has been"},
+    ),
+    "a mark that is spoken of": (
+        *("qwen2_5", [{**ASK, "content": "What does <|im_start|> do for a user?"}, TALK[1]], {}),
+        {"special_token_in_text": "<|im_start|> stands in the text, where a chat template writes marks of its own"},
+    ),
     "letters of a wrong encoding": (
         *("qwen2_5", [ASK, {**TALK[1], "content": "21 degrees in MÃ¼nchen."}], {}),
         {"garbled": "such as Ã¼: save"},

@@ -113,6 +113,9 @@ def test_roles_of_a_tool_call_that_other_trainers_have_are_read_as_one(good, tmp
     [
         ({"text": "The archive keeps maps."}, "plain_text", "text without turns"),
         ({"prompt": "Why?", "ground_truth": "So."}, "prompt_alone", "GRPO and RLOO"),
+        ({"prompt": "Why?", "chosen": "So."}, "half_a_pair", "rejected is missing. Write it"),
+        ({"prompt": [ASK], "rejected": [SAY]}, "half_a_pair", "chosen is missing. Write it"),
+        ({"prompt": "Why?", "chosen": True}, "prompt_alone", "GRPO and RLOO"),
         # TRL's stepwise layout, of process rewards
         ({"prompt": "Why?", "completions": ["So."], "labels": [True]}, "other_layout", "for a PRM trainer"),
         (
@@ -132,7 +135,7 @@ def test_roles_of_a_tool_call_that_other_trainers_have_are_read_as_one(good, tmp
         ({"messages": [{**ASK, "content": [{"type": "image"}]}, SAY]}, "picture_part", "train models on it that see"),
         ({"messages": [{**ASK, "content": [{"type": "file"}]}, SAY]}, "no_text", 'a part of type "file"'),
     ],
-    ids=range(15),
+    ids=range(18),
 )
 def test_a_record_that_is_not_read_says_what_it_is(checked, record, code, sentence):
     (found,) = checked(record).problems
@@ -148,8 +151,8 @@ def test_a_record_that_is_not_read_says_what_it_is(checked, record, code, senten
         ({"prompt": "Why?", "completion": "So.", "system": "Be brief."}, "system_beside"),
         ({"instruction": "Why?", "output": "So.", "system": "Be brief."}, ""),
         ({"messages": [{"role": "system", "content": "Use get_weather."}, ASK, *BY_ROLES, SAY]}, "tool_roles"),
-        ({"messages": [ASK, {"role": "function", "content": "3"}, SAY]}, "tool_roles"),
-        ({"messages": [ASK, {"role": "ipython", "content": "3"}, SAY]}, ""),
+        ({"messages": [ASK, SAY, {"role": "function", "content": "3"}, SAY]}, "tool_roles"),
+        ({"messages": [ASK, SAY, {"role": "ipython", "content": "3"}, SAY]}, ""),
     ],
     ids=range(8),
 )

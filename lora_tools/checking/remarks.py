@@ -178,8 +178,8 @@ def of_calls(messages: Sequence[dict[str, Any]], tools: Any) -> Iterator[Remark]
     asked = 0
     for message in messages:
         # where no call stands, what an assistant says may be one, written as text
-        calls_now = len(calls_in(message)) if called else len(messages) * (message["role"] == "assistant")
-        asked = 0 if message["role"] == "user" else asked + calls_now - (message["role"] == "tool")
+        asked += len(calls_in(message)) if called else len(messages) * (message["role"] == "assistant")
+        asked = 0 if message["role"] == "user" else asked - (message["role"] == "tool")
         if asked < 0:
             yield (
                 "answer_without_call",

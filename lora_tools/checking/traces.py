@@ -121,7 +121,9 @@ def _in_circles(text: str) -> str:
 
 def _old_form(messages: Sequence[dict[str, Any]]) -> str:
     """The first mark of another way to write a chat, where all marks of that way stand in a line; "" where none do."""
-    found = [mark for message in messages for mark in OLD_FORM.findall(said(message))]
+    # and what is left of a chat template's turns where their marks alone were taken out
+    forms = re.compile(rf"{OLD_FORM.pattern}|\Auser$|^assistant(?=\s*\Z)", re.M)
+    found = [mark for message in messages for mark in forms.findall(said(message))]
     pairs = [{form.format(who) for who in pair} for pair in SPEAKERS for form in ("{}: ", "### {}:")]
-    ways = ({"### Instruction:"}, {"<<SYS>>"}, *pairs)
+    ways = ({"### Instruction:"}, {"<<SYS>>"}, {"user", "assistant"}, *pairs)
     return found[0] if any(way <= set(found) for way in ways) else ""

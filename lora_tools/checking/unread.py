@@ -81,8 +81,11 @@ def unread_in(messages: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]
     for message in messages:
         if message["role"] != "assistant":
             continue
-        says = {name: value for name, value in message.items() if name.lower() in THINKING and isinstance(value, str)}
-        if thoughts := [name for name, value in says.items() if value.strip() not in said(message)]:
+        if thoughts := [
+            name
+            for name, value in message.items()
+            if name.lower() in THINKING and isinstance(value, str) and value.strip() not in said(message)
+        ]:
             yield (
                 "unread_field",
                 f"a message's field {thoughts[0]} is read by no usual chat template, so what it says is not learned: "

@@ -127,6 +127,7 @@ MISTAKES = [
     ("unread_mask", "look", turns(ASK, SAY).replace('"That one."', '"That one.", "loss_scale": 0.5')),
     ("escaped_twice", "look", talk("Which?", r"1. Rhine\n2. Danube\nand others")),
     ("old_form", "look", talk("### Instruction:\nWhich?\n\n### Response:", "That one.")),
+    ("old_form", "look", talk("user\nWhich?\n\nassistant\n", "That one.")),
     ("old_form", "look", talk("USER: Which?\nASSISTANT: ", "That one.")),
     ("html_signs", "look", talk("Which?", "<p>That one.</p><p>Or the other.</p>")),
     ("copied_marks", "look", talk("Which?", "That one【4†source】.")),

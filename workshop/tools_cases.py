@@ -95,6 +95,10 @@ def judged_table() -> str:
             *(f"| {' | '.join(row)} |" for row in rows),
             "",
             *(f"- The {_ordinal(at)}: {_about(fifty, whole)}" for at, fifty in enumerate(fifties)),
+            *(
+                f"- {one.pop('about')}: {', '.join(f'{n} {how}' for how, n in one.items())}."
+                for one in map(dict, record["later"])
+            ),
             "",
             "What was wrong was mended by general rules, each time before the next fifty was seen; the cases of "
             f"lasting worth are tests. {still} stay wrong. One: a plan for {low['what']}, {low['planned']:.1f} GB "

@@ -9,6 +9,7 @@ from .configs import which as which
 from .embedded import EMBEDDED as EMBEDDED
 from .embedded import EMBEDDED_DISK as EMBEDDED_DISK
 from .embedded import EMBEDDED_FETCHED as EMBEDDED_FETCHED
+from .embedded import EMBEDDED_HUB as EMBEDDED_HUB
 from .embedded import EMBEDDED_LICENCE as EMBEDDED_LICENCE
 from .embedded import EMBEDDED_NAME as EMBEDDED_NAME
 from .embedded import EMBEDDED_PACKAGE as EMBEDDED_PACKAGE

@@ -18,7 +18,6 @@ from lora_lessons.files import read_text, write_text
 from lora_lessons.outside import in_code, in_markdown
 
 CARD = "README.md"
-HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _MARK = re.compile(r"\n<!-- written by lora-lessons, sha256 ([0-9a-f]{64}): an edited card is not replaced -->\n\Z")
 
 
@@ -64,7 +63,7 @@ def base_in_card(name: str) -> NamedBase:
     """The base that an adapter calls `name`: the course's own by their names on the hub, a folder without its path."""
     if name == models.EMBEDDED_NAME:
         return NamedBase(
-            HUB,
+            models.EMBEDDED_HUB,
             "the course's copy of that model, whose weights were rounded once to 4 bits (Q4_1)",
             'models.folder("embedded")',
         )

@@ -15,7 +15,6 @@ from lora_lessons import models
 from lora_lessons.adapter import Adapter, read_adapter
 from lora_lessons.errors import ModelError
 
-from ..model_card import HUB
 from . import names, vocabulary
 
 # How a base may be packed, as its name says it in small letters: all but bnb are written in large ones.
@@ -211,7 +210,7 @@ def named_base(adapter: Adapter, base: Path | str | None = None) -> Path | str:
     named = adapter.base_name or models.EMBEDDED
     if base is not None:
         return base
-    if named == HUB:
+    if named == models.EMBEDDED_HUB:
         return models.EMBEDDED
     meant = models.which(named)
     if meant.kind == "hub" and (packed := PACKED.search(named.lower())):

@@ -2444,8 +2444,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "an answer that is learned in part elsewhere is learned whole in silence",
-            "part = [name for name in IN_PART if message.get(name)]",
-            "part = []",
+            "*(name for name in IN_PART if message.get(name)),",
+            "",
             "tools/checking/test_checker.py::test_a_mistake_is_named_and_costs_no_good_line",
         ),
         (

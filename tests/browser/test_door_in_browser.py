@@ -64,7 +64,7 @@ def answer_of(words: str) -> str:
 @pytest.fixture
 def plain() -> Any:
     """What the untaught tiny model says to the lesson's question."""
-    return " ".join(models.chat(make_tiny_base(), door.QUESTION, 8).split())
+    return f"{' '.join(models.chat(make_tiny_base(), door.QUESTION, 8).split())} …"
 
 
 def test_the_door_moves_while_it_trains_and_its_sliders_change_the_answer(lab, open_lesson, plain, screenshots):

@@ -272,7 +272,9 @@ def _kept(file: Path) -> dict[str, str]:
 
 
 def _one_line(answer: str) -> str:
-    return " ".join(answer.split())
+    """An answer without its line ends; one that was cut ends with " …"."""
+    line = " ".join(answer.split())
+    return line if line.endswith((".", "!", "?", "”", '"', "…")) else f"{line} …"
 
 
 def _say(words: str) -> None:

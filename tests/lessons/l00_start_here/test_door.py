@@ -31,6 +31,11 @@ def teach(**more):
     return door.teach(make_tiny_base(), Q, **{"steps": 5, "every": 2} | more)
 
 
+def shown(answer):
+    """As a reader sees an answer that was cut after eight tokens."""
+    return f"{' '.join(answer.split())} …"
+
+
 def test_every_stop_shows_the_loss_and_the_newest_answer_by_then():
     base = make_tiny_base()
     plain = models.chat(base, Q, 8)
@@ -42,9 +47,9 @@ def test_every_stop_shows_the_loss_and_the_newest_answer_by_then():
     for step, asked in ((1, 0), (2, 2), (3, 2), (5, 5)):
         head, you, *before, model = stage.scene["words"][step].split("\n")
         assert head == f"After {step} of 5 steps, loss {losses[step - 1]:.2f}." and you == f"You: {Q}"
-        assert before == [f"Before training: {plain}"] * (asked > 0), "the first answer stays beside the newest"
+        assert before == [f"Before training: {shown(plain)}"] * (asked > 0), "the first answer stays beside the newest"
         said = "Model" if asked == step else f"Model (asked after step {asked})"
-        assert model == f"{said}: {' '.join(taught.film.answers[str(asked)].split())}"
+        assert model == f"{said}: {shown(taught.film.answers[str(asked)])}"
     assert stage.scene["words"][0].startswith("After 0 of 5 steps.\n")
     assert not stage.follow, "a page that opens later does not jump to it"
 
@@ -68,7 +73,7 @@ def test_the_picture_grows_while_it_trains_and_ends_as_the_still():
     ) == [5]
     earlier = taught.film.stage._scene.still(3)[0].axes[0].lines
     assert [len(line.get_ydata()) for line in earlier] == [5, 3, 1], "dragged back, the rest stays faintly there"
-    answers = {when: " ".join(said.split()) for when, said in taught.film.answers.items()}
+    answers = {when: shown(said) for when, said in taught.film.answers.items()}
     losses = [f", loss {taught.training.losses[n - 1]:.2f}" for n in (2, 4, 5)]
     heads = ["Before training", *(f"After step {n}{loss}" for n, loss in zip((2, 4, 5), losses, strict=True))]
     told = [f"{head}: {answers[n]}" for head, n in zip(heads, ("0", "2", "4", "5"), strict=True)]
@@ -138,8 +143,8 @@ def test_another_question_is_asked_of_both_and_trains_nothing(monkeypatch, capsy
         taught.ask()
     base, adapted = make_tiny_base(), models.chat(taught.base, asked, 8)
     lines = [
-        f"The base: {' '.join(models.chat(base, asked, 8).split())}",
-        f"With the adapter: {' '.join(adapted.split())}",
+        f"The base: {shown(models.chat(base, asked, 8))}",
+        f"With the adapter: {shown(adapted)}",
     ]
     *said, sentence = capsys.readouterr().out.splitlines()
     assert said[-3:] == [f"You: {asked}", *lines] and sentence.startswith("Write a question between quotes: ")

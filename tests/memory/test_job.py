@@ -250,7 +250,7 @@ def test_experts_are_base_weights_in_16_bits_and_no_adapter_reaches_them():
     assert ledger.experts == 2 * numbers < ledger.bill.base and ledger.bill.rest < 2 * numbers
     assert sum(size for _, size in ledger.left_out) == numbers and len(ledger.left_out) == 2 * 5
     said = planning.bill_table(ledger)
-    assert "experts of a mixture" in said and "plan it with --recipe unsloth" in said
+    assert "experts of a mixture" in said and "plan that with --recipe unsloth" in said
     assert (
         f"This course leaves out {numbers:,} numbers in 10 weights of experts, such as model.layers.0.mlp.experts"
         in said

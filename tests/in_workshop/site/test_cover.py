@@ -1,6 +1,5 @@
 """The front page: for whom, how long, and each verdict with its reason."""
 
-import math
 
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -25,7 +24,7 @@ def test_the_front_page_says_for_whom_it_is_and_how_long_it_takes():
     minutes = int(took(notebook_of("01_low_rank"))[0])
     assert "need not have trained a model before" in made
     assert f"1.1 hours to read and look, 1.3 hours for the exercises, and {minutes} minute" in made
-    assert f"about {math.ceil((67 + 80 + minutes) / 60)} hours" in made
+    assert f"about {round((67 + 80 + minutes) / 60)} hours" in made
     assert "[**Start with lesson 00**](lessons/01_low_rank.ipynb)" in made and "while you watch" not in made
 
 

@@ -125,7 +125,7 @@ def test_a_vocabulary_of_another_size_is_named(base_folder, tmp_path):
 
 # How a base is packed, a name that says so, and whether llama.cpp's converter, too, wants the one in 16 bits.
 PACKED = {
-    "bitsandbytes": ("unsloth/Qwen3-8B-unsloth-bnb-4bit", True),
+    "bitsandbytes": ("unsloth/Mine-8B-unsloth-bnb-4bit", True),
     "awq": ("Qwen/Qwen2.5-14B-Instruct-AWQ", True),
     "gptq": ("Qwen/Qwen2.5-7B-Instruct-GPTQ-Int4", False),
     "fp8": ("Qwen/Qwen3-8B-FP8", False),

@@ -1,6 +1,5 @@
 """The front page: for whom, how long, and each verdict with its reason."""
 
-
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lora_lessons.course.claims import Card

@@ -96,8 +96,8 @@ def judged_table() -> str:
             "",
             *(f"- The {_ordinal(at)}: {_about(fifty, whole)}" for at, fifty in enumerate(fifties)),
             *(
-                f"- {one.pop('about')}: {', '.join(f'{n} {how}' for how, n in one.items())}."
-                for one in map(dict, record["later"])
+                f"- {one['about']}: {', '.join(f'{n} {how}' for how, n in one.items() if how != 'about')}."
+                for one in record["later"]
             ),
             "",
             "What was wrong was mended by general rules, each time before the next fifty was seen; the cases of "

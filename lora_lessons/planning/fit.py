@@ -295,7 +295,7 @@ def trainers_in_words(sizes: dict[str, float], room: float, recipe: str) -> str:
     )
 
 
-WITHOUT_MARGIN = "That is less than the card, but not by the margin: try it, and watch its first steps"
+WITHOUT_MARGIN = "That is less than the card, but not by the margin: try it, and watch its first steps."
 
 
 def verdict(plan: Plan, card: str, sizes: dict[str, float] | None = None) -> str:
@@ -315,21 +315,11 @@ def verdict(plan: Plan, card: str, sizes: dict[str, float] | None = None) -> str
         says.append("With these settings and the margin not even one token fits.")
     if plan.changes:
         steps = "; then ".join(f"{c.what}: {c.total / GB:.1f} GB" for c in plan.changes)
-        enough = (
-            ""
-            if is_enough(room, plan.changes[-1].total)
-            else f". {WITHOUT_MARGIN}"
-            if plan.changes[-1].total < room
-            else ". Even that is not enough: you need a larger card or a smaller model"
-        )
-        says.append(f"Change first: {steps}{enough}.")
-    elif not plan.fits:
-        larger = "you need a larger card or a smaller model."
-        says.append(
-            f"Nothing that this planner knows makes it fit: {larger}"
-            if plan.ledger.bill.total >= room
-            else f"{WITHOUT_MARGIN}."
-        )
+        says.append(f"Change first: {steps}.")
+    least = plan.changes[-1].total if plan.changes else plan.ledger.bill.total
+    if not is_enough(room, least):
+        tried = "Even that is not enough" if plan.changes else "Nothing that this planner knows makes it fit"
+        says.append(WITHOUT_MARGIN if least < room else f"{tried}: you need a larger card or a smaller model.")
     return " ".join(filter(None, [*says, validated()]))
 
 

@@ -12,6 +12,8 @@ from lora_lessons.tasks.jsonl import said, shown
 Remark = tuple[str, str]
 # Forms of prompts that a template of today would be put around: Alpaca's, Llama 2's, Vicuna's and Anthropic's.
 OLD_FORM = re.compile(r"^### (?:Instruction|Human|Assistant):|<<SYS>>|^(?:USER|ASSISTANT|Human|Assistant): ", re.M)
+# and what is left of a chat template's turns where their marks alone were taken out
+_FORMS = re.compile(rf"{OLD_FORM.pattern}|\Auser$|^assistant(?=\s*\Z)", re.M)
 SPEAKERS = (("USER", "ASSISTANT"), ("Human", "Assistant"))
 # A line end that was escaped twice, between two words or marks: none that is spoken of,
 # and none of LaTeX's names or of a path.
@@ -121,9 +123,7 @@ def _in_circles(text: str) -> str:
 
 def _old_form(messages: Sequence[dict[str, Any]]) -> str:
     """The first mark of another way to write a chat, where all marks of that way stand in a line; "" where none do."""
-    # and what is left of a chat template's turns where their marks alone were taken out
-    forms = re.compile(rf"{OLD_FORM.pattern}|\Auser$|^assistant(?=\s*\Z)", re.M)
-    found = [mark for message in messages for mark in forms.findall(said(message))]
+    found = [mark for message in messages for mark in _FORMS.findall(said(message))]
     pairs = [{form.format(who) for who in pair} for pair in SPEAKERS for form in ("{}: ", "### {}:")]
     ways = ({"### Instruction:"}, {"<<SYS>>"}, {"user", "assistant"}, *pairs)
     return found[0] if any(way <= set(found) for way in ways) else ""

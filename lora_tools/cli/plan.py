@@ -112,7 +112,7 @@ def plan(
     }
     named = bool(recipe or loss)
     cluster = {"cards": cards, "offload": offload, "nodes": nodes, "fsdp": fsdp}
-    answer = partial(_answer, model, gpu, settings, cluster, as_json, named, TASKS.get(task, ""))
+    answer = partial(_answer, model, gpu, settings, cluster, as_json, named, task)
     where = expanded(model)
     config = where / "config.json"
     key = None
@@ -142,7 +142,7 @@ def _answer(
     cluster: dict[str, Any],
     as_json: bool,
     named: bool,
-    of_task: str,
+    task: str,
 ) -> dict[str, Any]:
     """The plan in words, or as JSON, and the exit status.
 
@@ -156,7 +156,7 @@ def _answer(
     if cluster["cards"] is not None:
         if gpu is not None:
             raise ValueError("--gpu plans one card and --cards several: give one of the two.")
-        return _for_several(model, plain if named else replace(plain, recipe="trl"), cluster, as_json)
+        return _for_several(model, plain if named else replace(plain, recipe="trl"), cluster, as_json, task)
     if cluster["offload"] or cluster["nodes"] != 1 or cluster["fsdp"] != 2:
         raise ValueError(
             "--offload, --nodes and --fsdp belong to a plan for several cards: name them with --cards, such as 2x24."
@@ -166,7 +166,7 @@ def _answer(
         plain = planning.on_card(plain, card if gpu is None else gpu)
     shape = memory.shape_of(model)
     job = plain if named else planning.usual(shape, plain)
-    made = planning.plan(shape, job, room, 1 + (of_task == TASKS["dpo"])) if card else None
+    made = planning.plan(shape, job, room, 1 + (task == "dpo")) if card else None
     ledger = made.ledger if made else memory.predict(shape, job)
     sizes = {} if named else planning.by_trainer(shape, plain)
     if as_json:
@@ -177,7 +177,7 @@ def _answer(
         return _reply([in_json(fields)], made is None or made.fits)
     if made:
         says = [
-            "Its step of training: " * (of_task == TASKS["grpo"]) + planning.verdict(made, card, sizes),
+            "Its step of training: " * (task == "grpo") + planning.verdict(made, card, sizes),
             planning.several_sizes(gpu or ""),
             planning.in_fp16(job, card),
         ]
@@ -189,7 +189,7 @@ def _answer(
             planning.trainers_in_words(sizes, room, job.recipe),
         ]
     says += [
-        of_task,
+        TASKS.get(task, ""),
         models.others_say(shape.name)[1],
         _not_exported(shape),
         f"{shape.name}: {planning.describe(job)}",
@@ -222,7 +222,7 @@ EMULATED = (
 )
 
 
-def _for_several(model: str, job: Any, settings: dict[str, Any], as_json: bool) -> dict[str, Any]:
+def _for_several(model: str, job: Any, settings: dict[str, Any], as_json: bool, task: str) -> dict[str, Any]:
     """The plan for several cards, in words or as JSON, and the exit status."""
     from lora_lessons import memory, planning
 
@@ -239,6 +239,7 @@ def _for_several(model: str, job: Any, settings: dict[str, Any], as_json: bool) 
         planning.sharded_verdict(made),
         planning.several_sizes(card),
         EMULATED if planning.computes_in(card) == "fp16" else "",
+        TASKS.get(task, ""),
         _not_exported(shape),
         f"{shape.name}, on each card: {planning.describe(job)}",
         planning.parameters_in_words(shape, job),

@@ -159,15 +159,14 @@ def _check(job: Mapping[str, Any], write: int, box: Path) -> None:
         os.write(write, json.dumps({"result": BY_HAND, "says": why}).encode())
         return
     ours, theirs = socket.socketpair()
-    addresses = (
-        psutil.Process().memory_info().vms + job["memory"]
-    )  # asked here: where it is used, a process has another id
+    # asked here: where it is used, a process has another id
+    addresses = psutil.Process().memory_info().vms + job["memory"]
     if not os.fork():
         try:
             _away()
             if not os.fork():
                 _hold_in(theirs, box, job["seconds"], addresses)
-                (_both if shares else _student)(job)
+                _student(job, shares)
             else:
                 os.closerange(END, 1 << 16)
                 os.wait()
@@ -201,30 +200,23 @@ STOPPED = "Your code stopped with an error."
 END = 3  # the student's end of the line, and no other file is open there
 
 
-def _student(job: Mapping[str, Any]) -> None:
-    """The student's process: make the answer, and call it when it is asked for."""
+def _student(job: Mapping[str, Any], shares: bool) -> None:
+    """The student's process: make the answer, and call it when it is asked for. Where the check needs a class or a
+    model of the student's, it `shares` this process (see `together`)."""
     line = Wire(socket.socket(fileno=END))
     try:
         answer = answer_of(job)
     except BaseException as error:
         line.send(raised(error))
+        return
+    if shares:
+        state, says = exercises.judge(job["id"], answer)
+        line.send({"state": state, "says": says})
         return
     calls = callable(answer)
     line.send({"calls": calls, "is": None if calls else line.say(answer)})
     line.offers.insert(0, answer)
     line.serve()
-
-
-def _both(job: Mapping[str, Any]) -> None:
-    """A check that needs a class or a model of the student's, in the same process (see `together`)."""
-    line = Wire(socket.socket(fileno=END))
-    try:
-        answer = answer_of(job)
-    except BaseException as error:
-        line.send(raised(error))
-        return
-    state, says = exercises.judge(job["id"], answer)
-    line.send({"state": state, "says": says})
 
 
 def _dies_with_its_parent() -> None:

@@ -151,10 +151,17 @@ def _scaled(flat: Tensor, blocksize: int) -> tuple[Tensor, Tensor]:
 
 
 def nearest(x: Tensor, table: Tensor) -> Tensor:
-    """The code of the level of `table` that is nearest to each number of x, as uint8."""
+    """The code of the level of `table`, of at most 256, that is nearest to each number of x, as uint8.
+
+    A number's place among the sorted levels is how many borders lie below it. Counting sixteen takes less than half of
+    `torch.bucketize`'s time on a processor; for more borders, its binary search is faster.
+    """
     sorted_levels, order = table.sort()
     between = (sorted_levels[:-1] + sorted_levels[1:]) / 2
-    return order.to(torch.uint8)[torch.bucketize(x, between)]
+    if len(table) > 16:
+        return order.to(torch.uint8)[torch.bucketize(x, between)]
+    below = torch.cat([sum((part > border).byte() for border in between) for part in x.reshape(-1).split(CHUNK)])
+    return order.to(torch.uint8)[below.int()].view(x.shape)
 
 
 def pack(codes: Tensor) -> Tensor:

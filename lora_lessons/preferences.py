@@ -111,11 +111,14 @@ def of_pairs(model: Any, pairs: Sequence[Preference], autocast: bool = False) ->
 
 
 def logits_and_labels(model: Any, answers: Sequence[Encoded], autocast: bool) -> tuple[Tensor, Tensor]:
-    """The model's logits for chats padded to one rectangle, answers × tokens × vocabulary, and their labels."""
+    """The model's logits for chats padded to one rectangle, answers × tokens × vocabulary, and their labels: from the
+    last token before the first answer on, because what stands before predicts none."""
     batch = {name: one.to(model.device) for name, one in tasks.collate(answers, pad_id=0).items()}
     labels = batch.pop("labels")
+    first = int((labels != IGNORED).any(0).int().argmax())
+    labels = labels[:, max(0, first - 1) :]
     with torch.autocast(model.device.type, torch.bfloat16, enabled=autocast), training.no_cache(model):
-        return model(**batch).logits, labels
+        return model(**batch, logits_to_keep=labels.shape[1]).logits[:, -labels.shape[1] :], labels
 
 
 @torch.no_grad()

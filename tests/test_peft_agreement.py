@@ -1,4 +1,5 @@
-"""Our layer and PEFT's are the same: on the real base, in fp32, with the same A and B (lesson 04's promise)."""
+"""Our layer and PEFT's are the same: on six blocks of the real base, in fp32, with the same A and B. (Lesson 04 has all
+thirty.)"""
 
 import copy
 
@@ -26,6 +27,13 @@ def copy_adapter(ours, wrapped):
 
 
 @pytest.fixture(scope="module")
+def model(base_fp32):
+    cut = copy.deepcopy(base_fp32.model)
+    del cut.model.layers[6:]
+    return cut
+
+
+@pytest.fixture(scope="module")
 def batch(base_fp32):
     examples = tasks.load_task("persona").train[:2]
     return tasks.collate([tasks.encode(base_fp32.tokenizer, e) for e in examples], pad_id=2)
@@ -44,8 +52,8 @@ def difference(ours, wrapped, of):
     return worst
 
 
-def test_outputs_gradients_five_steps_and_merge_agree(base_fp32, batch):
-    ours, theirs = copy.deepcopy(base_fp32.model), copy.deepcopy(base_fp32.model)
+def test_outputs_gradients_five_steps_and_merge_agree(model, batch):
+    ours, theirs = copy.deepcopy(model), copy.deepcopy(model)
     lora.attach(ours, **SETTINGS)
     wrapped = peft.get_peft_model(theirs, peft.LoraConfig(task_type="CAUSAL_LM", **SETTINGS))
     copy_adapter(ours, wrapped)
@@ -66,13 +74,13 @@ def test_outputs_gradients_five_steps_and_merge_agree(base_fp32, batch):
 
 
 @pytest.mark.parametrize("rslora", [False, True])
-def test_our_folder_loads_in_peft_and_theirs_in_ours(base_fp32, batch, tmp_path, rslora):
-    ours = copy.deepcopy(base_fp32.model)
+def test_our_folder_loads_in_peft_and_theirs_in_ours(model, batch, tmp_path, rslora):
+    ours = copy.deepcopy(model)
     lora.attach(ours, use_rslora=rslora, **SETTINGS)
     shake(ours, 0.02)
     with torch.no_grad():
         expected = ours(**batch).logits
-        wrapped = peft.PeftModel.from_pretrained(copy.deepcopy(base_fp32.model), save_adapter(ours, tmp_path / "ours"))
+        wrapped = peft.PeftModel.from_pretrained(copy.deepcopy(model), save_adapter(ours, tmp_path / "ours"))
         assert torch.allclose(wrapped(**batch).logits, expected, atol=1e-4)
         wrapped.save_pretrained(tmp_path / "theirs")
         lora.detach(ours)

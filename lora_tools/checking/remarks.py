@@ -101,6 +101,12 @@ def _order(roles: list[str]) -> Iterator[Remark]:
             return
 
 
+def _is_one_of(words: set[str], message: dict[str, Any]) -> bool:
+    """Whether a message says one of these words and nothing else; a user may well ask "?" """
+    text = said(message).strip()
+    return bool(words & {text, text.lower()}) and (message["role"], text) != ("user", "?")
+
+
 def _answers(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
     *before, last = messages
     # an empty list, a sign and a smiley may be answers
@@ -110,17 +116,12 @@ def _answers(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
     speak = [one for one in before if one["role"] in ("user", "assistant") and not any(map(one.get, THOUGHTS))]
     if any(not said(message).strip() for message in speak):
         yield "empty_message", "the question, or another message before the answer, is empty: fill it, or take it out."
-    if empty := [
+    if empty := [one for one in messages if one["role"] != "tool" and _is_one_of(NOTHING, one)]:
         # "None" may be what there is to find, and "nan" hardly
-        (one["role"] == "assistant" and not words.isdisjoint(MAY_BE_MEANT), text)
-        for one in messages
-        if not (words := {text := said(one).strip(), text.lower()}).isdisjoint(NOTHING)
-        and one["role"] != "tool"
-        and (one["role"], text) != ("user", "?")
-    ]:
+        meant = all(one["role"] == "assistant" and _is_one_of(MAY_BE_MEANT, one) for one in empty)
         yield (
-            "says_nothing" if all(meant for meant, _ in empty) else "empty_cell",
-            f"a message says {shown(empty[0][1])} and nothing else, as where a cell was empty: "
+            "says_nothing" if meant else "empty_cell",
+            f"a message says {shown(said(empty[0]).strip())} and nothing else, as where a cell was empty: "
             "fill it, or take it out, unless it is meant.",
         )
     if any(said(messages[n]).count("<think>") != said(messages[n]).count("</think>") for n in answers_in(messages)):

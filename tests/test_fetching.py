@@ -73,6 +73,7 @@ def test_make_says_so_and_how_to_go_on(offline, tmp_path):
 
 def test_what_pip_says_of_another_failure_is_passed_on(monkeypatch, capsys):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as Jupyter does
     assert fetching.main(["download", "--quiet", "--disable-pip-version-check", "no-such-package==1"]) == 1
-    assert "No matching distribution found for no-such-package==1" in capsys.readouterr().err
+    assert "\nERROR: No matching distribution found for no-such-package==1\n" in capsys.readouterr().err
     assert fetching.main(["--version"]) == 0

@@ -1,4 +1,4 @@
-"""The widget of lesson 00: one block of the base, to scale, the seven matrices that LoRA can go beside."""
+"""The widget of lesson 00: one block of the base, to scale, its seven matrices, and LoRA's A and B beside each."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from ... import lowrank, models
 from ...course.backdrop import NARROW
 from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, slider, whole
-from ...drawing import BLUE, GREEN, GREY, ORANGE
+from ...drawing import BLUE, GREY, ORANGE
 
 GAP = 260  # between two columns, in numbers, as everything in the drawing
+THIN = 40  # A and B: of rank 8 they would be hairs
 
 
 class Matrix(NamedTuple):
@@ -58,7 +59,8 @@ def block_words(config: Mapping[str, Any], number: int, r: int = 8) -> str:
     return (
         f"{number} of {len(seven)}: {one.name} {one.does}. It has {one.d:,} × {one.k:,} = {one.d * one.k:,} numbers, "
         f"{one.d * one.k / whole_block:.0%} of the block's {whole_block / 1e6:.2f} million. LoRA at rank {r} puts "
-        f"B ({one.d:,}×{r}) and A ({r}×{one.k:,}) beside it: {lowrank.stored_numbers(one.d, one.k, r):,} numbers."
+        f"B ({one.d:,}×{r}) and A ({r}×{one.k:,}) beside it: {lowrank.stored_numbers(one.d, one.k, r):,} numbers "
+        "(blue, drawn five times as thick as they are)."
     )
 
 
@@ -106,10 +108,12 @@ def _drawing(seven: list[Matrix], config: Mapping[str, Any]) -> tuple[Backdrop, 
         ax.set(xlim=(left, right), ylim=(foot, top))
         ax.axis("off")
     for m in seven:
-        ax, color = (attention, BLUE) if m in (q, k, v, o) else (mlp, GREEN)
-        ax.add_patch(Rectangle((m.x, m.y), m.k, m.d, facecolor=color, alpha=0.35, edgecolor=color, lw=1.2))
+        ax = attention if m in (q, k, v, o) else mlp
+        ax.add_patch(Rectangle((m.x, m.y), m.k, m.d, facecolor=GREY, alpha=0.3, edgecolor=GREY, lw=1.2))
+        ax.add_patch(Rectangle((m.x, m.y + m.d + THIN / 2), m.k, THIN, color=BLUE, lw=0))  # A, r×k
+        ax.add_patch(Rectangle((m.x + m.k + THIN / 2, m.y), THIN, m.d, color=BLUE, lw=0))  # B, d×r
         to_the_left = m in (q, k, v)
-        place = (m.x - 0.2 * GAP, m.y + m.d / 2) if to_the_left else (m.x + m.k / 2, m.y + m.d + 0.2 * GAP)
+        place = (m.x - 0.2 * GAP, m.y + m.d / 2) if to_the_left else (m.x + m.k / 2, m.y + m.d + 2 * THIN)
         align: dict[str, Any] = {"ha": "right", "va": "center"} if to_the_left else {"ha": "center", "va": "bottom"}
         ax.text(*place, f"{m.name}\n{m.d:,}×{m.k:,}", size=9, weight="bold", linespacing=1.1, **align)
 
@@ -132,20 +136,22 @@ def _drawing(seven: list[Matrix], config: Mapping[str, Any]) -> tuple[Backdrop, 
             ax.text(x, stream, "+", ha="center", va="center_baseline", size=13, color=GREY, weight="bold")
         else:
             ax.text(x + 0.2 * GAP, stream / 2, "norm", va="center", size=9, color=GREY)
-    go(attention, (q.x + q.k + 0.15 * GAP, o.d / 2), (o.x - 0.15 * GAP, o.d / 2))
+    go(attention, (q.x + q.k + 2 * THIN, o.d / 2), (o.x - 0.15 * GAP, o.d / 2))
     between: dict[str, Any] = {"ha": "center", "va": "bottom", "size": 9, "color": GREY}
     attention.text(q.x + q.k + GAP, o.d / 2 + 0.3 * GAP, "looks\nback", **between)
-    go(mlp, (up.x + up.k + 0.15 * GAP, down.d / 2), (down.x - 0.15 * GAP, down.d / 2))
+    go(mlp, (up.x + up.k + 2 * THIN, down.d / 2), (down.x - 0.15 * GAP, down.d / 2))
     times: dict[str, Any] = {"ha": "center", "va": "center", "size": 13, "color": GREY, "weight": "bold"}
     mlp.text(gate.x + gate.k + GAP / 2, gate.d / 2, "×", **times)
     width = f"{config['hidden_size']} numbers per token"
     attention.text(begin + 0.2 * GAP, stream - 0.35 * GAP, width, va="top", size=9, color=GREY)
     heads = (
-        (attention, (q.x + o.x + o.k) / 2, tops[0], "Attention: what earlier tokens say", BLUE),
-        (mlp, (gate.x + down.x + down.k) / 2, tops[1], "MLP: each token by itself", GREEN),
+        (attention, (q.x + o.x + o.k) / 2, tops[0], "Attention: what earlier tokens say"),
+        (mlp, (gate.x + down.x + down.k) / 2, tops[1], "MLP: each token by itself"),
     )
-    for ax, x, top, words, color in heads:
-        ax.text(x, top - 0.9 * GAP, words, ha="center", va="bottom", size=11, color=color, weight="bold")
+    for ax, x, top, words in heads:
+        ax.text(x, top - 0.9 * GAP, words, ha="center", va="bottom", size=11, weight="bold")
+    for y, words, color in ((q.d, "grey: W, as it is", GREY), (q.d - 0.7 * GAP, "blue: A above, B beside", BLUE)):
+        attention.text(o.x + o.k / 2, q.y + y, words, size=9, color=color, weight="bold", ha="center")
     inch = NARROW / max(across)  # of a number, on a phone: one half above the other
     stacked = [
         (0, tall[1] / sum(tall), across[0] / max(across), tall[0] / sum(tall)),

@@ -158,10 +158,11 @@ def nearest(x: Tensor, table: Tensor) -> Tensor:
     """
     sorted_levels, order = table.sort()
     between = (sorted_levels[:-1] + sorted_levels[1:]) / 2
-    if len(table) > 16:
-        return order.to(torch.uint8)[torch.bucketize(x, between)]
-    below = torch.cat([sum((part > border).byte() for border in between) for part in x.reshape(-1).split(CHUNK)])
-    return order.to(torch.uint8)[below.int()].view(x.shape)
+    places = [
+        torch.bucketize(part, between) if len(table) > 16 else sum((part > border).byte() for border in between)
+        for part in x.reshape(-1).split(CHUNK)
+    ]
+    return order.to(torch.uint8)[torch.cat(places).int()].view(x.shape)
 
 
 def pack(codes: Tensor) -> Tensor:

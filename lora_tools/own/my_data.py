@@ -35,8 +35,8 @@ PASSES, LEAST_STEPS = 3, 24
 MOST_STEPS = {"quick": 36, "full": 400}
 # For the embedded base, as in lesson 03. Larger ones want a smaller rate: up to so many weights those that our 0.5B and
 # 1.5B were trained at, one task each, and beyond the one of QLoRA's authors for a 7B. The borders are guesses.
-RATE, RATE_OF_LARGE = 4e-3, 2e-4
-RATES = {3e8: RATE, 1e9: 2e-3, 3e9: 1e-3}
+RATE = 4e-3
+RATES = {3e8: RATE, 1e9: 2e-3, 3e9: 1e-3, float("inf"): 2e-4}
 # times that of answers: DPO trains the embedded base at 1e-3 in lesson 13; for larger models it is a guess, too
 OF_PAIRS = 0.25
 # three ordinary lines beside one of the learner's: with more it is hardly their file that is trained on
@@ -150,7 +150,7 @@ def settings(
     So many `ordinary` lines on top take steps of their own: the learner's are seen as often as without them.
     """
     weights = models.base_weights(base.model)
-    usual = next((rate for most, rate in RATES.items() if weights <= most), RATE_OF_LARGE)
+    usual = next(at for most, at in RATES.items() if weights <= most)
     return training.Settings(
         steps=steps or round(steps_for(examples, profile, chosen) * (1 + ordinary / examples)),
         batch_size=chosen.batch_size,

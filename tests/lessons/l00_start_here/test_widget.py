@@ -21,7 +21,8 @@ def test_the_matrices_are_those_of_the_models_own_block():
 def test_they_are_drawn_to_scale_and_apart():
     figure, words = block_still(6)
     drawn = [[p for p in ax.patches if isinstance(p, Rectangle)] for ax in figure.axes]
-    seven, (nothing, marked) = [p for half in drawn for p in half[:-1]], [half[-1] for half in drawn]
+    still, (nothing, marked) = [p for half in drawn for p in half[:-1]], [half[-1] for half in drawn]
+    seven = still[::3]
     scales = [ax.bbox.width / (ax.get_xlim()[1] - ax.get_xlim()[0]) for ax in figure.axes]
     scales += [ax.bbox.height / (ax.get_ylim()[1] - ax.get_ylim()[0]) for ax in figure.axes]
     assert scales == pytest.approx([scales[0]] * 4), "both halves, attention and MLP, have one scale"
@@ -29,10 +30,13 @@ def test_they_are_drawn_to_scale_and_apart():
     sizes = [(round(p.get_height()), round(p.get_width())) for p in seven]
     assert sizes == [(576, 576), (192, 576), (192, 576), (576, 576), (1536, 576), (1536, 576), (576, 1536)]
     assert (marked.get_x(), marked.get_height()) == (seven[5].get_x(), 1536)
-    boxes = [p.get_bbox() for p in seven]
+    for W, A, B in zip(seven, still[1::3], still[2::3], strict=True):
+        assert A.get_width() == W.get_width() and A.get_height() == B.get_width() == widget.THIN
+        assert B.get_height() == W.get_height()
+    boxes = [p.get_bbox() for p in still]
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
     assert words.startswith("6 of 7: up_proj ") and "1,536 × 576 = 884,736 numbers, 25%" in words
-    assert "B (1,536×8) and A (8×576) beside it: 16,896 numbers." in words
+    assert "B (1,536×8) and A (8×576) beside it: 16,896 numbers (blue" in words
 
 
 def test_every_label_stands_in_the_picture_and_on_no_other():

@@ -102,8 +102,7 @@ def logits_and_labels(model: Any, answers: Sequence[Encoded], autocast: bool) ->
     last token before the first answer on, because what stands before predicts none."""
     batch = {name: one.to(model.device) for name, one in tasks.collate(answers, pad_id=0).items()}
     labels = batch.pop("labels")
-    first = int((labels != IGNORED).any(0).int().argmax())
-    labels = labels[:, max(0, first - 1) :]
+    labels = labels[:, max(0, int((labels != IGNORED).any(0).int().argmax()) - 1) :]
     with torch.autocast(model.device.type, torch.bfloat16, enabled=autocast), training.no_cache(model):
         return model(**batch, logits_to_keep=labels.shape[1]).logits[:, -labels.shape[1] :], labels
 

@@ -106,7 +106,7 @@ def dots(
 def images(of: Mapping[str, Any], signed: bool = False) -> Figure:
     """Matrices side by side, an entry as large in one as in the other: photographs, 0 black and 1 white, two in a row
     on a ground that suits a light page and a dark one; or, `signed`, red and blue around 0, each on its own scale."""
-    across, shapes = len(of) if signed else 2, [one.shape for one in of.values()]
+    across, shapes = len(of) if signed else min(2, len(of)), [one.shape for one in of.values()]
     rows, widths = -(-len(of) // across), [k for _, k in shapes[:across]]
     size = WIDTH, rows * ((0.4 if signed else 0.3) + WIDTH * max(d for d, _ in shapes) / sum(widths))
     figure = Figure(size, dpi=None if signed else 110, facecolor="white" if signed else "#1f2328")

@@ -150,7 +150,7 @@ wrong](lessons/symptoms.md) · [glossary](glossary.md) · [where the numbers com
 DOOR, EXPLORER = "door", "rank_explorer"
 _WHO = "In 24 steps a small model, SmolLM2-135M-Instruct, learns the voice of WICK, a lighthouse keeper:"
 _DOOR = """Drag the slider back, and see the model's answer change. [Lesson 00](lessons/00_start_here.ipynb) does this
-on your machine in its first five minutes; the whole lesson takes about {minutes}."""
+on your machine in its first five minutes; the whole lesson takes about {minutes}. <small>{note}</small>"""
 _BESIDE = """<div class="beside" role="img" aria-label="W, a grey square: the model, {base:.0f} MB, which stays as \
 it is. Beside it two thin strips in colour, B and A, whose product is as large as W: {small:.1f} MB, all that is \
 trained.">
@@ -235,9 +235,10 @@ def _something_to_touch(notebooks: Notebooks) -> str:
             known = records_of(notebook)
             base, small = 2 * float(known["door.model"].value) / 1e6, float(known["door.megabytes"].value)  # 16 bits
             drawn = one_line(_BESIDE.format(base=base, small=small))
-            door = _DOOR.format(minutes=round(sum(learning_minutes(notebook)), -1))
-            when = f"<small>{widgets.found(notebook, place)[DOOR]['note']}</small>"
-            return "\n\n".join([drawn, _WHO, widgets.mount_scene(notebook, place, DOOR, plays=True), f"{door} {when}"])
+            said = {"minutes": round(sum(learning_minutes(notebook)), -1)} | widgets.found(notebook, place)[DOOR]
+            return "\n\n".join(
+                [drawn, _WHO, widgets.mount_scene(notebook, place, DOOR, plays=True), _DOOR.format(**said)]
+            )
     return f"{widgets.mount(EXPLORER)}\n\n{_EXPLORER}" if EXPLORER in LIVE else ""
 
 

@@ -78,7 +78,10 @@ def test_on_a_phone_the_smallest_type_of_every_figure_can_be_read():
 
 # ---- the palette of widgets and pictures, by day and by night ----
 
-WORDS = "ink ground, muted ground, accent ground, alarm ground, on-accent accent, ink quiet, muted quiet, ink tint, ink note"
+WORDS = (
+    "ink ground, muted ground, accent ground, alarm ground, on-accent accent, "
+    "ink quiet, muted quiet, ink tint, ink note"
+)
 
 
 def palettes():

@@ -33,12 +33,12 @@ R, ALPHA, BATCH = 8, 16, 4
 # Every example about three times, but never fewer steps than teach a form, nor more than the profile has time for.
 PASSES, LEAST_STEPS = 3, 24
 MOST_STEPS = {"quick": 36, "full": 400}
-# For the embedded base, as in lesson 03; larger models want a smaller one (QLoRA's authors: 2e-4 for 7B). Where the one
-# ends and the other begins is a guess.
+# For the embedded base, as in lesson 03. Larger ones want a smaller rate: up to so many weights those that our 0.5B and
+# 1.5B were trained at, one task each, and beyond the one of QLoRA's authors for a 7B. The borders are guesses.
 RATE, RATE_OF_LARGE = 4e-3, 2e-4
+RATES = {3e8: RATE, 1e9: 2e-3, 3e9: 1e-3}
 # times that of answers: DPO trains the embedded base at 1e-3 in lesson 13; for larger models it is a guess, too
 OF_PAIRS = 0.25
-LARGE = 1e9
 # three ordinary lines beside one of the learner's: with more it is hardly their file that is trained on
 MOST_ORDINARY = 0.75
 # tokens; on a processor a conversation of so many takes seconds a step
@@ -149,14 +149,14 @@ def settings(
 
     So many `ordinary` lines on top take steps of their own: the learner's are seen as often as without them.
     """
-    large = models.base_weights(base.model) > LARGE
-    usual = (RATE_OF_LARGE if large else RATE) * (OF_PAIRS if of_pairs else 1)
+    weights = models.base_weights(base.model)
+    usual = next((rate for most, rate in RATES.items() if weights <= most), RATE_OF_LARGE)
     return training.Settings(
         steps=steps or round(steps_for(examples, profile, chosen) * (1 + ordinary / examples)),
         batch_size=chosen.batch_size,
         gradient_accumulation_steps=chosen.gradient_accumulation_steps,
         gradient_checkpointing=chosen.gradient_checkpointing,
-        learning_rate=rate or usual,
+        learning_rate=rate or usual * (OF_PAIRS if of_pairs else 1),
         seed=seed,
         autocast=autocast,
         fast=not of_pairs,

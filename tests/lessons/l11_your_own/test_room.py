@@ -184,12 +184,12 @@ def test_the_rate_is_that_of_the_weights_and_not_of_their_bytes(monkeypatch):
     """A base in 4 bits is as large as it was in 16."""
     base = make_tiny_base()
     weights = models.base_weights(base.model)
-    monkeypatch.setattr(my_data, "LARGE", weights - 1)
+    monkeypatch.setattr(my_data, "RATES", {weights - 1: 1.0, weights: 0.5})
     quant.quantize_linears(packed := copy.deepcopy(base.model), lora.resolve_targets(base.model, "all-linear"))
     for model in (base.model, packed):
         lora.attach(model, r=2)
         assert models.base_weights(model) == weights
-        assert my_data.settings(base._replace(model=model), 9, "quick", 0, False).learning_rate == my_data.RATE_OF_LARGE
+        assert my_data.settings(base._replace(model=model), 9, "quick", 0, False).learning_rate == 0.5
 
 
 def test_a_base_in_4_bits_is_planned_as_qlora_on_a_processor_too(data):

@@ -98,13 +98,11 @@ def of_pairs(model: Any, pairs: Sequence[Preference], autocast: bool = False) ->
 
 
 def logits_and_labels(model: Any, answers: Sequence[Encoded], autocast: bool) -> tuple[Tensor, Tensor]:
-    """The model's logits for chats padded to one rectangle, answers × tokens × vocabulary, and their labels: from the
-    last token before the first answer on, because what stands before predicts none."""
+    """The model's logits for chats padded to one rectangle, answers × tokens × vocabulary, and their labels."""
     batch = {name: one.to(model.device) for name, one in tasks.collate(answers, pad_id=0).items()}
     labels = batch.pop("labels")
-    labels = labels[:, max(0, int((labels != IGNORED).any(0).int().argmax()) - 1) :]
     with torch.autocast(model.device.type, torch.bfloat16, enabled=autocast), training.no_cache(model):
-        return model(**batch, logits_to_keep=labels.shape[1]).logits[:, -labels.shape[1] :], labels
+        return model(**batch).logits, labels
 
 
 @torch.no_grad()

@@ -369,7 +369,7 @@ class _Check:
 
     def _of_some_lines(self, share: float, same: list[int]) -> Iterator[tuple[str, list[int], str]]:
         """(code, lines, sentence) of what some lines share, and others do not."""
-        if COMMON_ANSWER <= share < ONE_ANSWER and not self.labels:
+        if len(same) > 1 and COMMON_ANSWER <= share < ONE_ANSWER and not self.labels:
             yield (
                 "common_answer",
                 same,

@@ -262,6 +262,7 @@ def test_how_many_lines_share_one_answer_and_who_writes_otherwise_is_said(checke
     ]
     report = checked(*rows, talk("And now?", "<think>So.</think>Now it is."), turns(ASK, SAY))
     assert {one.code: one.count for one in report.of("look")} == {"common_answer": 8}
+    assert not checked(*rows[:1], *rows[3:4], *rows[6:7], *rows[9:11]).of("look"), "one of five shares nothing"
     thought = json.dumps({"messages": [*json.loads(talk("Then?", "x"))["messages"]]}).replace(
         '"content": "x"', '"content": "It is then.", "reasoning_content": "So."'
     )

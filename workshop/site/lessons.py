@@ -196,8 +196,8 @@ def _printed(output: NotebookNode) -> NotebookNode:
     if text.startswith(_NO_GUESS):
         return _note("Make your guess before you read on. Write it down: a wrong guess teaches most.")
     if text.rstrip().endswith(_NOT_GUESSED.strip()):
-        measured = text.rstrip().removesuffix(_NOT_GUESSED.strip()).strip()
-        return _note(f"<b>{html.escape(measured)}</b> How far off was your guess?")
+        *before, measured = html.escape(text.rstrip().removesuffix(_NOT_GUESSED.strip()).strip()).split("\n")
+        return _note("<br>".join([*before, f"<b>{measured}</b> How far off was your guess?"]))
     return output
 
 

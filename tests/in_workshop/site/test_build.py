@@ -131,10 +131,12 @@ def test_a_cell_with_two_pictures_becomes_two_so_that_each_has_its_words():
 def test_a_guess_that_nobody_made_asks_the_reader_for_one():
     (cell,) = shown(new_output("stream", name="stdout", text="No prediction yet. Put your guess in.\n"))
     assert "Make your guess" in cell.outputs[0].data["text/html"]
-    (cell,) = shown(new_output("stream", name="stdout", text="Measured: 5 <GB>. You made no prediction this time.\n"))
+    (cell,) = shown(
+        new_output("stream", name="stdout", text="1 step\nMeasured: 5 <GB>. You made no prediction this time.\n")
+    )
     assert (
         cell.outputs[0].data["text/html"]
-        == '<p class="guess"><b>Measured: 5 &lt;GB&gt;.</b> How far off was your guess?</p>'
+        == '<p class="guess">1 step<br><b>Measured: 5 &lt;GB&gt;.</b> How far off was your guess?</p>'
     )
     (cell,) = shown(new_output("stream", name="stdout", text="Measured: 5 GB. You said 4 GB.\n"))
     assert cell.outputs[0].text == "Measured: 5 GB. You said 4 GB.\n", "a guess that was made stays"

@@ -78,18 +78,12 @@ def show(figure: Figure, summary: str, numbers: str = "") -> None:
     """
     import matplotlib.pyplot as plt
     from IPython.display import Image, Markdown, display
-    from matplotlib.text import Text
 
-    kept = {}
-    if any(image.get_cmap().name == "gray" for ax in figure.axes for image in ax.images):
-        # A photograph: a dark page, which inverts drawings, leaves it as it is. (The word is JupyterLab's.)
-        kept = {"needs_background": "light"}
-        figure.set_facecolor("#1f2328")
-        for text in figure.findobj(Text):
-            text.set_color("#ebebeb")
     png = as_png(figure)
     plt.close(figure)
     alt = f"{summary} {numbers}".strip()
+    photograph = any(image.get_cmap().name == "gray" for ax in figure.axes for image in ax.images)
+    kept = {"needs_background": "light"} if photograph else {}  # JupyterLab's word: it stays as it is on a dark page
     display(Image(png, format="png", alt=alt, width=round(figure.get_figwidth() * 105), metadata=kept))
     folded = f"\n\n<details><summary>The numbers</summary>\n\n{in_markdown(numbers)}\n\n</details>" if numbers else ""
     display(Markdown(f"{IN_WORDS} {in_markdown(summary)}{folded}"))

@@ -163,7 +163,7 @@ def solved(exercise: str) -> None:
 
 
 def predict(key: str, guess: float | str | None, unit: str = "") -> None:
-    """Commit to a prediction; `compare` holds it against the measurement at the end of the lesson."""
+    """Commit to a prediction; `compare` holds it against the measurement."""
     if guess is None or guess is ...:
         print("No prediction yet. Put your guess in place of None and run this cell again: a wrong guess teaches most.")
         return
@@ -172,7 +172,7 @@ def predict(key: str, guess: float | str | None, unit: str = "") -> None:
         print(f"Type your guess as one plain number, 0 or more, without quotes. Its unit, {unit}, is added for you.")
         return
     _remember("predictions", key, guess)
-    print(f"Your prediction: {_with_unit(guess, unit)}. It is kept, and compared at the end of the lesson.")
+    print(f"Your prediction: {_with_unit(guess, unit)}. It is kept, and compared where that is measured.")
 
 
 def keep_judgement(key: str, marks: str) -> None:

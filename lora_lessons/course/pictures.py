@@ -104,16 +104,17 @@ def dots(
 
 
 def images(of: Mapping[str, Any], signed: bool = False) -> Figure:
-    """A strip of matrices side by side, an entry as large in one as in the other: as photographs, or, `signed`, red and
-    blue around zero, each on its own scale."""
-    widths, tallest = [one.shape[1] for one in of.values()], max(one.shape[0] for one in of.values())
-    figure = Figure(figsize=(WIDTH, 0.4 + WIDTH * tallest / sum(widths)))
-    axes = figure.subplots(1, len(of), squeeze=False, width_ratios=widths)[0]
+    """Matrices side by side, an entry as large in one as in the other: photographs, 0 black and 1 white, two in a row
+    on a ground that suits a light page and a dark one; or, `signed`, red and blue around 0, each on its own scale."""
+    across, shapes = len(of) if signed else min(2, len(of)), [one.shape for one in of.values()]
+    rows, widths = -(-len(of) // across), [k for _, k in shapes[:across]]
+    size = WIDTH, rows * ((0.4 if signed else 0.3) + WIDTH * max(d for d, _ in shapes) / sum(widths))
+    figure = Figure(size, dpi=None if signed else 110, facecolor="white" if signed else "#1f2328")
+    axes = figure.subplots(rows, across, squeeze=False, width_ratios=widths).flat
     for ax, (name, one) in zip(axes, of.items(), strict=True):
         top = float(abs(one).max()) or 1.0
-        scale = {"cmap": "RdBu_r", "vmin": -top, "vmax": top} if signed else {"cmap": "gray"}
+        scale = {"cmap": "RdBu_r", "vmin": -top, "vmax": top} if signed else {"cmap": "gray", "vmin": 0, "vmax": 1}
         ax.imshow(one, interpolation="nearest", **scale)
-        ax.set_title(name, fontsize=10.5, weight="normal", loc="center")
+        ax.set_title(name, fontsize=10.5, weight="normal", loc="center", color="black" if signed else "white")
         ax.set(xticks=[], yticks=[])
-        ax.grid(visible=False)
     return figure

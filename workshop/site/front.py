@@ -150,13 +150,15 @@ wrong](lessons/symptoms.md) · [glossary](glossary.md) · [where the numbers com
 DOOR, EXPLORER = "door", "rank_explorer"
 _WHO = "In 24 steps a small model, SmolLM2-135M-Instruct, learns the voice of WICK, a lighthouse keeper:"
 _DOOR = """Drag the slider back, and see the model's answer change. [Lesson 00](lessons/00_start_here.ipynb) does this
-on your machine."""
-# in each square and strip a file's megabytes
-_BESIDE = """<div class="beside" role="img" style="--thin: {thin:.3f}" aria-label="W, a grey square: the model, \
-{base:.0f} MB, which stays as it is. Beside it B and A, two thin strips: {small:.1f} MB, all that is trained.">
+on your machine in its first five minutes; the whole lesson takes about {minutes}. <small>{note}</small>"""
+_BESIDE = """<div class="beside" role="img" aria-label="W, a grey square: the model, {base:.0f} MB, which stays as \
+it is. Beside it two thin strips in colour, B and A, whose product is as large as W: {small:.1f} MB, all that is \
+trained.">
 <p><i class="W">W</i> <span><b>{base:.0f} MB</b> the model: it stays as it is</span></p>
-<p><i class="B"></i><i class="A"></i><i class="BA">B·A</i> <span><b>{small:.1f} MB</b> beside it: all that is trained.
-<small>Areas to scale</small></span></p>
+<p><i class="BA"><i class="B">B</i><i class="A">A</i>B·A</i> <span><b>{small:.1f} MB</b> beside it: all that is \
+trained</span></p>
+<p class="scale"><i style="--share: {base:.0f}"></i><i style="--share: {small:.1f}"></i>
+<small>The files to scale; B and A are drawn thicker than they are.</small></p>
 </div>"""
 _EXPLORER = """Drag the rank, and see how few directions a picture needs. Then choose a language model's weights.
 [Lesson 01](lessons/01_low_rank.ipynb) says why it matters."""
@@ -232,9 +234,11 @@ def _something_to_touch(notebooks: Notebooks) -> str:
         if DOOR in widgets.found(notebook, place):
             known = records_of(notebook)
             base, small = 2 * float(known["door.model"].value) / 1e6, float(known["door.megabytes"].value)  # 16 bits
-            drawn = one_line(_BESIDE.format(base=base, small=small, thin=small / base / 2))
-            when = f"<small>{widgets.found(notebook, place)[DOOR]['note']}</small>"
-            return "\n\n".join([drawn, _WHO, widgets.mount_scene(notebook, place, DOOR, plays=True), f"{_DOOR} {when}"])
+            drawn = one_line(_BESIDE.format(base=base, small=small))
+            said = {"minutes": round(sum(learning_minutes(notebook)), -1)} | widgets.found(notebook, place)[DOOR]
+            return "\n\n".join(
+                [drawn, _WHO, widgets.mount_scene(notebook, place, DOOR, plays=True), _DOOR.format(**said)]
+            )
     return f"{widgets.mount(EXPLORER)}\n\n{_EXPLORER}" if EXPLORER in LIVE else ""
 
 

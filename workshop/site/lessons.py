@@ -88,9 +88,8 @@ def _of_the_site(markdown: str, up: str) -> str:
 
     def recorded(badge: re.Match[str]) -> str:
         return (
-            "**You are reading a recorded run:** nothing is computed on this page. Where it says “run this cell”, "
-            "“type” or “stop”, "
-            f'do so [in Colab]({badge["colab"]}) or <a href="{up}index.html#where-to-start">in JupyterLab</a>.'
+            "<small>**This is a recorded run:** nothing is computed on this page. To run, type or stop something, open "
+            f'it [in Colab]({badge["colab"]}) or <a href="{up}index.html#where-to-start">in JupyterLab</a>.</small>'
         )
 
     return _BADGE.sub(recorded, _TO_THE_MAP.sub(rf"\g<words>]({up}map.md)", markdown))
@@ -147,14 +146,19 @@ def shown(cell: NotebookNode, door: Door) -> Iterator[NotebookNode]:
     since each has words of its own.
     """
     made = copy.deepcopy(cell)
-    outputs = [_shown(output, door, cell_anchor(cell)) for output in made.outputs]
+    outputs = [
+        _shown(output, door, cell_anchor(cell))
+        for output in made.outputs
+        if not output.get("text", "").endswith(": ready.\n")  # says nothing where no kernel runs
+    ]
     for number, made.outputs in enumerate(_by_picture(outputs)):
         if number:
             made = copy.deepcopy(made)
             made.id, made.source, made.metadata = f"{cell.id}-{number}", "", {"tags": ["remove-input"]}
         alt = next((o.metadata["image/png"].get("alt", "") for o in made.outputs if _is_picture(o)), "")
         if alt:
-            kind = "photo" if 'cmap="gray"' in cell.source else "drawing"  # in the dark a photograph stays as it is
+            # in the dark a photograph stays as it is
+            kind = "photo" if "needs_background" in str([o.get("metadata") for o in made.outputs]) else "drawing"
             made.metadata["mystnb"] = {**made.metadata.get("mystnb", {}), "image": {"alt": alt, "classes": kind}}
         yield copy.deepcopy(made)
 
@@ -192,8 +196,8 @@ def _printed(output: NotebookNode) -> NotebookNode:
     if text.startswith(_NO_GUESS):
         return _note("Make your guess before you read on. Write it down: a wrong guess teaches most.")
     if text.rstrip().endswith(_NOT_GUESSED.strip()):
-        measured = text.rstrip().removesuffix(_NOT_GUESSED.strip()).strip()
-        return _note(f"<b>{html.escape(measured)}</b> How far off was your guess?")
+        *before, measured = html.escape(text.rstrip().removesuffix(_NOT_GUESSED.strip()).strip()).split("\n")
+        return _note("<br>".join([*before, f"<b>{measured}</b> How far off was your guess?"]))
     return output
 
 

@@ -13,7 +13,7 @@ from ... import lowrank, models
 from ...course.backdrop import NARROW
 from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, slider, whole
-from ...drawing import BLUE, GREY, ORANGE
+from ...drawing import BLUE, GREY
 
 GAP = 260  # between two columns, in numbers, as everything in the drawing
 THIN = 40  # A and B: of rank 8 they would be hairs
@@ -76,10 +76,10 @@ def block_scene(matrix: int) -> Scene:
     for ax, ours in zip(halves, (seven[:4], seven[4:]), strict=True):
         # where the marked one stands in the other half, nothing does here
         shown = [m if m in ours else m._replace(d=0, k=0, x=ours[0].x, y=ours[0].y) for m in seven]
-        scene.bar(ax, [m.x for m in shown], [m.y for m in shown], [m.k for m in shown], [m.d for m in shown], ORANGE)
+        scene.bar(ax, [m.x for m in shown], [m.y for m in shown], [m.k for m in shown], [m.d for m in shown], GREY)
         middles = [(m.x + m.k / 2, m.y + m.d / 2) for m in shown]
         numbers = [str(stop) if m.d else "" for stop, m in zip(stops, shown, strict=True)]
-        scene.text(ax, [x for x, _ in middles], [y for _, y in middles], numbers, "black", ha="center")
+        scene.text(ax, [x for x, _ in middles], [y for _, y in middles], numbers, "white", ha="center")
     return scene
 
 
@@ -151,7 +151,7 @@ def _drawing(seven: list[Matrix], config: Mapping[str, Any]) -> tuple[Backdrop, 
     for ax, x, top, words in heads:
         ax.text(x, top - 0.9 * GAP, words, ha="center", va="bottom", size=11, weight="bold")
     for y, words, color in ((q.d, "grey: W, as it is", GREY), (q.d - 0.7 * GAP, "blue: A above, B beside", BLUE)):
-        attention.text(o.x + o.k / 2, q.y + y, words, size=9, color=color, weight="bold", ha="center")
+        attention.text(q.x + q.k + 3 * THIN, q.y + y, words, size=9, color=color, weight="bold")
     inch = NARROW / max(across)  # of a number, on a phone: one half above the other
     stacked = [
         (0, tall[1] / sum(tall), across[0] / max(across), tall[0] / sum(tall)),

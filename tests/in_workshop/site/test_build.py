@@ -117,29 +117,34 @@ def shown(*outputs):
 
 def test_a_cell_with_two_pictures_becomes_two_so_that_each_has_its_words():
     pictures = [
-        new_output("display_data", {"image/png": "AA=="}, metadata={"image/png": {"alt": alt, "width": 8}})
-        for alt in ("one", "two")
+        new_output("display_data", {"image/png": "AA=="}, metadata={"image/png": {"alt": alt, "width": 8} | kept})
+        for alt, kept in (("one", {}), ("two", {"needs_background": "light"}))
     ]
     first, second = shown(*pictures)
-    assert [c.metadata["mystnb"]["image"]["alt"] for c in (first, second)] == ["one", "two"]
+    assert [c.metadata["mystnb"]["image"] for c in (first, second)] == [
+        {"alt": "one", "classes": "drawing"},
+        {"alt": "two", "classes": "photo"},
+    ]
     assert first.source == "show()" and second.metadata["tags"] == ["remove-input"]
 
 
 def test_a_guess_that_nobody_made_asks_the_reader_for_one():
     (cell,) = shown(new_output("stream", name="stdout", text="No prediction yet. Put your guess in.\n"))
     assert "Make your guess" in cell.outputs[0].data["text/html"]
-    (cell,) = shown(new_output("stream", name="stdout", text="Measured: 5 <GB>. You made no prediction this time.\n"))
+    (cell,) = shown(
+        new_output("stream", name="stdout", text="1 step\nMeasured: 5 <GB>. You made no prediction this time.\n")
+    )
     assert (
         cell.outputs[0].data["text/html"]
-        == '<p class="guess"><b>Measured: 5 &lt;GB&gt;.</b> How far off was your guess?</p>'
+        == '<p class="guess">1 step<br><b>Measured: 5 &lt;GB&gt;.</b> How far off was your guess?</p>'
     )
     (cell,) = shown(new_output("stream", name="stdout", text="Measured: 5 GB. You said 4 GB.\n"))
     assert cell.outputs[0].text == "Measured: 5 GB. You said 4 GB.\n", "a guess that was made stays"
 
 
 def test_what_was_printed_is_shown_as_text():
-    printed = new_output("stream", name="stdout", text=TERMINAL)
-    (cell,) = shown(printed, new_output("execute_result", {"text/plain": TERMINAL}))
+    printed = (new_output("stream", name="stdout", text=text) for text in ("01_low_rank: ready.\n", TERMINAL))
+    (cell,) = shown(*printed, new_output("execute_result", {"text/plain": TERMINAL}))  # a page is never ready
     assert not UNSEEN & {*cell.outputs[0].text, *cell.outputs[1].data["text/plain"]}
 
 

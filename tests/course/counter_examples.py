@@ -60,6 +60,8 @@ EXAMPLES = {
         ({"change.rank90": 0.04}, HOLDS),
         ({"change.rank90": 0.6}, None),
         ({"change.rank90_noise": 0.3}, None),
+        ({"rules.cut_8": 0.5}, None),
+        ({"rules.smaller": 0.65}, None),
         ({"change.left_8": 70.0}, None),
         ({"change.energy_8": 0.7}, None),
     ],
@@ -211,7 +213,6 @@ EXAMPLES = {
     ],
     ("G13", "10_ship_it"): [
         ({}, CONDITION),
-        ({"swap.several": False}, CORRECTED),
         ({"parity.holds": False}, None),
         ({"swap.holds": False}, None),
     ],

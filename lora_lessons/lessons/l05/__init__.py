@@ -5,14 +5,19 @@ After it, the learner can choose r and alpha on evidence.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
+import torch
 import traitlets
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from torch import Tensor
 
+from ...course.exercises import answered, exercise, one_number, tried, wrong_if, wrong_like
 from ...course.on_the_web import SCENE, kind, recorded_on
 from ...course.page_half import page_half
 from ...drawing import BLUE, GREY, VERMILION, WIDTH
@@ -32,6 +37,43 @@ STILL = (
     "run turns one over and shows its held-out loss, and after six the best card is held against the best of all. "
     "Run the cell to use it.</i></p>"
 )
+
+
+def predicted_fall(slopes: list[Tensor], lr: float) -> float:
+    """The fall of the loss, in nats, when every number of B moves by `lr`, downhill; `slopes` holds each B's gradient,
+    outputs × r."""
+    return lr * sum(slope.abs().sum().item() for slope in slopes)
+
+
+@exercise("05.2", "What a step promises", difficulty=1, minutes=5, keeps="predicted_fall")
+def exercise_05_2(answer: Callable[[list[Tensor], float], Any]) -> None:
+    slopes, lr = [torch.tensor([[2.0, -1.0], [0.5, 3.0]]), torch.tensor([[-5.0], [1.5], [2.0]])], 0.01
+    lists = "PyTorch or Python stopped ({}). `slopes` is a list of tensors: go through it, and add up what each gives."
+    got = tried(lambda: answered(answer([one.clone() for one in slopes], lr)), ((TypeError, AttributeError), "", lists))
+    value = one_number(got.item() if isinstance(got, Tensor) and got.numel() == 1 else got)
+    every, right = torch.cat([one.flatten() for one in slopes]), predicted_fall(slopes, lr)
+    turns = "An answer below 0 says that the loss rises. Every number moves downhill, so each adds to the fall."
+    wrong_like(
+        value,
+        (-right, turns),
+        (lr * sum(one.sum().abs() for one in slopes), "You took abs() of the sum, where slopes had cancelled. First "
+         "abs(), then sum()."),
+        (lr * every.sum(), "Slopes up and down cancel in your sum. Each number moves down its own slope: take abs()."),
+        (-lr * every.sum(), "Slopes up and down cancel in your sum. Each number moves down its own slope: take abs()."),
+        (right / lr, "That is the fall for a step of 1. Each number moves by `lr`: multiply."),
+        (lr * every.square().sum(), "You squared the slopes: that is plain gradient descent, whose step is lr times "
+         "the slope. AdamW's first step is `lr`, whatever the slope."),
+        (lr * len(every), "That is how far all numbers move together. Where the slope is steep, the loss falls more."),
+        (lr * every.norm(), "That is the gradient's length. The falls add up number by number: abs(), then sum()."),
+        (lr * every.abs().mean(), "That is the mean fall of a number. Every number moves at once: add up."),
+        (lr * sum(one.abs().mean() for one in slopes), "You took each tensor's mean. Every number moves: add them up."),
+        (lr * slopes[0].abs().sum(), "You counted the first tensor alone. Go through the whole list."),
+        (lr * slopes[-1].abs().sum(), "You counted the last tensor alone. Add up over the whole list."),
+    )  # fmt: skip
+    other = f"For these seven slopes the loss falls by {right:g} nats, and you return {value:g}: the sum of |slope|·lr."
+    wrong_if((not math.isclose(value, right, rel_tol=1e-4), other))
+    again, twice = [torch.ones(2, 3)], "Right for one list and wrong for another: use `slopes` and `lr` as given."
+    wrong_if((not math.isclose(float(answer(again, 0.5)), 3, rel_tol=1e-4), twice))
 
 
 class SixRuns(anywidget.AnyWidget):

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any
 from weakref import WeakSet
 
 import torch
@@ -134,19 +135,6 @@ class Wrapped(nn.Module):
         return self.net(**batch)
 
 
-class Loaded(NamedTuple):
-    """A loaded adapter: the loss where it was trained, as it is loaded, and of the base."""
-
-    trained: float
-    loaded: float
-    base: float
-    # the largest difference of logits from the trained model's
-    apart: float
-    # lora_B that are not zero, and all
-    b_moved: int
-    b_all: int
-
-
 def a_saved_folder(steps: int = 20) -> tuple[Path, Any]:
     """An adapter trained on a wrapped model and saved from it: its folder, and the model."""
     torch.manual_seed(0)
@@ -158,35 +146,23 @@ def a_saved_folder(steps: int = 20) -> tuple[Path, Any]:
     return folder, model
 
 
-def loaded(load: Callable[[Any, Path], Any], folder: Path, model: Any) -> Loaded:
+def loaded(load: Callable[[Any, Path], Any], folder: Path, model: Any) -> SimpleNamespace:
     """What `load` makes of a bare model and the folder in which `model`'s adapter was saved."""
     back = load(tiny_llama(), folder)
     b = [p for name, p in back.named_parameters() if "lora_B" in name]
-    return Loaded(
-        loss_of(model),
-        loss_of(back),
-        loss_of(tiny_llama()),
-        float((logits(back) - logits(model)).abs().max()),
-        sum(bool(p.any()) for p in b),
-        len(b),
+    return SimpleNamespace(
+        trained=loss_of(model),
+        loaded=loss_of(back),
+        base=loss_of(tiny_llama()),
+        # the largest difference of logits from the trained model's
+        apart=float((logits(back) - logits(model)).abs().max()),
+        # lora_B that are not zero, and all
+        b_moved=sum(bool(p.any()) for p in b),
+        b_all=len(b),
     )
 
 
-class Tied(NamedTuple):
-    """A merged model: logits' distance from the adapter's in memory and after save and load; losses."""
-
-    in_memory: float
-    reloaded: float
-    # the largest change of the embedding's weight
-    embedding: float
-    tied: bool
-    # whether the merged model's configuration ties them, before anything is saved
-    config_ties: bool
-    with_adapter: float
-    from_file: float
-
-
-def tied(merged: Callable[[Any], Any], steps: int = 20) -> Tied:
+def tied(merged: Callable[[Any], Any], steps: int = 20) -> SimpleNamespace:
     """Train adapters on q, v and the head of a tied model, merge, save, load."""
     torch.manual_seed(0)
     model: Any = get_peft_model(tiny_llama(tied=True), lora_config("q_proj", "v_proj", "lm_head"))
@@ -198,14 +174,16 @@ def tied(merged: Callable[[Any], Any], steps: int = 20) -> Tied:
     with tempfile.TemporaryDirectory() as folder:
         net.save_pretrained(folder)
         again: Any = LlamaForCausalLM.from_pretrained(folder)
-    return Tied(
-        float((logits(net) - right).abs().max()),
-        float((logits(again) - right).abs().max()),
-        float((net.model.embed_tokens.weight - embedding).abs().max()),
-        again.lm_head.weight is again.model.embed_tokens.weight,
-        config_ties,
-        with_adapter,
-        loss_of(again),
+    return SimpleNamespace(
+        in_memory=float((logits(net) - right).abs().max()),
+        reloaded=float((logits(again) - right).abs().max()),
+        # the largest change of the embedding's weight
+        embedding=float((net.model.embed_tokens.weight - embedding).abs().max()),
+        tied=again.lm_head.weight is again.model.embed_tokens.weight,
+        # whether the merged model's configuration ties them, before anything is saved
+        config_ties=config_ties,
+        with_adapter=with_adapter,
+        from_file=loss_of(again),
     )
 
 
@@ -243,20 +221,7 @@ def an_epoch(
     return [*alive, (len(graphs), len(saved))], losses
 
 
-class Checkpointed(NamedTuple):
-    """What checkpointing left of the gradients."""
-
-    heard: int
-    of: int
-    # how often each block ran in one step: 2 where its inside was thrown away and computed again
-    runs: list[int]
-    # the largest difference from the gradients without checkpointing
-    apart: float
-    losses: list[float]
-    folder: Path
-
-
-def checkpointed(save_memory: Callable[[Any], Any], steps: int = 20) -> Checkpointed:
+def checkpointed(save_memory: Callable[[Any], Any], steps: int = 20) -> SimpleNamespace:
     """The gradients of one step, and some training, with adapters on q, v and the head."""
 
     def adapted(change: Callable[[Any], Any]) -> Any:
@@ -279,19 +244,16 @@ def checkpointed(save_memory: Callable[[Any], Any], steps: int = 20) -> Checkpoi
     losses = learn(model, adamw(model.parameters()), steps)
     folder = scratch()
     model.save_pretrained(str(folder))
-    return Checkpointed(heard(grads), len(grads), runs, apart, losses, folder)
-
-
-class Halves(NamedTuple):
-    """Gradients of every B, computed through a base in fp16, beside those where all is in fp32."""
-
-    zeros: float
-    cosine: float
-    # ‖g‖ / ‖right g‖
-    size: float
-    finite: bool
-    # the loss before and after B learned from them
-    losses: tuple[float, float]
+    return SimpleNamespace(
+        heard=heard(grads),
+        of=len(grads),
+        # how often each block ran in one step: 2 where its inside was thrown away and computed again
+        runs=runs,
+        # the largest difference from the gradients without checkpointing
+        apart=apart,
+        losses=losses,
+        folder=folder,
+    )
 
 
 def half_base() -> Any:
@@ -302,7 +264,7 @@ def half_base() -> Any:
 
 def in_fp16(
     gradients_in_fp16: Callable[[Any, Tensor, int], dict[str, Tensor]], parts: int = PARTS, steps: int = 0
-) -> Halves:
+) -> SimpleNamespace:
     """Compare what `gradients_in_fp16` returns with the gradients in fp32, then let AdamW take `steps` with it."""
     torch.manual_seed(0)
     whole: Any = get_peft_model(tiny_llama(), lora_config())
@@ -310,12 +272,14 @@ def in_fp16(
     right = flat({name: p.grad for name, p in whole.named_parameters() if "lora_B" in name})
     grads = flat(gradients_in_fp16(half_base(), LONG_IDS, parts))
     cosine = torch.cosine_similarity(grads, right, 0) if bool(grads.any()) else torch.zeros(())
-    return Halves(
-        float((grads == 0).float().mean()),
-        float(cosine),
-        float(grads.norm() / right.norm()),
-        bool(torch.isfinite(grads).all()),
-        _learned(gradients_in_fp16, parts, steps),
+    return SimpleNamespace(
+        zeros=float((grads == 0).float().mean()),
+        cosine=float(cosine),
+        # ‖g‖ / ‖right g‖
+        size=float(grads.norm() / right.norm()),
+        finite=bool(torch.isfinite(grads).all()),
+        # the loss before and after B learned from them
+        losses=_learned(gradients_in_fp16, parts, steps),
     )
 
 
@@ -337,21 +301,7 @@ def flat(tensors: dict[str, Tensor]) -> Tensor:
     return torch.cat([tensor.float().flatten() for tensor in tensors.values()])
 
 
-class Second(NamedTuple):
-    """What training a second adapter did: tensors of each adapter that moved, and of the base; the losses; the file."""
-
-    first: int
-    second: int
-    base: int
-    losses: list[float]
-    # the first adapter's loss on its own text, before and after
-    on_first: tuple[float, float]
-    # lora_B of the second adapter with a gradient after the first backward
-    heard: int
-    folder: Path
-
-
-def second_adapter(add_second: Callable[[Any], Any], steps: int = 20) -> Second:
+def second_adapter(add_second: Callable[[Any], Any], steps: int = 20) -> SimpleNamespace:
     """Train "first" on IDS, then whatever `add_second` trains on OTHER_IDS."""
     torch.manual_seed(0)
     model = get_peft_model(tiny_llama(), lora_config(), adapter_name="first")
@@ -369,38 +319,20 @@ def second_adapter(add_second: Callable[[Any], Any], steps: int = 20) -> Second:
     model.set_adapter("first")
     first = {name: tensor for name, tensor in kept.items() if ".first." in name}
     base = {name: tensor for name, tensor in kept.items() if ".first." not in name}
-    return Second(
-        moved(model, first),
-        moved(model, start),
-        moved(model, base),
-        losses,
-        (before, loss_of(model)),
-        heard,
-        folder,
+    return SimpleNamespace(
+        first=moved(model, first),
+        second=moved(model, start),
+        base=moved(model, base),
+        losses=losses,
+        # the first adapter's loss on its own text, before and after
+        on_first=(before, loss_of(model)),
+        # lora_B of the second adapter with a gradient after the first backward
+        heard=heard,
+        folder=folder,
     )
 
 
-class Continued(NamedTuple):
-    """What a second round of training did to a saved adapter."""
-
-    # numbers that ask for a gradient
-    trainable: int
-    # tensors of A and B, all and those that moved, and tensors of the base that moved
-    of: int
-    moved: int
-    base_moved: int
-    # the loss on the first round's rows, at its end and as the second one begins
-    first_ended: float
-    begins: float
-    # the second round's losses; the loss on its rows at its end, and of its file on a bare model
-    losses: list[float]
-    ends: float
-    from_file: float
-    # whether the first round's folder is another one now
-    other_file: bool
-
-
-def continued(load: Callable[[Any, Path], Any], steps: int = 20) -> Continued:
+def continued(load: Callable[[Any, Path], Any], steps: int = 20) -> SimpleNamespace:
     """Save an adapter, `load` it onto a bare model, and let a usual loop train that on OTHER_IDS.
 
     The embedding's output asks for a gradient, as everyone sets it who uses checkpointing: without that, a frozen model
@@ -422,15 +354,20 @@ def continued(load: Callable[[Any, Path], Any], steps: int = 20) -> Continued:
     losses = learn(model, torch.optim.AdamW([{"params": learned}], lr=1e-2), steps, OTHER_IDS)
     saved = scratch()
     model.save_pretrained(str(saved))
-    return Continued(
-        sum(p.numel() for p in learned),
-        len(adapter),
-        moved(model, adapter),
-        moved(model, base),
-        loss_of(first),
-        begins,
-        losses,
-        loss_of(model, OTHER_IDS),
-        loss_of(PeftModel.from_pretrained(tiny_llama(), str(saved)), OTHER_IDS),
-        {file.name: file.read_bytes() for file in folder.iterdir()} != kept,
+    return SimpleNamespace(
+        # numbers that ask for a gradient
+        trainable=sum(p.numel() for p in learned),
+        # tensors of A and B, all and those that moved, and tensors of the base that moved
+        of=len(adapter),
+        moved=moved(model, adapter),
+        base_moved=moved(model, base),
+        # the loss on the first round's rows, at its end and as the second one begins
+        first_ended=loss_of(first),
+        begins=begins,
+        # the second round's losses; the loss on its rows at its end, and of its file on a bare model
+        losses=losses,
+        ends=loss_of(model, OTHER_IDS),
+        from_file=loss_of(PeftModel.from_pretrained(tiny_llama(), str(saved)), OTHER_IDS),
+        # whether the first round's folder is another one now
+        other_file={file.name: file.read_bytes() for file in folder.iterdir()} != kept,
     )

@@ -89,9 +89,10 @@ def test_cells_are_short_and_one_holds_the_parameters(notebook):
 
 
 @pytest.mark.parametrize("notebook", LESSONS)
-def test_a_lesson_is_short(notebook):
+def test_a_lesson_is_short_and_its_sections_are_numbered_through(notebook):
     assert len(re.findall(r"[A-Za-z]{2,}", prose(notebook))) <= WORDS_AT_MOST
     assert words_seen(notebook) <= OPEN_AT_MOST
+    assert (numbers := re.findall(r"^## (\d+) ·", prose(notebook), re.M)) == [str(n + 1) for n in range(len(numbers))]
 
 
 @pytest.mark.parametrize("notebook", LESSONS)

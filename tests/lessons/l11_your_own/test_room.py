@@ -614,8 +614,7 @@ def about(text):
 
 
 def test_it_says_what_a_colleague_asks(curve, tmp_path):
-    folder = tmp_path / "mine"
-    folder.mkdir()
+    (folder := tmp_path / "mine").mkdir()
     (folder / "a").write_bytes(b"x" * 2_500_000)
     run = Training(losses=[1.0], seconds=90.0, tokens=5000, supervised=2000, finished="2026-11-29", reused=True)
     cost = page.cost_of(run, beforehand.Times(1.5, 1, 1), 2e9, folder)

@@ -55,15 +55,22 @@ def plan(
         ),
     ] = None,
     method: Annotated[str, typer.Option(metavar="M", help="qlora, lora, full or full fp32.")] = "qlora",
-    r: Annotated[int, typer.Option("--r", "--lora-r", metavar="R", help="Rank.")] = 16,
+    r: Annotated[int, typer.Option("--r", "--lora-r", "--lora-rank", metavar="R", help="Rank.")] = 16,
     targets: Annotated[
         str,
         typer.Option(
-            "--targets", "--target-modules", metavar="NAMES", help="all-linear, or names such as q_proj,v_proj."
+            "--targets",
+            "--target-modules",
+            "--lora-target",
+            metavar="NAMES",
+            help="all-linear (or all), or names such as q_proj,v_proj.",
         ),
     ] = "all-linear",
     seq: Annotated[
-        int, typer.Option("--seq", "--max-length", "--max-seq-length", metavar="N", help="Tokens per sequence.")
+        int,
+        typer.Option(
+            "--seq", "--max-length", "--max-seq-length", "--cutoff-len", metavar="N", help="Tokens per sequence."
+        ),
     ] = 1024,
     batch_size: Annotated[
         int, typer.Option("--batch-size", "--per-device-train-batch-size", metavar="N", help="Sequences per step.")
@@ -102,7 +109,7 @@ def plan(
     settings = {
         "method": method,
         "r": r,
-        "target_modules": targets if targets == "all-linear" else names(targets),
+        "target_modules": "all-linear" if targets in ("all", "all-linear") else names(targets),
         "seq": seq,
         "batch_size": batch_size,
         "gradient_checkpointing": gradient_checkpointing,

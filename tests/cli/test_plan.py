@@ -121,8 +121,13 @@ def test_plan_prints_the_bill_and_what_to_change(capsys):
 
 @pytest.mark.parametrize(
     ("how", "trained"),
-    [([], 41_943_040), (["--targets", "q_proj,v_proj", "--r", "8"], 3_407_872), (["--method", "full"], 8_030_261_248)],
-    ids=["all-linear", "two", "full"],
+    [
+        ([], 41_943_040),
+        (["--targets", "q_proj,v_proj", "--r", "8"], 3_407_872),
+        (["--lora_target", "all", "--lora_rank", "8", "--cutoff_len", "512"], 20_971_520),
+        (["--method", "full"], 8_030_261_248),
+    ],
+    ids=["all-linear", "two", "llama-factory", "full"],
 )
 def test_plan_counts_the_parameters_as_peft_and_transformers_do(capsys, how, trained):
     for room in (["--gpu", "16"], ["--cards", "2x24"]):

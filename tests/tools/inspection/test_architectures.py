@@ -276,16 +276,19 @@ def test_a_training_that_changed_nothing_is_seen_beside_the_adapter_it_went_on_f
     assert severity == "look" and "in 1 of 4 matrices, such as model.layers.0.self_attn" in sentence
     assert changed[0] == "note" and "changed in 3 of 4 matrices, such as model.layers.0.self_attn" in changed[1]
     assert seen["trained"] == [("note", "Beside first, numbers changed in all 4 matrices.")]
-    wider = adapter(tmp_path / "wider", "qwen3_moe", target_modules=[*QV, "k_proj"])
-    anew = inspection.inspect(wider, before=place).findings[0]
+    (anew, *_) = inspection.inspect(
+        adapter(tmp_path / "wider", "qwen3_moe", target_modules=[*QV, "k_proj"]), before=place
+    ).findings
     assert (anew.code, anew.severity) == ("another_adapter", "look") and "began anew" in anew.sentence
     file = tmp_path / "trained" / "adapter_model.safetensors"
     save_file({key: one for key, one in load_file(file).items() if ".layers.0." in key}, file)
     assert (
         "Others stand in one of the two alone." in inspection.inspect(file.parent, before=place).findings[-1].sentence
     )
-    other = adapter(tmp_path / "other", "gpt_oss", target_modules=["o_proj"])
-    assert "another_adapter" in inspection.inspect(other, before=place).codes
+    assert (
+        "another_adapter"
+        in inspection.inspect(adapter(tmp_path / "other", "gpt_oss", target_modules=["o_proj"]), before=place).codes
+    )
 
 
 @pytest.mark.parametrize(
@@ -298,5 +301,7 @@ def test_what_is_trained_beside_a_and_b_is_compared_too(zoo, tmp_path, kind, par
         one.sentence for one in inspection.inspect(moved, before=first).findings if one.code in ("unchanged", "changed")
     ]
     assert any("numbers changed in" in one for one in said) and not any("changed nothing. PEFT" in one for one in said)
-    (same,) = [one for one in inspection.inspect(first, before=first).findings if one.code == "unchanged"]
-    assert same.severity == "wrong"
+    halved = edited(zoo[kind], tmp_path / "half", lambda tensors: {k: one.bfloat16() for k, one in tensors.items()})
+    for again, exactly in ((first, "to the bit"), (halved, "but for rounding")):
+        (same,) = [one for one in inspection.inspect(again, before=first).findings if one.code == "unchanged"]
+        assert same.severity == "wrong" and exactly in same.sentence

@@ -97,14 +97,20 @@ def test_a_group_is_sampled_by_its_seed_and_hides_the_question(base):
     one, same, other = (preferences.sample(base, ["Why?"], 4, 30, seed)[0] for seed in (1, 1, 2))
     assert one.texts == same.texts != other.texts and len(set(one.texts)) > 1
     asked = [ord(letter) for letter in "user:Why?\x02assistant:"]
-    ended = 0
     for each in one.encoded:
         assert each.input_ids[: len(asked)].tolist() == asked and (each.labels[: len(asked)] == IGNORED).all()
         answer = each.labels[len(asked) :].tolist()
-        assert IGNORED not in answer and len(answer) <= 30
-        assert (answer[-1] == 2) == (len(answer) < 30) and 2 not in answer[:-1]
-        ended += answer[-1] == 2
-    assert ended < 4, "an answer that is cut off has no end"
+        assert IGNORED not in answer and len(answer) <= 30 and 2 not in answer[:-1]
+        assert (answer[-1] == 2) == (len(answer) < 30)
+    assert any(each.labels[-1] != 2 for each in one.encoded), "an answer that is cut off has no end"
+
+
+def test_each_step_draws_answers_of_its_own(base):
+    drawn = []
+    preferences.train_on_reward(  # no reward, so the model does not move
+        base, ["Why?"], lambda text: drawn.append(text) or 0.0, settings(steps=2, batch_size=1), 2, 30
+    )
+    assert drawn[:2] != drawn[2:] and len(drawn) == 4
 
 
 def test_a_question_is_answered_alike_alone_and_beside_a_longer_one(base):

@@ -286,13 +286,16 @@ def test_a_plan_is_held_against_what_is_free_and_what_the_base_holds_already(mon
 @pytest.mark.parametrize("fast", ["bf16", "fp32"])
 def test_sixteen_bits_are_not_held_in_thirty_two_and_sixteen(tmp_path, monkeypatch, fast):
     """A checkpoint is held in its own format where that is fast here;
-    only 32 bits are copied to 16 to be multiplied."""
+    only 32 bits are copied to 16 to be multiplied. Its large matrices tell: norms may be in 32 bits beside them."""
     monkeypatch.setattr(models.loading, "best_precision", lambda: models.Precision(fast, 1.0, 1.0))
     found = {}
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
-        folder = tmp_path / str(dtype)
-        make_tiny_base().model.to(dtype).save_pretrained(folder)
-        found[dtype] = models.own_precision(folder)
+        mixed = {
+            name: one.to(dtype if one.ndim > 1 else torch.float32)
+            for name, one in make_tiny_base().model.state_dict().items()
+        }
+        make_tiny_base().model.save_pretrained(tmp_path / str(dtype), state_dict=mixed)
+        found[dtype] = models.own_precision(tmp_path / str(dtype))
     assert found == {torch.float32: "fp32", torch.bfloat16: fast, torch.float16: fast}
 
 

@@ -133,7 +133,7 @@ MISTAKES = [
     ("copied_marks", "look", talk("Which?", "That one【4†source】.")),
     ("copied_marks", "look", talk("Which?", "python\nCopy code\nprint(1)")),
     ("unfilled", "look", talk("Translate this into French: {text}", "That one.")),
-    ("in_circles", "look", talk("Which?", "That one is it. " * 5)),
+    ("in_circles", "look", talk("Which?", "That one is it. " * 4)),
     ("picture_in_text", "look", talk("What is this? data:image/png;base64,iVBORw0KGgo=", "That one.")),
     ("answer_without_call", "look", turns(ASK, ("tool", "21"), SAY)),
     ("answer_without_call", "look", turns(ASK, SAY, ASK, ("tool", "21"), SAY)),
@@ -303,7 +303,9 @@ def test_the_same_question_under_another_system_message_is_no_contradiction(chec
 
 @pytest.mark.parametrize("held_out", [LONG, LONG.upper(), LONG.replace("?", " please?"), f"  {LONG}"])
 def test_a_held_out_question_is_found_also_when_it_is_nearly_the_same(checked, tmp_path, held_out):
-    (tmp_path / "held.jsonl").write_text(f"{talk('Other?', 'x')}\n{talk(held_out, 'y')}\n{talk(LONG + ' No!', 'z')}\n")
+    (tmp_path / "held.jsonl").write_text(  # of two lines that ask it the first is named
+        "\n".join(talk(one, "y") for one in ("Other?", held_out, f"{LONG} No!", held_out))
+    )
     learned = [turns(("user", LONG), ("assistant", "Three minutes."))]
     learned += [turns(("system", "You are a gardener. " * 9), ("user", LONG), ("assistant", "Three minutes."))]
     for line in learned:

@@ -207,6 +207,7 @@ TURNED = [
     ("P10", judging.CANNOT_TELL, uneven({"mask": (-0.1, 0, 0.1)}, mask={"loss": 3.1})),
     ("P10", judging.CONDITION, recorded(mask={"loss": 3.15}) | beside(mask=0.2)),
     ("P10", judging.NOT_SEEN, recorded(mask={"loss": 3.15})),
+    ("P10", judging.CANNOT_TELL, recorded(mask={"loss": 3.085})),  # below, and by too little
     ("P11", judging.CONDITION, recorded(tea=three(spills=spilled(0.3)))),
     ("P11", judging.NOT_SEEN, recorded(tea=three(spills=spilled(0.05)))),
     ("P12", judging.CONDITION, recorded() | beside(loss=3.3)),

@@ -7,6 +7,7 @@ import shutil
 import pytest
 from hostile import TERMINAL, UNSEEN
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from lora_lessons.course.records import MIME
 from workshop.site import build, finishing, lessons
@@ -90,6 +91,15 @@ def test_a_picture_cut_short_stops_it_and_names_its_page(tmp_path):
     (tmp_path / "01_a.html").write_text('<img src="data:image/png;base64,iVBOR">', encoding="utf-8")
     with pytest.raises(ValueError, match=r"picture of 01_a is damaged"):
         finishing.finish(tmp_path)
+
+
+def test_the_room_that_is_kept_free_for_a_picture_has_its_shape(tmp_path):
+    (tmp_path / "_images").mkdir()
+    Image.new("L", (4, 2)).save(tmp_path / "_images" / "a.png")
+    page = tmp_path / "01_a.html"
+    page.write_text('<img src="_images/a.png"><img src="_images/a.png" width="200">', encoding="utf-8")
+    finishing.finish(tmp_path)
+    assert 'width="4" height="2"' in (text := page.read_text("utf-8")) and 'width="200" height="100"' in text
 
 
 def test_a_heading_is_raised_where_a_level_was_left_out():

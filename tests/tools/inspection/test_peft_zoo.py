@@ -63,7 +63,7 @@ def added(module):
 def test_what_is_found_is_true_and_nothing_else_is_said(zoo, kind):
     xray = inspection.inspect(zoo[kind].place)
     assert set(xray.codes) == EXPECTED[kind], [finding.sentence for finding in xray.findings]
-    assert [f.severity for f in xray.findings if f.code == "embeddings_saved"] == WHOLE.get(kind, []), "the largest part"
+    assert [one.severity for one in xray.findings if one.code == "embeddings_saved"] == WHOLE.get(kind, [])
     assert all(matrix.finite for matrix in xray.matrices)
     inspection.in_words(xray)
 

@@ -3544,4 +3544,14 @@ SABOTAGES: list[Sabotage] = [
             "in_workshop/site/test_build.py::test_the_room_that_is_kept_free_for_a_picture_has_its_shape",
         ),
     ),
+    *_in(
+        "lora_tools/own/beforehand.py",
+        (
+            "a plan leaves out the look at the base",
+            "(LOOKS + 1) * here.look / 60",
+            "LOOKS * here.look / 60",
+            "lessons/l11_your_own/test_room.py::"
+            "test_a_plan_is_held_against_what_is_free_and_what_the_base_holds_already",
+        ),
+    ),
 ]

@@ -144,7 +144,7 @@ def test_what_is_asked_for_is_what_is_planned(data):
     assert "does NOT fit" in said_before(how, 9, bill, where)
     said = said_before(how, 9, bill, where._replace(room=2 * bill))
     assert "it fits" in said and "each line is seen 3.1 times, at a learning rate of 0.0001" in said
-    assert "It takes about 1.1 minutes" in said and "(0.5 s a step)" in said and "at most 1.0 to answer" in said
+    assert "It takes about 6.1 minutes" in said and "(0.5 s a step)" in said and "at most 1.0 to answer" in said
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,11 @@ def settings(**more):
 def test_the_log_probability_of_an_answer_is_minus_its_tokens_losses_added_up(base, pairs):
     chosen, rejected = preferences.of_pairs(base.model, pairs)
     for found, one in [(chosen[1], pairs[1].chosen), (rejected[2], pairs[2].rejected)]:
-        mean = base.model(input_ids=one.input_ids[None], labels=one.labels[None]).loss
-        assert found.item() == pytest.approx(-mean.item() * int((one.labels != IGNORED).sum()), rel=1e-5)
+        assert found.item() == pytest.approx(
+            -base.model(input_ids=one.input_ids[None], labels=one.labels[None]).loss.item()
+            * int((one.labels != IGNORED).sum()),
+            rel=1e-5,
+        )
     parts = preferences.scored(base.model, pairs, batch_size=2)
     assert torch.allclose(parts[0], chosen, atol=1e-5) and torch.allclose(parts[1], rejected, atol=1e-5)
     assert not parts[0].requires_grad
@@ -71,8 +74,14 @@ def test_a_step_in_parts_or_with_checkpointing_is_the_same_step(base, pairs, bef
     ):
         base.model.load_state_dict(start, strict=False)
         run = preferences.train_dpo(base.model, pairs, before, settings(steps=3, **how))
-        trained = torch.cat([p.detach().flatten() for p in base.model.parameters() if p.requires_grad])
-        ended.append(torch.cat([trained, torch.tensor(run.losses)]))
+        ended.append(
+            torch.cat(
+                [
+                    torch.cat([p.detach().flatten() for p in base.model.parameters() if p.requires_grad]),
+                    torch.tensor(run.losses),
+                ]
+            )
+        )
     assert torch.allclose(ended[0], ended[1], atol=1e-5) and torch.allclose(ended[0], ended[2], atol=1e-5)
     assert not base.model.training and not torch.allclose(
         ended[0][:-3], torch.cat([p.flatten() for p in start.values()])
@@ -97,14 +106,20 @@ def test_a_group_is_sampled_by_its_seed_and_hides_the_question(base):
     one, same, other = (preferences.sample(base, ["Why?"], 4, 30, seed)[0] for seed in (1, 1, 2))
     assert one.texts == same.texts != other.texts and len(set(one.texts)) > 1
     asked = [ord(letter) for letter in "user:Why?\x02assistant:"]
-    ended = 0
     for each in one.encoded:
         assert each.input_ids[: len(asked)].tolist() == asked and (each.labels[: len(asked)] == IGNORED).all()
         answer = each.labels[len(asked) :].tolist()
-        assert IGNORED not in answer and len(answer) <= 30
-        assert (answer[-1] == 2) == (len(answer) < 30) and 2 not in answer[:-1]
-        ended += answer[-1] == 2
-    assert ended < 4, "an answer that is cut off has no end"
+        assert IGNORED not in answer and len(answer) <= 30 and 2 not in answer[:-1]
+        assert (answer[-1] == 2) == (len(answer) < 30)
+    assert any(each.labels[-1] != 2 for each in one.encoded), "an answer that is cut off has no end"
+
+
+def test_each_step_draws_answers_of_its_own(base):
+    drawn = []
+    preferences.train_on_reward(  # no reward, so the model does not move
+        base, ["Why?"], lambda text: drawn.append(text) or 0.0, settings(steps=2, batch_size=1), 2, 30
+    )
+    assert drawn[:2] != drawn[2:] and len(drawn) == 4
 
 
 def test_a_question_is_answered_alike_alone_and_beside_a_longer_one(base):

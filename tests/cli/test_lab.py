@@ -96,6 +96,16 @@ def test_a_copy_of_before_that_came_with_outputs_is_brought_up_to_date(make_less
     assert nbformat.read(mine / "00_a.ipynb", 4).cells[2].execution_count is None
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_lab_that_a_signal_ends_exits_as_a_shell_tells_it(make_lesson, tmp_path, monkeypatch):
+    make_lesson("00_a", "1")
+    (tmp_path / "python").write_text("#!/bin/sh\nkill -9 $$\n", encoding="utf-8")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["lab", "00"]) == 128 + 9
+
+
 def test_jupyter_keeps_the_learners_own_configuration(course, tmp_path, monkeypatch):
     monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")

@@ -42,11 +42,13 @@ def test_stopped_at_any_file_the_same_command_writes_the_rest(course, monkeypatc
 
 
 @pytest.mark.usefixtures("_a_course_with_an_address")
-def test_a_notebook_that_lacks_a_badge_gets_one_once(make_lesson):
-    lesson = make_lesson("03_a")
+@pytest.mark.parametrize("place", ["03_a", "deeper/03_a"])
+def test_a_notebook_that_lacks_a_badge_gets_one_once(course, make_lesson, place):
+    (course / "notebooks" / "deeper").mkdir(exist_ok=True)
+    lesson = make_lesson(place)
     assert lesson in badges.set_address(NEW) and badges.set_address(NEW) == []
     text = lesson.read_text("utf-8")
-    assert "colab-badge.svg" in text and "/github/me/my-fork/blob/main/notebooks/03_a" in text
+    assert "colab-badge.svg" in text and f"/github/me/my-fork/blob/main/notebooks/{place}" in text
 
 
 @pytest.mark.usefixtures("_a_course_with_an_address")

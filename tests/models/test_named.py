@@ -181,15 +181,17 @@ def test_room_for_the_file_twice_is_asked_before_anything_is_fetched(base, index
 
 
 def test_the_file_in_its_place_is_used_only_where_it_is_that_file(base, index, content):
-    """Put there by hand, damaged on the disk, or cut short: what is not ours to replace is said."""
+    """Put there by hand, damaged on the disk, or cut short: what is not ours to replace is said, also where it was that
+    file in this process before."""
     base.place.parent.mkdir(parents=True)
+    base.place.write_bytes(content)
+    shutil.copystat(__file__, base.place)  # written long ago
+    assert models.named_file(base) == base.place and index.asked == []
     for wrong in (content[:-1], content[:-1] + b"?"):
         base.place.write_bytes(wrong)
         with pytest.raises(ModelError, match="is not Tiny-Instruct as its makers.*lora-lessons base tiny --remove"):
             models.named_file(base)
         assert base.place.read_bytes() == wrong
-    base.place.write_bytes(content)
-    assert models.named_file(base) == base.place and index.asked == []
 
 
 def test_two_at_once_fetch_it_once_and_the_second_says_that_it_waits(base, index, content, monkeypatch):

@@ -3418,4 +3418,140 @@ SABOTAGES: list[Sabotage] = [
             "tools/inspection/test_with_base.py::test_a_base_of_config_alone_says_what_its_config_says",
         ),
     ),
+    *_in(
+        "lora_lessons/training/runs.py",
+        (
+            "a step's seconds count all before it",
+            "                    raise KeyboardInterrupt\n                start = time.perf_counter()\n",
+            "                    raise KeyboardInterrupt\n",
+            "training/test_runs.py::test_who_listens_hears_of_every_step_and_changes_nothing",
+        ),
+    ),
+    *_in(
+        "lora_lessons/models/weights.py",
+        (
+            "a file's bits are those of its smallest tensor",
+            "largest = max(slices, key=",
+            "largest = min(slices, key=",
+            "lessons/l11_your_own/test_room.py::test_sixteen_bits_are_not_held_in_thirty_two_and_sixteen",
+        ),
+    ),
+    *_in(
+        "lora_lessons/models/parts.py",
+        (
+            "a base overwritten by a file of its size is not hashed again",
+            "mark = (base.place, about.st_size, about.st_mtime_ns)",
+            "mark = (base.place, about.st_size, 0)",
+            "models/test_named.py::test_the_file_in_its_place_is_used_only_where_it_is_that_file",
+        ),
+    ),
+    *_in(
+        "lora_lessons/preferences.py",
+        (
+            "every step on a reward draws the same numbers",
+            "max_new_tokens, how.seed * how.steps + step)",
+            "max_new_tokens, how.seed * how.steps)",
+            "test_preferences.py::test_each_step_draws_answers_of_its_own",
+        ),
+    ),
+    *_in(
+        "lora_tools/inspection/findings/of_file.py",
+        (
+            "embeddings that are most of a file are a note, and small ones are to be looked at",
+            '"look" if size > total / 2 and not meant else "note"',
+            '"look" if size < total / 2 and not meant else "note"',
+            "tools/inspection/test_peft_zoo.py::test_what_is_found_is_true_and_nothing_else_is_said",
+        ),
+    ),
+    *_in(
+        "lora_tools/checking/likeness.py",
+        (
+            "a leak names the last held-out line that asks it",
+            "known = dict(zip(reversed(held_out.numbers), reversed(held_out.lines), strict=True))",
+            "known = dict(zip(held_out.numbers, held_out.lines, strict=True))",
+            "tools/checking/test_checker.py::test_a_held_out_question_is_found_also_when_it_is_nearly_the_same",
+        ),
+    ),
+    *_in(
+        "lora_tools/checking/traces.py",
+        (
+            "four times in a row is no circle yet",
+            "else (part.strip(), 1)",
+            "else (part.strip(), 0)",
+            "tools/checking/test_checker.py::test_a_mistake_is_named_and_costs_no_good_line",
+        ),
+    ),
+    *_in(
+        "lora_tools/exporting/merged.py",
+        (
+            "a merged folder says two types of its numbers",
+            '        settings.pop("torch_dtype", None)\n',
+            "",
+            "tools/export/test_merged.py::test_it_is_pefts_merge_in_shards_with_the_tokenizer",
+        ),
+    ),
+    *_in(
+        "lora_tools/cluster/launch.py",
+        (
+            "each machine is to hold the base once for every card of the cluster",
+            "loading = cluster.cards * sizes.base",
+            "loading = cluster.ranks * sizes.base",
+            "tools/cluster/test_launch.py::test_what_fits_is_not_refused",
+        ),
+    ),
+    *_in(
+        "lora_tools/cluster/ray.py",
+        (
+            "a run is judged by its mean loss since the start",
+            "statistics.fmean(losses[before:rung])",
+            "statistics.fmean(losses[:rung])",
+            "tools/cluster/test_launch.py::test_a_run_goes_on_while_it_is_within_the_better_half_of_those_before",
+        ),
+    ),
+    *_in(
+        "lora_tools/papers/evidence.py",
+        (
+            "a difference too small to tell is one where it lies below zero",
+            "value.high < 0 and value.mean <= -least",
+            "value.high < 0 and value.mean <= least",
+            "tools/test_papers.py::test_a_record_that_says_otherwise_turns_the_verdict_and_a_condition_is_named",
+        ),
+    ),
+    *_in(
+        "lora_tools/cli/run.py",
+        (
+            "a lab that a signal ended exits as if with another",
+            "return ended if ended >= 0 else 128 - ended",
+            "return ended if ended >= 0 else 128 + ended",
+            "cli/test_lab.py::test_a_lab_that_a_signal_ends_exits_as_a_shell_tells_it",
+        ),
+    ),
+    *_in(
+        "workshop/badges.py",
+        (
+            "the badges of side trips keep the old address",
+            "*lessons(), *side_trips(), root",
+            "*lessons(), root",
+            "in_workshop/test_badges.py::test_a_notebook_that_lacks_a_badge_gets_one_once",
+        ),
+    ),
+    *_in(
+        "workshop/site/finishing.py",
+        (
+            "the room kept for a picture has its sides swapped",
+            'height="{round(height * wide / width)}"',
+            'height="{round(width * wide / height)}"',
+            "in_workshop/site/test_build.py::test_the_room_that_is_kept_free_for_a_picture_has_its_shape",
+        ),
+    ),
+    *_in(
+        "lora_tools/own/beforehand.py",
+        (
+            "a plan leaves out the look at the base",
+            "(LOOKS + 1) * here.look / 60",
+            "LOOKS * here.look / 60",
+            "lessons/l11_your_own/test_room.py::"
+            "test_a_plan_is_held_against_what_is_free_and_what_the_base_holds_already",
+        ),
+    ),
 ]

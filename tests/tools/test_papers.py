@@ -21,8 +21,9 @@ def elsewhere(tmp_path, monkeypatch):
 
 def test_the_lowest_rate_lies_between_the_rates_that_were_tried():
     at = 1.3e-3
-    found = {rate: (math.log(rate) - math.log(at)) ** 2 for rate in (5e-4, 1e-3, 2e-3)}
-    assert rates.between(found) == pytest.approx(at)
+    assert rates.between({rate: (math.log(rate) - math.log(at)) ** 2 for rate in (5e-4, 1e-3, 2e-3)}) == pytest.approx(
+        at
+    )
     assert rates.between({1e-3: 3.0, 2e-3: 3.1}) == 1e-3, "no neighbour below"
     assert rates.between({5e-4: 3.2, 1e-3: 3.0, 2e-3: math.inf}) == 1e-3, "a run that stopped says not how far"
 
@@ -66,8 +67,9 @@ def recorded(**changed):
             runs[recording.trial(name, rate * step)] = common | {"loss": loss + off}
         for seed in range(arm.seeds):
             jitter = 0.001 * (len(name) * seed % 3)  # seeds are never quite alike
-            mine = copy.deepcopy(fields.get(name, {})) | about.get("fields", {})
-            runs[recording.final(name, seed)] = common | {"loss": loss + jitter} | mine
+            runs[recording.final(name, seed)] = (
+                common | {"loss": loss + jitter} | (copy.deepcopy(fields.get(name, {})) | about.get("fields", {}))
+            )
     return {"papers": {"settings": recording.common(NOW), "runs": runs}} | beside()
 
 
@@ -207,6 +209,7 @@ TURNED = [
     ("P10", judging.CANNOT_TELL, uneven({"mask": (-0.1, 0, 0.1)}, mask={"loss": 3.1})),
     ("P10", judging.CONDITION, recorded(mask={"loss": 3.15}) | beside(mask=0.2)),
     ("P10", judging.NOT_SEEN, recorded(mask={"loss": 3.15})),
+    ("P10", judging.CANNOT_TELL, recorded(mask={"loss": 3.085})),  # below, and by too little
     ("P11", judging.CONDITION, recorded(tea=three(spills=spilled(0.3)))),
     ("P11", judging.NOT_SEEN, recorded(tea=three(spills=spilled(0.05)))),
     ("P12", judging.CONDITION, recorded() | beside(loss=3.3)),

@@ -36,8 +36,9 @@ def anew(model):
     return model
 
 
-def test_who_listens_hears_of_every_step_and_changes_nothing(tiny_model, examples, tmp_path):
-    """The checkpoint is there before the listener is called, so one that is interrupted loses nothing."""
+def test_who_listens_hears_of_every_step_and_changes_nothing(tiny_model, examples, tmp_path, monkeypatch):
+    """The checkpoint is there before the listener is called, so one that is interrupted loses nothing.
+    A step's seconds are its own."""
     heard = []
 
     def listen(story):
@@ -45,10 +46,10 @@ def test_who_listens_hears_of_every_step_and_changes_nothing(tiny_model, example
         tiny_model.eval()(examples[0].input_ids[None])  # as an answer does
         tiny_model.train()
 
-    lora.attach(tiny_model, r=4)
-    story = train(tiny_model, examples, SHORT, run_dir=tmp_path / "heard", on_step=listen)
+    monkeypatch.setattr(runs, "time", Mock(perf_counter=iter(range(99)).__next__))  # a second at each look
+    story = train(anew(tiny_model), examples, SHORT, run_dir=tmp_path / "heard", on_step=listen)
     first = adapter(tiny_model)
-    assert heard == [(1, False), (2, True), (3, True), (4, True), (5, True), (6, True)]
+    assert story.seconds == SHORT.steps and heard == [(1, False), (2, True), (3, True), (4, True), (5, True), (6, True)]
     alone = train(anew(tiny_model), examples, SHORT, run_dir=tmp_path / "alone")
     assert same(first, adapter(tiny_model)) and alone.losses == story.losses
     read_back = []

@@ -7,6 +7,7 @@ import shutil
 import pytest
 from hostile import TERMINAL, UNSEEN
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from lora_lessons.course.records import MIME
 from workshop.site import build, finishing, lessons
@@ -92,6 +93,15 @@ def test_a_picture_cut_short_stops_it_and_names_its_page(tmp_path):
         finishing.finish(tmp_path)
 
 
+def test_the_room_that_is_kept_free_for_a_picture_has_its_shape(tmp_path):
+    (tmp_path / "_images").mkdir()
+    Image.new("L", (4, 2)).save(tmp_path / "_images" / "a.png")
+    page = tmp_path / "01_a.html"
+    page.write_text('<img src="_images/a.png"><img src="_images/a.png" width="200">', encoding="utf-8")
+    finishing.finish(tmp_path)
+    assert 'width="4" height="2"' in (text := page.read_text("utf-8")) and 'width="200" height="100"' in text
+
+
 def test_a_heading_is_raised_where_a_level_was_left_out():
     outline = lessons.Outline()
     assert (
@@ -102,8 +112,11 @@ def test_a_heading_is_raised_where_a_level_was_left_out():
 
 
 def test_a_lesson_says_that_it_is_a_recorded_run_and_its_map_is_the_sites():
-    cell = new_markdown_cell("⏱ Minutes: reading 15 · [Map of the course](00_start_here.ipynb)")
-    first, second = lessons.page(notebook(cell), "deeper/03_x", ["deeper/03_x"]).cells
+    first, second = lessons.page(
+        notebook(new_markdown_cell("⏱ Minutes: reading 15 · [Map of the course](00_start_here.ipynb)")),
+        "deeper/03_x",
+        ["deeper/03_x"],
+    ).cells
     assert "a recorded run" in first.source
     assert "[in Colab](https://colab.research.google.com/github/a/b/c.ipynb)" in first.source
     assert 'href="../../index.html#where-to-start"' in first.source
@@ -149,16 +162,20 @@ def test_what_was_printed_is_shown_as_text():
 
 
 def test_an_open_exercise_leads_to_a_kernel():
-    said = "<div><b>○ Exercise 01.1 · ★☆☆ · 3 min</b><br>Not solved yet.</div>"
-    (cell,) = shown(new_output("display_data", {"text/html": said}))
+    (cell,) = shown(
+        new_output("display_data", {"text/html": "<div><b>○ Exercise 01.1 · ★☆☆ · 3 min</b><br>Not solved yet.</div>"})
+    )
     made = cell.outputs[0].data["text/html"]
     assert "Not solved yet" not in made and 'href="https://colab.research.google.com/github/a/b/c.ipynb"' in made
     assert "make lab" in made and "01_low_rank.ipynb" in made
 
 
 def test_records_are_unseen_and_found_by_their_cells_name():
-    record = [{"name": "a.b", "value": 1, "unit": "", "volatile": False}]
-    (cell,) = shown(new_output("display_data", {"text/html": "", MIME: record}))
+    (cell,) = shown(
+        new_output(
+            "display_data", {"text/html": "", MIME: [{"name": "a.b", "value": 1, "unit": "", "volatile": False}]}
+        )
+    )
     assert cell.outputs[0].data == {"text/html": f'<span id="cell-{cell.id}"></span>'}
 
 

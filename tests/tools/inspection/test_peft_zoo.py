@@ -35,6 +35,8 @@ EXPECTED = {
     **dict.fromkeys(["alora", "stacked", "bdlora", "kasa", "monteclora", "velora", "qalora"], {"variant"}),
     **dict.fromkeys(OTHERS, {"not_lora"}),
 }
+# Embeddings that are most of the file are to be looked at where nobody asked for them.
+WHOLE = {"modules_to_save": ["note"], **dict.fromkeys(["on_embeddings", "tied", "half_tied"], ["look"])}
 
 
 def peft_norms(kept):
@@ -61,6 +63,7 @@ def added(module):
 def test_what_is_found_is_true_and_nothing_else_is_said(zoo, kind):
     xray = inspection.inspect(zoo[kind].place)
     assert set(xray.codes) == EXPECTED[kind], [finding.sentence for finding in xray.findings]
+    assert [one.severity for one in xray.findings if one.code == "embeddings_saved"] == WHOLE.get(kind, [])
     assert all(matrix.finite for matrix in xray.matrices)
     inspection.in_words(xray)
 

@@ -14,10 +14,8 @@ from lora_lessons.tasks import scores
 def conversations(*lengths):
     """Random tokens, of which all but the first three are supervised."""
     draw = torch.Generator().manual_seed(0)
-    return [
-        tasks.Encoded(one, torch.cat([torch.full((3,), tasks.IGNORED), one[3:]]))
-        for one in [torch.randint(1, 128, (length,), generator=draw) for length in lengths]
-    ]
+    ids = [torch.randint(1, 128, (length,), generator=draw) for length in lengths]
+    return [tasks.Encoded(one, torch.cat([torch.full((3,), tasks.IGNORED), one[3:]])) for one in ids]
 
 
 def test_held_out_loss_equals_the_models_own_loss(tiny_model):
@@ -95,9 +93,8 @@ def test_perplexity_of_a_blind_model_is_the_vocabulary_and_of_no_text_there_is_n
         def forward(self, ids):
             return type("Out", (), {"logits": torch.zeros(*ids.shape, 49152)})
 
-    assert evaluation.perplexity(
-        models.Base(Blind(), base_fp32.tokenizer, "blind"), "A short text about rivers."
-    ) == pytest.approx(49152, rel=1e-4)
+    base = models.Base(Blind(), base_fp32.tokenizer, "blind")
+    assert evaluation.perplexity(base, "A short text about rivers.") == pytest.approx(49152, rel=1e-4)
     with pytest.raises(ValueError, match="at least two tokens"):
         evaluation.perplexity(base_fp32, "")
 
@@ -109,9 +106,8 @@ def test_perplexity_is_exp_of_the_mean_loss_over_tokens_however_they_fall_into_w
     assert len(windows) == some and 1 < len(windows[-1]) < window, "the last one is short"
     with torch.no_grad():
         losses = [(base_fp32.model(one[None], labels=one[None]).loss.item(), len(one) - 1) for one in windows]
-    assert evaluation.perplexity(base_fp32, text, window=window) == pytest.approx(
-        math.exp(sum(loss * n for loss, n in losses) / sum(n for _, n in losses)), rel=1e-4
-    )
+    expected = math.exp(sum(loss * n for loss, n in losses) / sum(n for _, n in losses))
+    assert evaluation.perplexity(base_fp32, text, window=window) == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_score_counts_rules_kept_and_strays(base_fp32, monkeypatch):
@@ -122,9 +118,9 @@ def test_a_score_counts_rules_kept_and_strays(base_fp32, monkeypatch):
     monkeypatch.setattr(models, "answers", lambda _, prompts, *__, **___: told[: len(prompts)])
     found = evaluation.score(base_fp32, task, limit=4, general="The tide comes in twice a day.")
     assert (found.kept, found.drift) == (0.75, 0.25)
-    assert found.loss == evaluation.held_out_loss(
-        base_fp32.model, [tasks.encode(base_fp32.tokenizer, example) for example in evaluation.drawn(task, 4)]
-    )
+    drawn = evaluation.drawn(task, 4)
+    examples = [tasks.encode(base_fp32.tokenizer, example) for example in drawn]
+    assert found.loss == evaluation.held_out_loss(base_fp32.model, examples)
     assert found.general == evaluation.perplexity(base_fp32, "The tide comes in twice a day.")
 
 
@@ -154,9 +150,8 @@ def test_answer_logits_are_those_that_choose_the_supervised_tokens(tiny_model):
     one = tasks.Encoded(ids, torch.cat([torch.full((5,), tasks.IGNORED), ids[5:]]))
     found = evaluation.answer_logits(tiny_model, [one, one])
     assert found.shape == (6, 128)
-    assert torch.nn.functional.cross_entropy(found[:3], ids[5:]).item() == pytest.approx(
-        evaluation.held_out_loss(tiny_model, [one]), rel=1e-5
-    )
+    loss = torch.nn.functional.cross_entropy(found[:3], ids[5:]).item()
+    assert loss == pytest.approx(evaluation.held_out_loss(tiny_model, [one]), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["persona", "plain_language", "code_style", "strict_json"])

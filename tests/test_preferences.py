@@ -41,11 +41,8 @@ def settings(**more):
 def test_the_log_probability_of_an_answer_is_minus_its_tokens_losses_added_up(base, pairs):
     chosen, rejected = preferences.of_pairs(base.model, pairs)
     for found, one in [(chosen[1], pairs[1].chosen), (rejected[2], pairs[2].rejected)]:
-        assert found.item() == pytest.approx(
-            -base.model(input_ids=one.input_ids[None], labels=one.labels[None]).loss.item()
-            * int((one.labels != IGNORED).sum()),
-            rel=1e-5,
-        )
+        mean = base.model(input_ids=one.input_ids[None], labels=one.labels[None]).loss
+        assert found.item() == pytest.approx(-mean.item() * int((one.labels != IGNORED).sum()), rel=1e-5)
     parts = preferences.scored(base.model, pairs, batch_size=2)
     assert torch.allclose(parts[0], chosen, atol=1e-5) and torch.allclose(parts[1], rejected, atol=1e-5)
     assert not parts[0].requires_grad
@@ -74,14 +71,8 @@ def test_a_step_in_parts_or_with_checkpointing_is_the_same_step(base, pairs, bef
     ):
         base.model.load_state_dict(start, strict=False)
         run = preferences.train_dpo(base.model, pairs, before, settings(steps=3, **how))
-        ended.append(
-            torch.cat(
-                [
-                    torch.cat([p.detach().flatten() for p in base.model.parameters() if p.requires_grad]),
-                    torch.tensor(run.losses),
-                ]
-            )
-        )
+        trained = torch.cat([p.detach().flatten() for p in base.model.parameters() if p.requires_grad])
+        ended.append(torch.cat([trained, torch.tensor(run.losses)]))
     assert torch.allclose(ended[0], ended[1], atol=1e-5) and torch.allclose(ended[0], ended[2], atol=1e-5)
     assert not base.model.training and not torch.allclose(
         ended[0][:-3], torch.cat([p.flatten() for p in start.values()])

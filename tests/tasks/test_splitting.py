@@ -20,7 +20,8 @@ def numbered(count, **fields):
 
 
 def test_topics_are_held_out_whole_and_a_quarter_is():
-    found = split([example(f"q{n} about{n}", topic=f"t{n % 8}") for n in range(80)])
+    examples = [example(f"q{n} about{n}", topic=f"t{n % 8}") for n in range(80)]
+    found = split(examples)
     assert found.by == "topic" and len(found.held_out) == 20 and len(found.train) == 60
     assert {topic_of(one) for one in found.held_out} == set(found.topics)
     assert not set(found.topics) & {topic_of(one) for one in found.train}
@@ -79,14 +80,16 @@ def test_too_few_or_all_alike_is_a_sentence():
 
 
 def test_a_file_made_from_one_template_is_split_all_the_same_with_equal_prompts_together():
-    found = split([example(f"where do {n % 30} of my things go, in the hall or in the attic") for n in range(60)])
+    examples = [example(f"where do {n % 30} of my things go, in the hall or in the attic") for n in range(60)]
+    found = split(examples)
     assert found.by == "copy" and len(found.held_out) >= 14
     assert not {prompt_of(one) for one in found.train} & {prompt_of(one) for one in found.held_out}
 
 
 def test_a_system_prompt_that_all_share_makes_nothing_alike():
     shared = {"role": "system", "content": "You are a very long and careful helper of our small company in the town"}
-    assert len(split([one | {"messages": [shared, *one["messages"]]} for one in numbered(12)]).held_out) == 3
+    examples = [one | {"messages": [shared, *one["messages"]]} for one in numbered(12)]
+    assert len(split(examples).held_out) == 3
 
 
 texts = st.lists(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=7).map(" ".join), max_size=14)
@@ -131,7 +134,5 @@ def test_a_stream_is_not_kept_in_memory():
 def test_what_was_drawn_at_random_is_split_as_quickly_when_it_is_large():
     chance = random.Random(0)
     vocabulary = [f"w{n}" for n in range(400)]
-    assert (
-        len(split([example(" ".join(chance.choices(vocabulary, k=12))) for _ in range(4000)]).held_out)
-        == splitting.MOST_HELD_OUT
-    )
+    examples = [example(" ".join(chance.choices(vocabulary, k=12))) for _ in range(4000)]
+    assert len(split(examples).held_out) == splitting.MOST_HELD_OUT

@@ -21,9 +21,8 @@ def elsewhere(tmp_path, monkeypatch):
 
 def test_the_lowest_rate_lies_between_the_rates_that_were_tried():
     at = 1.3e-3
-    assert rates.between({rate: (math.log(rate) - math.log(at)) ** 2 for rate in (5e-4, 1e-3, 2e-3)}) == pytest.approx(
-        at
-    )
+    found = {rate: (math.log(rate) - math.log(at)) ** 2 for rate in (5e-4, 1e-3, 2e-3)}
+    assert rates.between(found) == pytest.approx(at)
     assert rates.between({1e-3: 3.0, 2e-3: 3.1}) == 1e-3, "no neighbour below"
     assert rates.between({5e-4: 3.2, 1e-3: 3.0, 2e-3: math.inf}) == 1e-3, "a run that stopped says not how far"
 
@@ -67,9 +66,8 @@ def recorded(**changed):
             runs[recording.trial(name, rate * step)] = common | {"loss": loss + off}
         for seed in range(arm.seeds):
             jitter = 0.001 * (len(name) * seed % 3)  # seeds are never quite alike
-            runs[recording.final(name, seed)] = (
-                common | {"loss": loss + jitter} | (copy.deepcopy(fields.get(name, {})) | about.get("fields", {}))
-            )
+            mine = copy.deepcopy(fields.get(name, {})) | about.get("fields", {})
+            runs[recording.final(name, seed)] = common | {"loss": loss + jitter} | mine
     return {"papers": {"settings": recording.common(NOW), "runs": runs}} | beside()
 
 

@@ -112,11 +112,8 @@ def test_a_heading_is_raised_where_a_level_was_left_out():
 
 
 def test_a_lesson_says_that_it_is_a_recorded_run_and_its_map_is_the_sites():
-    first, second = lessons.page(
-        notebook(new_markdown_cell("⏱ Minutes: reading 15 · [Map of the course](00_start_here.ipynb)")),
-        "deeper/03_x",
-        ["deeper/03_x"],
-    ).cells
+    cell = new_markdown_cell("⏱ Minutes: reading 15 · [Map of the course](00_start_here.ipynb)")
+    first, second = lessons.page(notebook(cell), "deeper/03_x", ["deeper/03_x"]).cells
     assert "a recorded run" in first.source
     assert "[in Colab](https://colab.research.google.com/github/a/b/c.ipynb)" in first.source
     assert 'href="../../index.html#where-to-start"' in first.source
@@ -162,20 +159,16 @@ def test_what_was_printed_is_shown_as_text():
 
 
 def test_an_open_exercise_leads_to_a_kernel():
-    (cell,) = shown(
-        new_output("display_data", {"text/html": "<div><b>○ Exercise 01.1 · ★☆☆ · 3 min</b><br>Not solved yet.</div>"})
-    )
+    said = "<div><b>○ Exercise 01.1 · ★☆☆ · 3 min</b><br>Not solved yet.</div>"
+    (cell,) = shown(new_output("display_data", {"text/html": said}))
     made = cell.outputs[0].data["text/html"]
     assert "Not solved yet" not in made and 'href="https://colab.research.google.com/github/a/b/c.ipynb"' in made
     assert "make lab" in made and "01_low_rank.ipynb" in made
 
 
 def test_records_are_unseen_and_found_by_their_cells_name():
-    (cell,) = shown(
-        new_output(
-            "display_data", {"text/html": "", MIME: [{"name": "a.b", "value": 1, "unit": "", "volatile": False}]}
-        )
-    )
+    record = [{"name": "a.b", "value": 1, "unit": "", "volatile": False}]
+    (cell,) = shown(new_output("display_data", {"text/html": "", MIME: record}))
     assert cell.outputs[0].data == {"text/html": f'<span id="cell-{cell.id}"></span>'}
 
 

@@ -14,10 +14,8 @@ LONG = "How long should I steep the green leaves in the large pot before I pour 
 
 def talk(*contents, **extra):
     roles = ("user", "assistant") * len(contents)
-    return json.dumps(
-        {"messages": [{"role": role, "content": text} for role, text in zip(roles, contents, strict=False)], **extra},
-        ensure_ascii=False,
-    )
+    messages = [{"role": role, "content": text} for role, text in zip(roles, contents, strict=False)]
+    return json.dumps({"messages": messages, **extra}, ensure_ascii=False)
 
 
 def turns(*pairs):
@@ -44,16 +42,16 @@ def severities(report):
     ids=range(6),
 )
 def test_a_line_that_cannot_be_used_is_said_in_the_words_of_its_own_layout(checked, line, sentence):
-    assert [one.sentence[: len(sentence)] for one in checked(talk(*GOOD), f"{line}\n").of("wrong")] == [sentence]
+    report = checked(talk(*GOOD), f"{line}\n")
+    assert [one.sentence[: len(sentence)] for one in report.of("wrong")] == [sentence]
 
 
 @pytest.mark.parametrize(
     ("lines", "severity"), [(1, "look"), (3, "look"), (4, "note"), (checker.FEW - 1, "note"), (checker.FEW, "")]
 )
 def test_fewer_lines_than_can_be_split_are_a_mistake(checked, lines, severity):
-    assert [
-        (one.code, one.severity) for one in checked(*[talk(f"Which {n}?", f"{n}.") for n in range(lines)]).problems
-    ] == [("too_few", severity)] * bool(severity)
+    report = checked(*[talk(f"Which {n}?", f"{n}.") for n in range(lines)])
+    assert [(one.code, one.severity) for one in report.problems] == [("too_few", severity)] * bool(severity)
 
 
 MISTAKES = [
@@ -176,9 +174,8 @@ def test_one_answer_to_all_questions_is_named_and_the_same_line_again_is_not_tha
     assert severities(checked(*[talk(one, f"Ask {one[:5]}.") for one in questions])) == {}
     assert "one_answer" not in severities(checked(*[talk("Which?", "That one.")] * 6))
     # conversations that all end with the same thanks have answers before it
-    assert "one_answer" not in severities(
-        checked(*[talk(one, f"Ask {one[:5]}.", "Thank you!", "You are welcome.") for one in questions])
-    )
+    longer = [talk(one, f"Ask {one[:5]}.", "Thank you!", "You are welcome.") for one in questions]
+    assert "one_answer" not in severities(checked(*longer))
 
 
 @pytest.mark.parametrize(
@@ -284,13 +281,12 @@ def test_a_byte_order_mark_is_named_and_read_over(checked):
 
 def test_a_label_of_kto_is_named_and_what_is_bad_on_purpose_is_no_mistake(checked):
     circles = "That one is it. " * 5
-    assert severities(checked(talk("Which?", "That one.", label=True), talk("And?", circles, label=False))) == {
-        "kto_label": "note"
-    }
-    assert severities(checked(*[talk(*GOOD, label=True), talk(GOOD[0], "None that I know of.", label=False)])) == {
-        "kto_label": "note"
-    }, "no contradiction"
-    assert severities(checked(json.dumps({"prompt": "Which?", "chosen": "That one.", "rejected": circles}))) == {}
+    found = checked(talk("Which?", "That one.", label=True), talk("And?", circles, label=False))
+    assert severities(found) == {"kto_label": "note"}
+    both = [talk(*GOOD, label=True), talk(GOOD[0], "None that I know of.", label=False)]
+    assert severities(checked(*both)) == {"kto_label": "note"}, "no contradiction"
+    pair = json.dumps({"prompt": "Which?", "chosen": "That one.", "rejected": circles})
+    assert severities(checked(pair)) == {}
 
 
 def test_an_answer_that_nobody_asked_for_but_the_system_is_learned(checked):
@@ -301,12 +297,8 @@ def test_an_answer_that_nobody_asked_for_but_the_system_is_learned(checked):
 
 
 def test_the_same_question_under_another_system_message_is_no_contradiction(checked):
-    assert (
-        severities(
-            checked(talk(*GOOD), turns(("system", "Answer in French."), ("user", GOOD[0]), ("assistant", "Le théier.")))
-        )
-        == {}
-    )
+    spoken = turns(("system", "Answer in French."), ("user", GOOD[0]), ("assistant", "Le théier."))
+    assert severities(checked(talk(*GOOD), spoken)) == {}
 
 
 @pytest.mark.parametrize("held_out", [LONG, LONG.upper(), LONG.replace("?", " please?"), f"  {LONG}"])
@@ -332,10 +324,8 @@ def test_another_question_is_no_leak_and_a_bad_held_out_line_is_said(checked, tm
 
 
 def test_the_worst_comes_first(checked):
-    assert [
-        (p.severity, p.code)
-        for p in checked(talk(*GOOD), talk(*GOOD), "{}", talk("a", "..."), talk("b", "...")).problems
-    ] == [
+    report = checked(talk(*GOOD), talk(*GOOD), "{}", talk("a", "..."), talk("b", "..."))
+    assert [(p.severity, p.code) for p in report.problems] == [
         ("wrong", "unknown_layout"),
         ("look", "empty_answer"),
         ("look", "duplicate"),

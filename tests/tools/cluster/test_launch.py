@@ -41,9 +41,8 @@ def failed(tmp_path, *ranks):
 
 
 def test_the_rank_that_was_killed_is_named_not_the_one_that_lost_its_connection(tmp_path):
-    said = what_failed(
-        failed(tmp_path, (1, "RuntimeError: Connection closed by peer"), (-signal.SIGKILL, "")), tmp_path
-    )
+    error = failed(tmp_path, (1, "RuntimeError: Connection closed by peer"), (-signal.SIGKILL, ""))
+    said = what_failed(error, tmp_path)
     assert said.startswith("Lost: rank 1 was killed (SIGKILL, most likely because memory ran out)")
     assert said.endswith("the same command starts from the beginning.")
     assert isinstance(launch.what_was_said(f"noise\n{said}\n", tmp_path), cluster.RankLost)
@@ -58,15 +57,14 @@ def test_a_rank_that_broke_down_has_the_file_with_what_it_said_named(tmp_path):
 
 @pytest.mark.parametrize("kind", [ValueError, ModelError, TrainingStopped])
 def test_what_a_rank_had_to_say_comes_back_as_its_error(tmp_path, kind):
-    back = launch.what_was_said(
-        what_failed(failed(tmp_path, (1, f"{kind.__name__}: lower the rate: now."), (-signal.SIGTERM, "")), tmp_path),
-        tmp_path,
-    )
+    error = failed(tmp_path, (1, f"{kind.__name__}: lower the rate: now."), (-signal.SIGTERM, ""))
+    back = launch.what_was_said(what_failed(error, tmp_path), tmp_path)
     assert type(back) is kind and str(back) == "lower the rate: now."
 
 
 def test_what_has_no_sentence_names_the_file_with_everything(tmp_path):
-    back = launch.what_was_said(what_failed(failed(tmp_path, (1, "RuntimeError: address in use")), tmp_path), tmp_path)
+    error = failed(tmp_path, (1, "RuntimeError: address in use"))
+    back = launch.what_was_said(what_failed(error, tmp_path), tmp_path)
     assert isinstance(back, ModelError) and "address in use" in str(back) and "log.txt" in str(back)
     assert "no message" in str(launch.what_was_said("", tmp_path))
 
@@ -77,8 +75,9 @@ def test_what_cannot_be_trained_is_refused_before_anything_starts(base, tmp_path
             cluster.run(processes, tmp_path)
     with pytest.raises(ValueError, match="dtype 'int3' is not known: choose from fp32, bf16, nf4"):
         cluster.run(2, tmp_path, base=base, dtype="int3")
+    eight_bits = type(SETTINGS)(optimizer="adamw_8bit")
     with pytest.raises(ValueError, match="cannot be divided among ranks: choose adamw or adamw_fused"):
-        cluster.run(2, tmp_path, base=base, settings=type(SETTINGS)(optimizer="adamw_8bit"))
+        cluster.run(2, tmp_path, base=base, settings=eight_bits)
     assert not list(tmp_path.iterdir())
     launcher.ClusterJob(str(base), "persona", 4, 8.0, "fp32", SETTINGS).write(tmp_path)
     with pytest.raises(ValueError, match="belongs to another training"):
@@ -91,7 +90,8 @@ def test_a_job_and_its_examples_are_read_as_they_were_written(base, tmp_path):
     assert launcher.read_job(tmp_path) == written
     examples = [*make_examples(), tasks.Encoded(torch.arange(3), torch.arange(3), torch.tensor([0, 1, 0]))]
     launcher.write_examples(examples, tmp_path / launcher.EXAMPLES)
-    assert [str(one) for one in launcher.read_examples(tmp_path / launcher.EXAMPLES)] == [str(one) for one in examples]
+    read = launcher.read_examples(tmp_path / launcher.EXAMPLES)
+    assert [str(one) for one in read] == [str(one) for one in examples]
     for text in ("{}", '{"r": ' + "9" * 5000 + "}"):
         (tmp_path / launcher.JOB).write_text(text)
         with pytest.raises(ValueError, match="is no job"):
@@ -246,7 +246,8 @@ def test_the_line_for_one_machine_trains(base, alone, tmp_path):
 
     With checkpointing, as the command sets it: each block is gathered once more, to be computed again.
     """
-    (line,) = write(tmp_path, TWO, base, EXAMPLES, "fp32", dataclasses.replace(SETTINGS, gradient_checkpointing=True))
+    settings = dataclasses.replace(SETTINGS, gradient_checkpointing=True)
+    (line,) = write(tmp_path, TWO, base, EXAMPLES, "fp32", settings)
     write_examples(make_examples(), tmp_path / EXAMPLES)
     variables, words = words_of(line)
     accelerate = str(Path(sys.executable).with_name("accelerate"))

@@ -36,9 +36,8 @@ def test_what_one_card_holds_is_all_there_once_divided(method):
     for name, bill in memory.predict("Llama-2-7B", job).moments.items():
         card = sharded._card(bill, 32, 0.0, planning.cluster_of("4x24"), name)
         if name != "optimizer step":
-            assert (4 * card.shards + card.scales + card.activations + card.logits + card.working) == pytest.approx(
-                bill.total - bill.overhead
-            )
+            whole = 4 * card.shards + card.scales + card.activations + card.logits + card.working
+            assert whole == pytest.approx(bill.total - bill.overhead)
         else:
             assert 4 * (card.shards + card.working) + card.scales == pytest.approx(bill.total - bill.overhead)
             assert card.gathered == 0
@@ -85,10 +84,8 @@ def test_cards_on_two_computers_share_the_computers_part():
 
 
 def test_paged_moments_are_on_no_card():
-    assert (
-        planned("2x24", job=Job("qlora", 16, seq=256, optimizer="paged_adamw")).card.shards
-        < planned("2x24", job=Job("qlora", 16, seq=256)).card.shards
-    )
+    paged = planned("2x24", job=Job("qlora", 16, seq=256, optimizer="paged_adamw"))
+    assert paged.card.shards < planned("2x24", job=Job("qlora", 16, seq=256)).card.shards
 
 
 def test_fsdp1_still_works_as_the_plan_says():
@@ -111,9 +108,8 @@ def test_the_scales_of_a_4_bit_base_are_no_parameters_so_fsdp_leaves_them_whole(
 
 def test_a_70b_is_counted_as_its_makers_count_it():
     for name, numbers in (("Llama-2-70B", 68_976_648_192), ("Llama-3-70B", 70_553_706_496)):
-        assert memory.predict(name, Job("full bf16", seq=8, optimizer="adamw_fused")).bill.weights == pytest.approx(
-            2 * numbers, rel=1e-4
-        ), name
+        bill = memory.predict(name, Job("full bf16", seq=8, optimizer="adamw_fused")).bill
+        assert bill.weights == pytest.approx(2 * numbers, rel=1e-4), name
 
 
 @pytest.mark.parametrize(
@@ -155,9 +151,8 @@ def test_the_plan_in_words_names_every_line_and_what_to_change():
     said = planning.sharded_table(offloaded)
     assert "Each of 2 cards of 24 GB, FSDP1 with offload" in said and "a power of two" in said
     assert f"{offloaded.card.total / 1e9:.2f} GB" in said and f"{offloaded.host.peak / 1e9:.2f} GB" in said
-    assert planning.sharded_verdict(made).startswith(
-        f"No, it does not fit: {made.card.total / 1e9:.1f} of 25.8 GB (each card)."
-    )
+    needed = f"No, it does not fit: {made.card.total / 1e9:.1f} of 25.8 GB (each card)."
+    assert planning.sharded_verdict(made).startswith(needed)
     assert "--offload" in planning.sharded_verdict(made) and "not validated on a GPU" in planning.sharded_verdict(made)
     assert planning.sharded_verdict(offloaded).startswith("Yes, it fits: ")
     tight = planned("2x8", offload=True)
@@ -199,7 +194,8 @@ ANSWER_AI = {
     ("cards", "batch"), [("4x24", 1), ("8x24", 1), ("2x48", 2), ("2x40", 1), ("4x40", 4), ("2x24", 1)]
 )
 def test_what_others_trained_without_offload_fits_by_plan_and_what_they_could_not_does_not(cards, batch):
-    assert planned(cards, job=Job(**ANSWER_AI, batch_size=batch), model="Llama-2-70B").fits == (cards != "2x24")
+    made = planned(cards, job=Job(**ANSWER_AI, batch_size=batch), model="Llama-2-70B")
+    assert made.fits == (cards != "2x24")
 
 
 def test_the_swap_file_that_the_start_needed_is_in_the_plan():
@@ -209,10 +205,8 @@ def test_the_swap_file_that_the_start_needed_is_in_the_plan():
 
 
 def test_the_words_are_those_of_the_job():
-    assert all(
-        said in planning.sharded_table(planned("8x24", True))
-        for said in ("2 blocks in 4 bits", "each block's input", "of the adapters")
-    )
+    packed = planning.sharded_table(planned("8x24", True))
+    assert all(said in packed for said in ("2 blocks in 4 bits", "each block's input", "of the adapters"))
     whole = planning.sharded_table(planned("8x80", True, Job("full", seq=64, gradient_checkpointing=False)))
     assert not any(said in whole for said in ("4 bits", "16 bits", "each block's input", "computed again", "adapter's"))
     assert "what the way back needs" in whole and "AdamW's moments" in whole
@@ -223,7 +217,6 @@ def test_the_computer_has_a_gradient_of_every_weight_that_trains():
     assert full.gradients == pytest.approx(16.06e9, rel=1e-3) and full.moments == pytest.approx(2 * full.gradients)
     lora = planned("4x80", True, Job("lora", seq=64), "Llama-3-8B", fsdp=2).host
     by_trl = planned("4x80", False, Job("lora", seq=64, recipe="trl"), "Llama-3-8B", fsdp=2).host
-    assert by_trl.at_start == pytest.approx(
-        planned("4x80", False, Job("lora", seq=64), "Llama-3-8B", fsdp=2).host.at_start / 4, rel=1e-2
-    )  # one process reads the base
+    ours = planned("4x80", False, Job("lora", seq=64), "Llama-3-8B", fsdp=2).host
+    assert by_trl.at_start == pytest.approx(ours.at_start / 4, rel=1e-2)  # one process reads the base
     assert 2 * lora.gradients == pytest.approx(lora.moments) and lora.gradients < 0.02 * full.gradients
